@@ -1,0 +1,38 @@
+# Each target works on a bare checkout: what it needs is installed into .venv first.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+.PHONY: search test lint clean
+
+search: .venv/installed
+	$(BIN)/python run_search.py experiments/quickstart.toml
+
+test: .venv/installed-test lint
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+lint: .venv/installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+.venv/created:
+	$(PYTHON) -m venv .venv
+	$(PYTHON) -c "open('$@', 'w').close()"
+
+.venv/installed: .venv/created setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --editable .
+	$(PYTHON) -c "open('$@', 'w').close()"
+
+.venv/installed-test: .venv/created setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --editable ".[test]"
+	$(PYTHON) -c "open('$@', 'w').close(); open('.venv/installed', 'w').close()"
+
+clean:
+	$(PYTHON) -c "import shutil; shutil.rmtree('.venv', ignore_errors=True)"

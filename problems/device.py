@@ -1,0 +1,69 @@
+"""Which device trains the networks, and what to tell the person about it."""
+
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+
+def resolve_device(declared: str) -> tuple[str, list[str]]:
+    """The device that `declared` means here ("cpu" or "cuda:N"), and warnings for the person.
+
+    "auto" takes CUDA where it works, else the CPU, and warns if there is an NVIDIA GPU that this
+    torch cannot use.  Raises ValueError for a CUDA device that is not there.
+    """
+    if declared == "cpu":
+        return "cpu", []
+    with warnings.catch_warnings():  # torch warns of an old driver; `_why_no_cuda` says it better
+        warnings.simplefilter("ignore")
+        usable = torch.cuda.is_available()
+    if declared == "auto":
+        if usable:
+            return "cuda:0", []
+        return "cpu", [_why_no_cuda()] if _has_nvidia_gpu() else []
+    kind, _, number = declared.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise ValueError(f"device = {declared!r}: legal are auto, cpu, cuda and cuda:N")
+    if not usable:
+        raise ValueError(f"device = {declared!r}: {_why_no_cuda()}")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ValueError(f"device = {declared!r}: there are {torch.cuda.device_count()} GPUs")
+    return f"cuda:{number or 0}", []
+
+
+def describe_device(device: str) -> str:
+    """The device and what it is, for a person."""
+    if device == "cpu":
+        return f"cpu ({os.cpu_count()} cores)"
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def make_deterministic(device: str) -> None:
+    """Ask torch for the same sums on every run of this process."""
+    if device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS insists on it
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
+
+
+def _has_nvidia_gpu() -> bool:
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32/nvcuda.dll").exists()
+    return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _why_no_cuda() -> str:
+    if not _has_nvidia_gpu():
+        return "no NVIDIA GPU was found"
+    if torch.version.cuda is None:
+        return (
+            f"an NVIDIA GPU is present, but torch {torch.__version__} is a build without CUDA; "
+            "install one with CUDA from pytorch.org"
+        )
+    return (
+        f"an NVIDIA GPU is present, but torch {torch.__version__} (CUDA {torch.version.cuda}) "
+        "cannot use it; update its driver"
+    )

@@ -1,0 +1,112 @@
+"""Genome -> convolutional network -> trained on images -> measurement."""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+
+from problems.datasets import DATASETS, Digits
+from problems.datasets.dataset import Dataset
+from problems.datasets.splits import open_splits
+from problems.device import describe_device, make_deterministic, resolve_device
+from problems.networks.chain import build
+from problems.spaces import SPACES
+from problems.spaces.chain import count
+from problems.spaces.layer_string import LayerString
+from problems.training import Training, latency_seconds, seeded, train
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImageClassification:
+    """Train the network of a genome on a data set of images, and measure it.
+
+    It holds declarations and never tensors, so it pickles small; images are loaded once per
+    process.  `threads`: torch threads per evaluation; it changes the order of floating-point
+    sums, so it belongs to what is measured.  `seed` is the run's unless declared.
+    """
+
+    space: LayerString = field(default_factory=LayerString, metadata={"shelf": SPACES})
+    dataset: Dataset = field(default_factory=Digits, metadata={"shelf": DATASETS})
+    training: Training = field(default_factory=Training)
+    device: str = "auto"
+    threads: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads = {self.threads}: at least 1 is needed")
+        shaped = replace(
+            self.space, image_shape=self.dataset.image_shape, classes=self.dataset.classes
+        )
+        object.__setattr__(self, "space", shaped)
+
+    @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """The names in a measurement."""
+        memory = () if self.device == "cpu" else ("peak_memory_bytes",)
+        return (
+            *("val_accuracy", "val_loss", "train_accuracy"),
+            *("params", "conv_params", "fc_params", "macs"),
+            *("epochs", "train_seconds", "latency_seconds"),
+            *memory,
+        )
+
+    def prepared(self) -> "ImageClassification":
+        """The same problem with its device and folders spelled out and its data in place.
+
+        Called once, before the first evaluation, by the process that leads the search.  Raises
+        ValueError if the device or the data cannot be had.
+        """
+        device, warnings = resolve_device(self.device)
+        for warning in warnings:
+            log.warning("%s", warning)
+        log.info("device: %s", describe_device(device))
+        problem = replace(self, device=device, dataset=self.dataset.located())
+        problem.dataset.require()
+        return problem
+
+    def budget(self, networks: int) -> str:
+        """What at most `networks` evaluations train on."""
+        epochs, images = self.training.epochs, self.dataset.train_images
+        return (
+            f"{networks:,} networks x {epochs} epochs x {images:,} images "
+            f"= {networks * epochs * images:,} training images"
+        )
+
+    def evaluate(self, genome: list[int]) -> dict[str, float]:
+        """The measurement of the genome's network, trained from scratch.
+
+        Seeded by (seed, architecture) alone, so that it is the same in any process and order.
+        Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that does not
+        fit the images.
+        """
+        torch.set_num_threads(self.threads)
+        make_deterministic(self.device)
+        splits = open_splits(self.dataset, self.device)
+        seed = self._seed(self.space.decode(genome))
+        chain = self.space.chain(genome)
+        counts = count(chain, self.space.image_shape)
+        on_gpu = self.device != "cpu"
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        with seeded(seed, self.device):
+            network = build(chain, self.space.image_shape).to(self.device)
+            measurement = train(network, splits, self.training, seed)
+        measurement |= {
+            "params": sum(p.numel() for p in network.parameters()),
+            "conv_params": sum(counted.conv_params for counted in counts),
+            "fc_params": sum(counted.fc_params for counted in counts),
+            "macs": sum(counted.macs for counted in counts),
+            "latency_seconds": latency_seconds(network, splits.validation),
+        }
+        if on_gpu:
+            measurement["peak_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
+        return measurement
+
+    def _seed(self, architecture: str) -> int:
+        digest = hashlib.blake2b(f"{self.seed} {architecture}".encode(), digest_size=7).digest()
+        return int.from_bytes(digest, "big")

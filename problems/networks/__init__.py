@@ -1,0 +1,1 @@
+"""Torch twins of the search spaces: an architecture becomes an nn.Module."""

@@ -1,0 +1,190 @@
+"""The training recipe and the loop: a network and its images in, its scores out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import nn
+
+from problems.datasets.splits import Split, Splits
+from problems.networks.chain import glorot_uniform
+
+SCORING_BATCH = 1_000
+LATENCY_WARM_UPS = 5
+LATENCY_PASSES = 30
+
+
+@dataclass(frozen=True)
+class Training:
+    """How each network is trained: cross-entropy, shuffled batches, constant learning rate.
+
+    `early_stop` watches the validation loss or accuracy and ends the training when it has not
+    improved by more than `min_delta` for `patience` epochs; the weights stay the last epoch's.
+    """
+
+    epochs: Annotated[int, Ge(1)] = 5
+    batch_size: Annotated[int, Ge(1)] = 128
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    early_stop: Literal["never", "loss", "accuracy"] = "never"
+    patience: Annotated[int, Ge(1)] = 2
+    min_delta: Annotated[float, Ge(0)] = 0.0
+    initialization: Literal["torch", "glorot"] = "torch"
+
+    def __post_init__(self) -> None:
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' has one")
+
+    def optimizer_for(self, network: nn.Module) -> torch.optim.Optimizer:
+        parameters = network.parameters()
+        shared: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        match self.optimizer:
+            case "sgd":
+                return torch.optim.SGD(parameters, momentum=self.momentum, **shared)
+            case "adam":
+                return torch.optim.Adam(parameters, **shared)
+            case "adamw":
+                return torch.optim.AdamW(parameters, **shared)
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[None]:
+    """Seed torch inside the block, and leave its generators as they were."""
+    devices = [] if device == "cpu" else [torch.device(device)]
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+class Diverged(FloatingPointError):
+    """The loss became NaN or infinite."""
+
+
+def train(network: nn.Module, splits: Splits, recipe: Training, seed: int) -> dict[str, float]:
+    """Train `network` in place and return its scores.
+
+    val_accuracy, val_loss: on the whole validation split after the last epoch, in [0, 1] and
+    nats.  train_accuracy: over the last epoch, each image scored as it was trained on.  epochs:
+    how many were run.  train_seconds: time of the training steps alone, the thread's CPU time on
+    the CPU, elapsed time on a GPU; scoring is not in it.  Raises Diverged when the loss is not
+    finite.
+    """
+    device = splits.train.labels.device
+    if recipe.initialization == "glorot":
+        glorot_uniform(network)
+    network.to(memory_format=torch.channels_last)
+    optimizer = recipe.optimizer_for(network)
+    shuffle = torch.Generator().manual_seed(seed)  # on the CPU: the same order on every device
+    watch = EarlyStop(recipe)
+    train_seconds = 0.0
+    for epoch in range(1, recipe.epochs + 1):
+        order = torch.randperm(len(splits.train), generator=shuffle).to(device)
+        start = _clock(device)
+        loss, train_accuracy = _train_epoch(network, splits.train, order, recipe, optimizer)
+        train_seconds += _clock(device) - start
+        if not loss.isfinite():
+            raise Diverged(f"the training loss is {loss.item()} in epoch {epoch}")
+        if recipe.early_stop != "never" or epoch == recipe.epochs:
+            val_loss, val_accuracy = score(network, splits.validation)
+            if watch.should_stop(val_loss, val_accuracy):
+                break
+    return {
+        "val_accuracy": val_accuracy,
+        "val_loss": val_loss,
+        "train_accuracy": train_accuracy.item(),
+        "epochs": epoch,
+        "train_seconds": train_seconds,
+    }
+
+
+def _train_epoch(
+    network: nn.Module,
+    split: Split,
+    order: torch.Tensor,
+    recipe: Training,
+    optimizer: torch.optim.Optimizer,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One epoch in `order`; the sum of the batch losses and the accuracy, on the device.
+
+    Nothing here waits for the device, so a GPU always has the next step queued.
+    """
+    network.train()
+    correct = torch.zeros((), device=order.device)
+    total_loss = torch.zeros((), device=order.device)
+    for index in order.split(recipe.batch_size):
+        images, labels = split.batch(index)
+        logits = network(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total_loss += loss.detach()
+        correct += (logits.detach().argmax(dim=1) == labels).sum()
+    return total_loss, correct / len(order)
+
+
+@torch.inference_mode()
+def score(network: nn.Module, split: Split) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of `network` on a split."""
+    network.eval()
+    loss = torch.zeros((), device=split.labels.device, dtype=torch.float64)
+    correct = torch.zeros((), device=split.labels.device)
+    for start in range(0, len(split), SCORING_BATCH):
+        images, labels = split.batch(slice(start, start + SCORING_BATCH))
+        logits = network(images)
+        loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(dim=1) == labels).sum()
+    return loss.item() / len(split), correct.item() / len(split)
+
+
+class EarlyStop:
+    """Counts the epochs since the watched score improved by more than `min_delta`."""
+
+    def __init__(self, recipe: Training):
+        self.recipe = recipe
+        self.best = float("-inf")
+        self.epochs_since = 0
+
+    def should_stop(self, val_loss: float, val_accuracy: float) -> bool:
+        if self.recipe.early_stop == "never":
+            return False
+        watched = -val_loss if self.recipe.early_stop == "loss" else val_accuracy
+        if watched > self.best + self.recipe.min_delta:
+            self.best, self.epochs_since = watched, 0
+        else:
+            self.epochs_since += 1
+        return self.epochs_since >= self.recipe.patience
+
+
+@torch.inference_mode()
+def latency_seconds(network: nn.Module, split: Split) -> float:
+    """Median elapsed time of one forward pass of one image, warmed up."""
+    network.eval()
+    image, _ = split.batch(slice(0, 1))
+    device = image.device
+    times = []
+    for _ in range(LATENCY_WARM_UPS + LATENCY_PASSES):
+        _synchronize(device)
+        start = time.perf_counter()
+        network(image)
+        _synchronize(device)
+        times.append(time.perf_counter() - start)
+    return median(times[LATENCY_WARM_UPS:])
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds.  On the CPU the thread's own, so that a neighbour on the machine costs nothing."""
+    _synchronize(device)
+    return time.perf_counter() if device.type == "cuda" else time.thread_time()

@@ -1,0 +1,165 @@
+"""Search for convolutional networks: python run_search.py EXPERIMENT.toml [key=value ...]
+
+The only file that knows both the toolbox, which evolves genomes, and the problems, which turn a
+genome into a measurement.
+"""
+
+import argparse
+import logging
+import platform
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn
+
+EPILOG = """\
+an override addresses the declaration:
+  seed=3   algorithm.generations=2   'toolbox.mutate={use="my_ops:rotate"}'
+
+The run folder is RUNS/<experiment>/seed-<seed>/.  The same command goes on with a search that was
+interrupted, and trains nothing again.
+
+exit status: 0 done; 2 the declaration or an argument is wrong; 130 interrupted, everything
+finished is in the archive; 1 anything else."""
+
+log = logging.getLogger("run_search")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line.  Exits with status 2 and one line if it is wrong."""
+    parser = OneLineParser(
+        prog="run_search.py",
+        description="Evolve convolutional networks by a declaration.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"
+    )
+    parser.add_argument("--version", action="version", version=f"deap-nas {_version()}")
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a search from the command line; the exit status."""
+    chosen = parse(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the search like Ctrl-C
+    try:
+        return run(chosen.experiment, chosen.overrides, chosen.runs)
+    except Refused as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "interrupted: everything finished is in the archive; the same command goes on",
+            file=sys.stderr,
+        )
+        return 130
+
+
+class Refused(Exception):
+    """What a person wrote is wrong; the message is the one line to show."""
+
+
+@contextmanager
+def refusing(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into a refusal."""
+    try:
+        yield
+    except kinds as error:
+        raise Refused(error) from error
+
+
+def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
+    """Check everything, then search; the exit status.  Raises Refused for a user's error."""
+    from rich.console import Console
+
+    from problems import PROBLEMS
+    from toolbox.assemble import assemble, rehearse
+    from toolbox.declaration import load
+    from toolbox.operator_error import OperatorError
+    from toolbox.progress import SearchProgress, log_to_console, log_to_file
+    from toolbox.report.tables import print_results
+    from toolbox.run_folder import RunFolder
+    from toolbox.search import search
+    from toolbox.signature import described, prefixed
+
+    # A user's own modules lie in the current folder or beside the declaration.
+    sys.path[:0] = [str(Path.cwd()), str(experiment.parent.absolute())]
+    screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
+    log_to_console(screen)
+    with refusing(ValueError):
+        declaration = load(experiment, overrides, PROBLEMS)
+        problem = declaration.problem.build()
+        if hasattr(problem, "prepared"):
+            with prefixed("problem"):
+                problem = problem.prepared()
+        rehearse(declaration, problem)
+    most = declaration.most_evaluations
+    budget = problem.budget(most) if hasattr(problem, "budget") else f"{most:,} evaluations"
+    log.info("budget: at most %s", budget)
+
+    with ExitStack() as stack:
+        with refusing(ValueError):
+            folder = stack.enter_context(RunFolder(runs, declaration))
+            identity = described(problem, identity=True, shelf=PROBLEMS)
+            archive = stack.enter_context(closing(folder.open_archive(identity)))
+            toolbox = assemble(declaration, problem, archive)
+        stack.enter_context(closing(toolbox.backend))
+        stack.enter_context(log_to_file(folder.path / "run.log"))
+        log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
+        log.debug("%s", _environment())
+        folder.write_declaration()
+        evaluator = toolbox.evaluator
+        with (
+            SearchProgress(screen, evaluator, declaration.generations, most) as progress,
+            refusing(OperatorError),
+        ):
+            for generation in search(declaration, toolbox):
+                folder.write_generation(generation)
+                progress.generation_done(generation)
+        log.info("stopped: %s", generation.stopped)
+        for alias, count in toolbox.redrawn.items():
+            log.info("%s: %d draws left the search space and were drawn again", alias, count)
+        folder.write_population(generation.population, problem.space)
+        results = folder.write_results(evaluator)
+        print_results(screen, evaluator)
+        log.info("written: %s and the rest of %s", results, folder.path)
+    return 0
+
+
+def _environment() -> str:
+    """The versions that a result depends on."""
+    names = ("deap-nas", "deap", "torch", "torchvision", "numpy", "scoop")
+    versions = ", ".join(f"{name} {_version(name)}" for name in names)
+    return f"{versions}; Python {platform.python_version()} on {platform.platform()}"
+
+
+def _version(name: str = "deap-nas") -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def console() -> NoReturn:
+    """The installed command `deap-nas`."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    # SCOOP shows a traceback for any SystemExit of its leading process, so 0 is not raised.
+    if status := main():
+        sys.exit(status)

@@ -1,0 +1,15 @@
+"""Algorithms: `(population, toolbox, ...) -> population`, one generation a call."""
+
+from toolbox.algorithms.deap_algorithms import ea_mu_comma_lambda, ea_mu_plus_lambda, ea_simple
+from toolbox.algorithms.genetic_algorithm import genetic_algorithm
+from toolbox.algorithms.nsga2 import nsga2
+from toolbox.algorithms.random_search import random_search
+
+ALGORITHMS = {
+    "eaMuCommaLambda": ea_mu_comma_lambda,
+    "eaMuPlusLambda": ea_mu_plus_lambda,
+    "eaSimple": ea_simple,
+    "genetic_algorithm": genetic_algorithm,
+    "nsga2": nsga2,
+    "random_search": random_search,
+}

@@ -1,0 +1,91 @@
+"""DEAP's own algorithms, unmodified, one generation a call.
+
+Each is run for one generation on the evaluated population; called n times it makes the same draws
+as one call with ngen = n.
+"""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from deap import algorithms, base
+
+from toolbox.operator_error import OperatorError
+from toolbox.probability import Probability
+
+
+def ea_simple(
+    population: list,
+    toolbox: base.Toolbox,
+    crossover_probability: Probability = 0.9,
+    mutation_probability: Probability = 0.2,
+) -> list:
+    """`deap.algorithms.eaSimple`: selected parents, varied; the children replace everyone."""
+    evolved, _ = algorithms.eaSimple(
+        population, toolbox, crossover_probability, mutation_probability, ngen=1, verbose=False
+    )
+    return evolved
+
+
+def ea_mu_plus_lambda(
+    population: list,
+    toolbox: base.Toolbox,
+    crossover_probability: Probability = 0.6,
+    mutation_probability: Probability = 0.3,
+    offspring: Annotated[int, Ge(1)] | None = None,
+) -> list:
+    """`deap.algorithms.eaMuPlusLambda`: the best of parents and `offspring` children survive.
+
+    offspring: default the population's size.  A child is crossed, or mutated, or copied, so the
+    probabilities add up to at most 1.
+    """
+    _check_either_or(crossover_probability, mutation_probability)
+    evolved, _ = algorithms.eaMuPlusLambda(
+        population,
+        toolbox,
+        len(population),
+        offspring or len(population),
+        crossover_probability,
+        mutation_probability,
+        ngen=1,
+        verbose=False,
+    )
+    return evolved
+
+
+def ea_mu_comma_lambda(
+    population: list,
+    toolbox: base.Toolbox,
+    crossover_probability: Probability = 0.6,
+    mutation_probability: Probability = 0.3,
+    offspring: Annotated[int, Ge(1)] | None = None,
+) -> list:
+    """`deap.algorithms.eaMuCommaLambda`: the best of `offspring` children survive.
+
+    offspring: at least the population's size, which is the default.  A child is crossed, or
+    mutated, or copied, so the probabilities add up to at most 1.
+    """
+    _check_either_or(crossover_probability, mutation_probability)
+    if offspring is not None and offspring < len(population):
+        raise OperatorError(
+            f"algorithm.offspring = {offspring}: at least the population's size of "
+            f"{len(population)} is needed, because only children survive"
+        )
+    evolved, _ = algorithms.eaMuCommaLambda(
+        population,
+        toolbox,
+        len(population),
+        offspring or len(population),
+        crossover_probability,
+        mutation_probability,
+        ngen=1,
+        verbose=False,
+    )
+    return evolved
+
+
+def _check_either_or(crossover_probability: float, mutation_probability: float) -> None:
+    if crossover_probability + mutation_probability > 1:
+        raise OperatorError(
+            f"algorithm.mutation_probability = {mutation_probability:g} and crossover_probability "
+            f"= {crossover_probability:g}: a child is crossed or mutated, so together at most 1"
+        )

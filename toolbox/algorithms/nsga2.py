@@ -1,0 +1,42 @@
+"""NSGA-II (Deb, Pratap, Agarwal & Meyarivan, 2002), one generation a call."""
+
+from typing import Any
+
+from deap import algorithms, base
+
+from toolbox.evaluation import evaluate_invalid
+from toolbox.probability import Probability
+from toolbox.selection.nsga2 import crowded_tournament
+
+
+def nsga2(
+    population: list,
+    toolbox: base.Toolbox,
+    crossover_probability: Probability = 0.9,
+    mutation_probability: Probability = 1.0,
+) -> list:
+    """The next population: parents and offspring compete, `toolbox.select` decides who survives.
+
+    Parents are drawn by crowded binary tournament.  Individuals that are the same network as an
+    earlier one are set aside before survival, and come back only where there are too few others,
+    so that copies cannot fill the population.
+    """
+    parents = crowded_tournament(population, len(population))
+    offspring = algorithms.varAnd(parents, toolbox, crossover_probability, mutation_probability)
+    evaluate_invalid(offspring, toolbox)
+    distinct, copies = without_copies(population + offspring, toolbox)
+    missing = max(0, len(population) - len(distinct))
+    return toolbox.select(distinct, len(population) - missing) + copies[:missing]
+
+
+def without_copies(individuals: list, toolbox: Any) -> tuple[list, list]:
+    """The first individual of each network, and the others."""
+    first: dict[tuple, Any] = {}
+    copies = []
+    for individual in individuals:
+        network = tuple(toolbox.canonical(individual))
+        if network in first:
+            copies.append(individual)
+        else:
+            first[network] = individual
+    return list(first.values()), copies

@@ -1,0 +1,167 @@
+"""Every distinct network is measured once, ever: the archive that remembers.
+
+One SQLite file, one writer.  Each evaluation is committed when it is known, so a kill at any moment
+loses only what was still training; a search continues by running again from its start and being
+served from here.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from toolbox.measure import Outcome, Status
+
+FORMAT = 1
+IN_MEMORY = Path(":memory:")
+TABLES = """
+CREATE TABLE IF NOT EXISTS evaluations (
+    key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, measurement TEXT,
+    message TEXT, attempts INTEGER, finished_at TEXT
+);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT);
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluation, as the archive keeps it.  `finished_at` is UTC, ISO 8601."""
+
+    key: str
+    genome: list[int]
+    architecture: str
+    status: Status
+    measurement: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+    attempts: int = 1
+    finished_at: str = ""
+
+    @classmethod
+    def of(cls, key: str, genome: list[int], architecture: str, outcome: Outcome) -> "Record":
+        return cls(
+            key,
+            genome,
+            architecture,
+            outcome.status,
+            outcome.measurement,
+            outcome.message,
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+
+
+class Archive:
+    """The evaluations of one problem, kept in `path` (in memory if none is given).
+
+    problem: its declaration as plain data, all that a measurement depends on.  Raises ValueError
+    if the file was begun with another one, or is no archive.
+    """
+
+    def __init__(self, problem: Mapping[str, Any], path: Path = IN_MEMORY):
+        self.problem = json.loads(json.dumps(problem))  # as it will be read back
+        self.path = path
+        self._records: dict[str, Record] = {}
+        self._connection = sqlite3.connect(path)
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ValueError(f"{path} cannot be used as an archive: {error}") from error
+        except ValueError:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        meta = {}
+        if self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            meta = dict(self._connection.execute("SELECT name, value FROM meta"))
+        if meta and int(meta["format"]) != FORMAT:
+            raise ValueError(
+                f"{self.path} has format {meta['format']}; this version reads format {FORMAT}"
+            )
+        if meta and (changes := differences(json.loads(meta["problem"]), self.problem)):
+            raise ValueError(
+                f"problem: {self.path} was begun with another one ({'; '.join(changes)}); "
+                "declare it as it was, or choose another folder with --runs"
+            )
+        with self._connection:
+            self._connection.executescript(TABLES)
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+                [("format", str(FORMAT)), ("problem", json.dumps(self.problem))],
+            )
+        columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
+        for row in self._connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid"):
+            key, genome, architecture, status, measurement, *rest = row
+            self._records[key] = Record(
+                key, json.loads(genome), architecture, status, json.loads(measurement), *rest
+            )
+
+    def key(self, architecture: str) -> str:
+        """The identity of a network: its architecture and all that is declared of its training."""
+        text = json.dumps([architecture, self.problem], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def add(self, record: Record) -> None:
+        """Keep a record for good: it is on disk when this returns."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.key,
+                    json.dumps(record.genome),
+                    record.architecture,
+                    record.status,
+                    json.dumps(record.measurement),
+                    record.message,
+                    record.attempts,
+                    record.finished_at,
+                ),
+            )
+        self._records[record.key] = record
+
+    def get(self, key: str) -> Record | None:
+        return self._records.get(key)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records.values())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a JSON value in the meta table, in place of an earlier one of this name."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value))
+            )
+
+    def noted(self, name: str, default: Any = None) -> Any:
+        """The value that `note` kept under a name."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else default
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def differences(old: Any, new: Any, key: str = "problem") -> list[str]:
+    """Where two declarations differ, as a person would say it.
+
+    >>> differences({"training": {"epochs": 5}}, {"training": {"epochs": 6}})
+    ['problem.training.epochs was 5, now 6']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            change
+            for name in {**old, **new}
+            for change in differences(old.get(name), new.get(name), f"{key}.{name}")
+        ]
+    return [] if old == new else [f"{key} was {_said(old)}, now {_said(new)}"]
+
+
+def _said(value: Any) -> str:
+    return "not declared" if value is None else json.dumps(value)

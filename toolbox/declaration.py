@@ -1,0 +1,283 @@
+"""A declaration: TOML and overrides in, checked frozen dataclasses out."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, MinLen
+
+from toolbox.algorithms import ALGORITHMS
+from toolbox.backends import BACKENDS
+from toolbox.crossover import CROSSOVERS
+from toolbox.initialization import INITIALIZATIONS
+from toolbox.mutation import MUTATIONS
+from toolbox.objectives import OBJECTIVES, Objective
+from toolbox.selection import SELECTIONS
+from toolbox.shelf import did_you_mean, take
+from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
+
+# Each alias of the toolbox: the shelf it is taken from, how many parameters the search passes by
+# position, and what it uses if the declaration does not say.
+ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
+    "individual": (INITIALIZATIONS, 0, "uniform_random"),
+    "mate": (CROSSOVERS, 2, "uniform"),
+    "mutate": (MUTATIONS, 1, "reset_gene"),
+    "select": (SELECTIONS, 2, "nsga2"),
+    "map": (BACKENDS, 0, "processes"),
+}
+# What an operator may ask for in its signature, besides what the declaration says.
+GIVEN = {"space", "population", "objectives", "index"}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When to stop before `algorithm.generations`; a rule that is not declared never stops.
+
+    evaluations: distinct networks evaluated, exact.  wall_seconds: of searching, added up over
+    interrupted sessions, looked at after each generation.  target_fitness: one number for each
+    objective, all reached by one network.  stale_generations: without a better network, or with
+    several objectives without a new one on the front.
+    """
+
+    evaluations: Annotated[int, Ge(1)] | None = None
+    wall_seconds: Annotated[float, Gt(0)] | None = None
+    target_fitness: float | Annotated[tuple[float, ...], MinLen(1)] | None = None
+    stale_generations: Annotated[int, Ge(1)] | None = None
+
+    def target(self) -> tuple[float, ...] | None:
+        """`target_fitness` with one number for each objective."""
+        given = self.target_fitness
+        return (given,) if isinstance(given, int | float) else given
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A search, checked.  `Chosen` parts know what they name and with which options."""
+
+    name: str
+    objectives: tuple[Objective, ...]
+    problem: Chosen
+    toolbox: Mapping[str, Chosen]
+    algorithm: Chosen
+    population: int
+    generations: int
+    stop: Stop = field(default_factory=Stop)
+    seed: int = 0
+    objective_tables: tuple = ()
+
+    @property
+    def most_evaluations(self) -> int:
+        """How many networks can be evaluated at most."""
+        offspring = self.algorithm.options.get("offspring") or self.population
+        most = self.population + self.generations * offspring
+        return min(most, self.stop.evaluations or most)
+
+    def table(self) -> dict[str, Any]:
+        """The declaration with every default filled in, as TOML data."""
+        algorithm = described(self.algorithm)
+        return {
+            "objectives": described(self.objective_tables),
+            "seed": self.seed,
+            "problem": described(self.problem),
+            "toolbox": {alias: described(chosen) for alias, chosen in self.toolbox.items()},
+            "algorithm": {
+                "use": algorithm.pop("use"),
+                "population": self.population,
+                "generations": self.generations,
+                **algorithm,
+            },
+            "stop": described(self.stop),
+        }
+
+
+def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> Declaration:
+    """The declaration in a TOML file with `key=value` overrides applied.
+
+    problems: the shelf of problems.  Raises ValueError, one line that names the key, for anything
+    that is wrong.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = [str(other) for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        raise ValueError(f"{path}: there is no such file{did_you_mean(str(path), near)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: it cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: it is not TOML: {error}") from error
+    for text in overrides:
+        override(tables, text)
+    return declare(tables, problems, name=path.stem)
+
+
+def override(tables: dict[str, Any], text: str) -> None:
+    """Set the value that `key=value` addresses, in place.
+
+    The value is TOML; what is not TOML is taken as a string.
+
+    >>> tables = {"algorithm": {"use": "nsga2"}}
+    >>> override(tables, "algorithm.generations=2")
+    >>> override(tables, "algorithm.use=genetic_algorithm")
+    >>> tables
+    {'algorithm': {'use': 'genetic_algorithm', 'generations': 2}}
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(part.strip() for part in key.split(".")):
+        raise ValueError(f"{text!r}: an override is key=value, like algorithm.generations=2")
+    *parents, last = [part.strip() for part in key.split(".")]
+    table = tables
+    for parent in parents:
+        entry = table.get(parent, {})
+        if isinstance(entry, str):  # a bare name is short for its table
+            entry = {"use": entry}
+        if not isinstance(entry, dict):
+            raise ValueError(f"{key}: {parent} = {entry!r} is not a table")
+        table[parent] = entry
+        table = entry
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+        table[last] = parsed["value"] if list(parsed) == ["value"] else value
+    except tomllib.TOMLDecodeError:
+        table[last] = value.strip()
+
+
+def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -> Declaration:
+    """The declaration of a search from TOML data.  Raises ValueError as `load` does."""
+    any_table = Parameter(default={})
+    found = check(
+        tables,
+        {
+            "objectives": Parameter(list[Any]),
+            "seed": Parameter(Annotated[int, Ge(0)], 0),
+            "problem": Parameter(),
+            "toolbox": any_table,
+            "algorithm": Parameter(),
+            "stop": any_table,
+        },
+        "",
+    )
+    objectives = _objectives(found["objectives"])
+    algorithm, size = _algorithm(found["algorithm"], len(objectives))
+    stop = read(Stop, found["stop"], "stop")
+    if stop.target() and len(stop.target()) != len(objectives):
+        raise ValueError(
+            f"stop.target_fitness = {described(stop.target_fitness)!r}: "
+            f"{len(objectives)} numbers are needed, one for each objective"
+        )
+    aliases = _aliases(found["toolbox"])
+    given = aliases["individual"].options.get("genomes", ())
+    if len(given) > size["population"]:
+        raise ValueError(
+            f"toolbox.individual.genomes has {len(given)} architectures; algorithm.population = "
+            f"{size['population']} has no room for them"
+        )
+    return Declaration(
+        name=name,
+        objectives=objectives,
+        problem=_problem(found["problem"], problems, found["seed"]),
+        toolbox=aliases,
+        algorithm=algorithm,
+        stop=stop,
+        seed=found["seed"],
+        objective_tables=tuple(found["objectives"]),
+        **size,
+    )
+
+
+def _objectives(entries: Sequence[Any]) -> tuple[Objective, ...]:
+    if not entries:
+        raise ValueError(f"objectives = []: at least one is needed; legal: {', '.join(OBJECTIVES)}")
+    objectives = tuple(
+        _objective(entry, f"objectives[{number}]") for number, entry in enumerate(entries)
+    )
+    names = [objective.name for objective in objectives]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"objectives = {names}: {name!r} is named twice")
+    return objectives
+
+
+def _objective(entry: Any, key: str) -> Objective:
+    table = {"use": entry} if isinstance(entry, str) else entry
+    if not isinstance(table, Mapping) or not isinstance(table.get("use"), str):
+        raise ValueError(f"{key} = {entry!r}: a name or a table like {{ use = 'name' }} is needed")
+    use = table["use"]
+    found = take(use, OBJECTIVES, key)
+    known = found if isinstance(found, Objective) else None
+    view = known.view if known else found
+    options, any_key = signature_of(view, positional=1)
+    own = {f.name: f.type for f in fields(Objective) if f.name in ("direction", "worst")}
+    parameters = dict(options) if not isinstance(view, partial) else {}
+    for name, annotation in own.items():
+        parameters[name] = (
+            Parameter(annotation, getattr(known, name)) if known else Parameter(annotation)
+        )
+    values = check(
+        {name: value for name, value in table.items() if name != "use"}, parameters, key, any_key
+    )
+    direction, worst = values.pop("direction"), values.pop("worst")
+    if known and direction != known.direction and "worst" not in table:
+        raise ValueError(
+            f"{key}.worst is missing: the one of {use!r} is for {known.direction}, and a failed "
+            f"network needs a value that is worst when it is {direction}d"
+        )
+    return Objective(
+        name=values.get("name", use) if use == "measured" else use.rpartition(":")[2],
+        view=partial(view, **values) if values else view,
+        direction=direction,
+        worst=float(worst),
+        needs=known.needs if known else ((values["name"],) if use == "measured" else ()),
+    )
+
+
+def _problem(table: Any, problems: Mapping[str, Any], seed: int) -> Chosen:
+    chosen = choose(table, problems, "problem")
+    declared = isinstance(table, Mapping) and "seed" in table
+    if "seed" in chosen.options and not declared:
+        return replace(chosen, options={**chosen.options, "seed": seed})
+    return chosen
+
+
+def _aliases(table: Any) -> dict[str, Chosen]:
+    parameters = {alias: Parameter(default=use) for alias, (_, _, use) in ALIASES.items()}
+    entries = check(table, parameters, "toolbox")
+    return {
+        alias: choose(
+            entries[alias],
+            shelf,
+            f"toolbox.{alias}",
+            positional,
+            GIVEN if alias != "map" else {"threads"},
+        )
+        for alias, (shelf, positional, _) in ALIASES.items()
+    }
+
+
+def _algorithm(table: Any, objectives: int) -> tuple[Chosen, dict[str, int]]:
+    if not isinstance(table, Mapping):
+        raise ValueError(
+            f"algorithm = {table!r}: a table like "
+            "{ use = 'nsga2', population = 20, generations = 10 } is needed"
+        )
+    sizes = {
+        "population": Parameter(Annotated[int, Ge(1)]),
+        "generations": Parameter(Annotated[int, Ge(0)]),
+    }
+    chosen = choose(table, ALGORITHMS, "algorithm", positional=2, also=sizes)
+    options = dict(chosen.options)
+    size = {name: options.pop(name) for name in sizes}
+    if chosen.use == "genetic_algorithm":
+        if objectives > 1:
+            raise ValueError(
+                f"algorithm.use = 'genetic_algorithm': it takes one objective, not {objectives}; "
+                "for several use 'nsga2'"
+            )
+        if options["elite"] >= size["population"]:
+            raise ValueError(
+                f"algorithm.elite = {options['elite']}: it must be less than the population of "
+                f"{size['population']}"
+            )
+    return replace(chosen, options=options), size

@@ -1,0 +1,135 @@
+"""Individuals in, fitness out: the archive in front of the backend, behind `toolbox.map`."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from deap import base
+
+from toolbox.archive import Archive, Record
+from toolbox.individual import Individual
+from toolbox.measure import Job, Measure, Outcome, Problem
+from toolbox.objectives.objective import Objective
+
+Backend = Callable[[Callable[[Job], Outcome], Sequence[Job]], Iterable[Outcome]]
+
+
+class BudgetSpent(Exception):
+    """The declared number of distinct networks has been evaluated."""
+
+
+class Evaluator:
+    """Measures each distinct network once and reads the fitness off its measurement.
+
+    on_record: called with each record that this evaluator was asked for, as soon as it is known.
+    limit: how many distinct networks may be asked for; BudgetSpent is raised before one more.
+    counts: of the individuals asked for, how many were trained, reused, infeasible and failed
+    (failed overlaps the others); whoever reads them resets them.
+    """
+
+    def __init__(self, problem: Problem, objectives: Sequence[Objective], archive: Archive):
+        self.space = problem.space
+        self.objectives = objectives
+        self.archive = archive
+        self.measure = Measure(problem)
+        self.limit: int | None = None
+        self.counts: Counter[str] = Counter()
+        self.on_record: Callable[[Record], None] = lambda record: None
+        self.asked: dict[str, Record] = {}  # by key, in the order they became known
+
+    def evaluate(self, individual: Individual) -> tuple[float, ...]:
+        """The fitness values of one individual."""
+        (values,) = self.map(map, self.evaluate, [individual])
+        return values
+
+    def map(
+        self, backend: Backend, function: Callable, individuals: Iterable[Individual], *more: Any
+    ) -> list[Any]:
+        """`function` of each individual, in order.
+
+        For `toolbox.evaluate` the backend trains what the archive does not know.  Any other
+        function is the user's own and is simply applied.
+        """
+        if _unwrapped(function) != self.evaluate:
+            return list(map(function, individuals, *more))
+        return [self.fitness(record) for record in self.records(backend, list(individuals))]
+
+    def fitness(self, record: Record) -> tuple[float, ...]:
+        """The objectives of a record; the worst of each if it failed."""
+        if record.status != "ok":
+            return tuple(objective.worst for objective in self.objectives)
+        return tuple(objective.value(record.measurement) for objective in self.objectives)
+
+    def records(self, backend: Backend, genomes: Sequence[list[int]]) -> list[Record]:
+        """The record of each genome, in order; what is not in the archive is measured first."""
+        keys = []
+        new: dict[str, list[int]] = {}
+        for genome in genomes:
+            key, canonical = self.identify(genome)
+            keys.append(key)
+            if key not in self.asked and key not in new:
+                new[key] = canonical
+        if self.limit is not None and len(new) > (left := self.limit - len(self.asked)):
+            self._know(backend, dict(list(new.items())[:left]))
+            raise BudgetSpent
+        before = set(self.asked)
+        trained = self._know(backend, new)
+        for key in keys:
+            record = self.asked[key]
+            first = key not in before
+            before.add(key)
+            self.counts["evaluated"] += 1
+            self.counts["failed"] += record.status != "ok"
+            self.counts[trained.get(key, "reused") if first else "reused"] += 1
+        return [self.asked[key] for key in keys]
+
+    def identify(self, genome: list[int]) -> tuple[str, list[int]]:
+        """The archive's key of a genome's network, and the one genome that stands for it."""
+        canonical = [int(gene) for gene in self.space.canonical(list(genome))]
+        return self.archive.key(self.space.decode(canonical)), canonical
+
+    def _know(self, backend: Backend, new: dict[str, list[int]]) -> dict[str, str]:
+        """Make every key of `new` known; which were "trained" and which "infeasible"."""
+        trained, jobs = {}, []
+        keys = list(new)
+        for number, key in enumerate(keys):
+            if record := self.archive.get(key):
+                self._announce(record)
+            elif violation := self.space.violation(new[key]):
+                trained[key] = "infeasible"
+                self._keep(key, new[key], Outcome(number, "infeasible", message=violation))
+            else:
+                trained[key] = "trained"
+                jobs.append(Job(number, new[key]))
+        waiting = {job.number for job in jobs}
+        for outcome in backend(self.measure, jobs) if jobs else ():
+            waiting.remove(outcome.number)
+            key = keys[outcome.number]
+            self._keep(key, new[key], outcome)
+        assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
+        return trained
+
+    def _keep(self, key: str, genome: list[int], outcome: Outcome) -> None:
+        record = Record.of(key, genome, self.space.decode(genome), outcome)
+        self.archive.add(record)
+        self._announce(record)
+
+    def _announce(self, record: Record) -> None:
+        self.asked[record.key] = record
+        self.on_record(record)
+
+
+def evaluate_invalid(individuals: Sequence[Individual], toolbox: base.Toolbox) -> None:
+    """Give a fitness to every individual that has none."""
+    invalid = [individual for individual in individuals if not individual.fitness.valid]
+    values = toolbox.map(toolbox.evaluate, invalid)
+    for individual, fitness in zip(invalid, values, strict=True):
+        individual.fitness.values = fitness
+
+
+def _unwrapped(function: Callable) -> Callable:
+    """The function behind the partials that `toolbox.register` makes."""
+    while isinstance(function, partial):
+        function = function.func
+    return function

@@ -1,0 +1,36 @@
+"""DEAP individuals for the declared objectives, as plain classes.
+
+Not `deap.creator`: its classes are made anew by every unpickling, and two searches with different
+objectives must fit in one process.  So the weights belong to the fitness, not to its class.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from deap import base
+
+
+class Fitness(base.Fitness):
+    """A `deap.base.Fitness` whose weights (+1 maximize, -1 minimize) are its own."""
+
+    def __init__(self, weights: Sequence[float], values: Sequence[float] = ()):
+        self.weights = tuple(weights)
+        super().__init__(values)
+
+    def __deepcopy__(self, memo: dict) -> "Fitness":
+        copy = type(self)(self.weights)
+        copy.wvalues = self.wvalues
+        return copy
+
+
+class Individual(list):
+    """A genome, a list of small ints, with a fitness.
+
+    >>> individual = Individual([0, 2, 1], weights=(1.0, -1.0))
+    >>> individual.fitness.values = (0.9, 3264.0)
+    >>> individual, individual.fitness.values
+    ([0, 2, 1], (0.9, 3264.0))
+    """
+
+    def __init__(self, genome: Iterable[int], weights: Sequence[float]):
+        super().__init__(genome)
+        self.fitness = Fitness(weights)

@@ -1,0 +1,17 @@
+"""Start from given architectures; the rest of the population is random."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from toolbox.initialization.uniform_random import uniform_random
+
+
+def seeded(space: Any, index: int, genomes: Sequence[str]) -> list[int]:
+    """The genome of `genomes[index]`, an architecture in the space's notation, or a random one.
+
+    index: how many individuals were drawn before.  Raises ValueError for an architecture that is
+    not in the space.
+    """
+    if index < len(genomes):
+        return space.encode(genomes[index])
+    return uniform_random(space)

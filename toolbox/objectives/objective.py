@@ -1,0 +1,37 @@
+"""An objective: a view of a measurement, with a direction and a finite worst."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Measurement = Mapping[str, float]
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`view(measurement) -> float`, and what is good.
+
+    worst: the value of a network that failed, and a bound: a view beyond it, or one that is not
+    finite, counts as it, so that no failure ranks before a success.  needs: the names that the
+    view reads of a measurement.
+    """
+
+    name: str
+    view: Callable[[Measurement], float]
+    direction: Direction
+    worst: float
+    needs: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> float:
+        """DEAP's: +1 maximize, -1 minimize."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
+    def value(self, measurement: Measurement) -> float:
+        """The finite number that DEAP sees."""
+        value = float(self.view(measurement))
+        if not math.isfinite(value) or (value - self.worst) * self.weight < 0:
+            return self.worst
+        return value

@@ -1,0 +1,134 @@
+"""What a person sees while a search runs: a live bar on a terminal, log lines elsewhere."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from toolbox.archive import Record
+from toolbox.evaluation import Evaluator
+from toolbox.objectives.objective import Objective
+from toolbox.report.tables import as_number
+from toolbox.search import Generation
+
+log = logging.getLogger(__name__)
+FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def log_to_console(console: Console) -> None:
+    """Show what is logged: above the live bar on a terminal, as plain lines elsewhere."""
+    handler: logging.Handler
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_path=False, show_level=False, markup=False)
+    else:
+        handler = logging.StreamHandler(console.file)
+        handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setLevel(logging.INFO)
+    root = logging.getLogger()
+    root.setLevel(logging.DEBUG)
+    for name in ("PIL", "matplotlib", "filelock"):  # chatty at DEBUG, and not about this search
+        logging.getLogger(name).setLevel(logging.INFO)
+    root.handlers[:] = [handler]
+
+
+@contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """Keep everything that is logged, each network with its measurement, at the end of a file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+class SearchProgress:
+    """Follows a search record by record.  Use as a context manager around it.
+
+    most: how many networks it evaluates at most, for the time left.
+    """
+
+    def __init__(self, console: Console, evaluator: Evaluator, generations: int, most: int):
+        self.evaluator = evaluator
+        self.generations = generations
+        self.generation = 0
+        self.known = self.new = self.failed = 0
+        self.best: dict[str, float] = {}
+        self.archived = {record.key for record in evaluator.archive}
+        self._bar = Progress(
+            TextColumn("generation {task.fields[generation]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed}/{task.total} networks, {task.fields[counts]}"),
+            TextColumn("best {task.fields[best]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=most, generation="", counts="", best="")
+
+    def __enter__(self) -> "SearchProgress":
+        self.evaluator.on_record = self.record
+        self._refresh()
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def record(self, record: Record) -> None:
+        """One more network is known."""
+        self.known += 1
+        self.new += record.key not in self.archived
+        if record.status != "ok":
+            self.failed += 1
+            log.warning("%s: %s (%s)", record.status, record.architecture, record.message)
+        else:
+            for objective in self.evaluator.objectives:
+                self._improve(objective, objective.value(record.measurement))
+            log.debug("%s: %s", record.architecture, record.measurement)
+        self._refresh()
+
+    def generation_done(self, generation: Generation) -> None:
+        self.generation = generation.number + 1
+        log.info(
+            "generation %d/%d: evaluated %d, trained %d, reused %d, failed %d; best %s; %.0f s",
+            generation.number,
+            self.generations,
+            generation.evaluated,
+            generation.trained,
+            generation.reused,
+            generation.failed,
+            self._best(),
+            generation.seconds,
+        )
+        self._refresh()
+
+    def _improve(self, objective: Objective, value: float) -> None:
+        best = self.best.setdefault(objective.name, value)
+        if (value - best) * objective.weight > 0:
+            self.best[objective.name] = value
+
+    def _best(self) -> str:
+        return ", ".join(f"{name} {as_number(value)}" for name, value in self.best.items()) or "-"
+
+    def _refresh(self) -> None:
+        self._bar.update(
+            self._task,
+            completed=self.known,
+            generation=f"{min(self.generation, self.generations)}/{self.generations}",
+            counts=f"{self.new} trained, {self.known - self.new} reused, {self.failed} failed",
+            best=self._best(),
+        )

@@ -1,0 +1,39 @@
+"""The best of an archive: the Pareto front, and the ranking by one objective."""
+
+from collections.abc import Iterable
+
+import moocore
+import numpy
+
+from toolbox.archive import Record
+from toolbox.evaluation import Evaluator
+from toolbox.objectives.objective import Objective
+
+
+def front(evaluator: Evaluator, records: Iterable[Record]) -> list[Record]:
+    """The records that no other one dominates, the best by the first objective first."""
+    sound = _sound(records)
+    if not sound:
+        return []
+    weights = numpy.array([objective.weight for objective in evaluator.objectives])
+    losses = -numpy.array([evaluator.fitness(record) for record in sound]) * weights
+    keep = moocore.is_nondominated(losses, keep_weakly=True)
+    chosen = [record for record, kept in zip(sound, keep, strict=True) if kept]
+    return sorted(chosen, key=lambda record: _loss(evaluator.objectives[0], record))
+
+
+def ranking(
+    evaluator: Evaluator, records: Iterable[Record], objective: Objective | None = None
+) -> list[Record]:
+    """All records with a measurement, the best by `objective` (default: the first) first."""
+    by = objective or evaluator.objectives[0]
+    return sorted(_sound(records), key=lambda record: _loss(by, record))
+
+
+def _sound(records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.status == "ok"]
+
+
+def _loss(objective: Objective, record: Record) -> tuple[float, str]:
+    # Equals in the order of their architecture, whatever order they were measured in.
+    return -objective.value(record.measurement) * objective.weight, record.architecture

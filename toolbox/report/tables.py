@@ -1,0 +1,57 @@
+"""The tables that a search prints when it ends."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from toolbox.archive import Record
+from toolbox.evaluation import Evaluator
+from toolbox.report.ranking import front, ranking
+
+TOP = 5
+LONGEST_FRONT = 20
+
+
+def result_tables(evaluator: Evaluator) -> list[Table]:
+    """The front for several objectives, and the top five by each objective."""
+    tables = []
+    objectives = evaluator.objectives
+    if len(objectives) > 1:
+        found = front(evaluator, evaluator.archive)
+        title = f"Pareto front: {len(found)} networks"
+        if len(found) > LONGEST_FRONT:
+            title += f", every {-(-len(found) // LONGEST_FRONT)}th shown"
+            found = found[:: -(-len(found) // LONGEST_FRONT)]
+        tables.append(_table(title, found, evaluator))
+    for objective in objectives:
+        best = ranking(evaluator, evaluator.archive, objective)[:TOP]
+        tables.append(_table(f"Top {len(best)} by {objective.name}", best, evaluator))
+    return tables
+
+
+def print_results(console: Console, evaluator: Evaluator) -> None:
+    """Show the tables of a finished search."""
+    for table in result_tables(evaluator):
+        console.print(table)
+        console.print()
+
+
+def _table(title: str, records: Sequence[Record], evaluator: Evaluator) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for objective in evaluator.objectives:
+        table.add_column(objective.name, justify="right", no_wrap=True)
+    table.add_column("architecture", overflow="fold")
+    for record in records:
+        values = map(as_number, evaluator.fitness(record))
+        table.add_row(*values, record.architecture)
+    return table
+
+
+def as_number(value: float) -> str:
+    """A number for a person.
+
+    >>> as_number(0.84051), as_number(3264.0), as_number(0.00025)
+    ('0.8405', '3,264', '0.00025')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"

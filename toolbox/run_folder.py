@@ -1,0 +1,113 @@
+"""The run folder: what a search leaves behind for a person and for its continuation."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from filelock import FileLock, Timeout
+
+from toolbox.archive import Archive, Record
+from toolbox.declaration import Declaration
+from toolbox.evaluation import Evaluator
+from toolbox.report.ranking import front, ranking
+from toolbox.search import Generation
+
+COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
+
+
+class RunFolder:
+    """`<runs>/<name of the declaration>/seed-<seed>/`, held by one search at a time.
+
+    Each file is replaced whole, so a reader never sees half of one.  Use as a context manager;
+    raises ValueError if another search is in the folder, or it cannot be written.
+    """
+
+    def __init__(self, runs: Path, declaration: Declaration):
+        self.path = runs / declaration.name / f"seed-{declaration.seed}"
+        self.declaration = declaration
+        self._lock = FileLock(self.path / ".lock")
+        self._generations: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "RunFolder":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"{self.path}: another search is running in this folder; wait for it, or choose "
+                "another folder with --runs"
+            ) from None
+        except OSError as error:
+            raise ValueError(f"{self.path}: it cannot be written: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def open_archive(self, problem: Mapping[str, Any]) -> Archive:
+        """The folder's archive, for the problem of this declaration data."""
+        return Archive(problem, self.path / "archive.sqlite")
+
+    def write_declaration(self) -> None:
+        self._replace("declaration.toml", tomlkit.dumps(self.declaration.table()))
+
+    def write_generation(self, generation: Generation) -> None:
+        """Add a generation to generations.csv and make population.csv its population."""
+        names = [objective.name for objective in self.declaration.objectives]
+        row: dict[str, Any] = {"generation": generation.number}
+        row |= {name: getattr(generation, name) for name in COUNTS}
+        row |= {f"best_{name}": value for name, value in zip(names, generation.best, strict=True)}
+        row |= {f"median_{n}": value for n, value in zip(names, generation.median, strict=True)}
+        if len(names) > 1:
+            row["hypervolume"] = generation.hypervolume
+        row["seconds"] = round(generation.seconds, 3)
+        self._generations.append(row)
+        self._write_table("generations.csv", self._generations)
+
+    def write_population(self, population: Sequence[Any], space: Any) -> None:
+        names = [objective.name for objective in self.declaration.objectives]
+        rows = [
+            {"genome": json.dumps(individual), "architecture": space.decode(individual)}
+            | dict(zip(names, individual.fitness.values, strict=True))
+            for individual in population
+        ]
+        self._write_table("population.csv", rows)
+
+    def write_results(self, evaluator: Evaluator) -> Path:
+        """front.csv (several objectives) or ranking.csv (one), of everything in the archive."""
+        if len(self.declaration.objectives) > 1:
+            name, records = "front.csv", front(evaluator, evaluator.archive)
+        else:
+            name, records = "ranking.csv", ranking(evaluator, evaluator.archive)
+        rows = [self._result(evaluator, record) for record in records]
+        self._write_table(name, rows)
+        return self.path / name
+
+    def _result(self, evaluator: Evaluator, record: Record) -> dict[str, Any]:
+        names = [objective.name for objective in self.declaration.objectives]
+        return {
+            **dict(zip(names, evaluator.fitness(record), strict=True)),
+            "architecture": record.architecture,
+            "genome": json.dumps(record.genome),
+            **{k: v for k, v in record.measurement.items() if k not in names},
+            "key": record.key,
+        }
+
+    def _write_table(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        rows = list(rows)
+        temporary = self.path / f".{name}.part"
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            if rows:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        os.replace(temporary, self.path / name)
+
+    def _replace(self, name: str, text: str) -> None:
+        temporary = self.path / f".{name}.part"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self.path / name)

@@ -1,0 +1,176 @@
+"""The search: one generation a call of the algorithm, until a stop rule holds."""
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+import moocore
+import numpy
+
+from toolbox.declaration import Declaration
+from toolbox.evaluation import BudgetSpent, evaluate_invalid
+from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.objectives.objective import Objective
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What one generation did, and the population after it.
+
+    evaluated = trained + reused + infeasible individuals; reused ones were known to the archive or
+    stood twice in the generation; failed ones ended without a measurement, in whichever of the
+    three.  best and median: of each objective over the population.  hypervolume: of everything
+    this search evaluated, above the worst of the first generation; None for one objective.
+    seconds: of searching since its start, over all sessions.  stopped: why the search ended here.
+    """
+
+    number: int
+    population: list
+    evaluated: int
+    trained: int
+    reused: int
+    infeasible: int
+    failed: int
+    best: tuple[float, ...]
+    median: tuple[float, ...]
+    hypervolume: float | None
+    seconds: float
+    stopped: str = ""
+
+
+def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Generation]:
+    """Run a declared search with an assembled toolbox; yields each generation when it is done.
+
+    Everything random is seeded here by the declaration's seed, so a second search with the same
+    archive takes the same steps and is served what the first one measured.
+    """
+    random.seed(declaration.seed)
+    numpy.random.seed(declaration.seed % 2**32)  # for operators of the user's own that draw from it
+    history = History(declaration, toolbox)
+    population: list = []
+    for number in range(declaration.generations + 1):
+        try:
+            if number == 0:
+                following = toolbox.population(n=declaration.population)
+                evaluate_invalid(following, toolbox)
+            else:
+                following = toolbox.evolve(population, toolbox)
+            population = following
+            stopped = ""
+        except BudgetSpent:
+            # The first population may be cut short; a later one stays as it was.
+            population = population or _known(following, toolbox)
+            stopped = f"{declaration.stop.evaluations:,} networks were evaluated"
+        toolbox.population_now[:] = population
+        generation = history.generation(number, population, stopped)
+        yield generation
+        if generation.stopped:
+            return
+
+
+def _known(population: list, toolbox: GuardedToolbox) -> list:
+    """The individuals whose networks were evaluated, with their fitness."""
+    asked = toolbox.evaluator.asked
+    known = [i for i in population if toolbox.evaluator.identify(i)[0] in asked]
+    evaluate_invalid(known, toolbox)
+    return known
+
+
+@dataclass
+class History:
+    """What is remembered from generation to generation: progress, and the time it took."""
+
+    declaration: Declaration
+    toolbox: GuardedToolbox
+    front: numpy.ndarray | None = None  # of what was evaluated, as losses (minimized)
+    reference: numpy.ndarray | None = None
+    seen: int = 0
+    stale: int = 0
+    seconds: list[float] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def generation(self, number: int, population: list, stopped: str) -> Generation:
+        """Sum up a generation and decide whether the search stops."""
+        objectives = self.declaration.objectives
+        counts = self.toolbox.evaluator.counts.copy()
+        self.toolbox.evaluator.counts.clear()
+        seconds = self._clock(number, counts["trained"])
+        self._update_front()
+        values = list(zip(*(i.fitness.values for i in population), strict=True))
+        return Generation(
+            number,
+            population,
+            evaluated=counts["evaluated"],
+            trained=counts["trained"],
+            reused=counts["reused"],
+            infeasible=counts["infeasible"],
+            failed=counts["failed"],
+            best=tuple(_best(o, column) for o, column in zip(objectives, values, strict=True)),
+            median=tuple(median(column) for column in values),
+            hypervolume=self._hypervolume(),
+            seconds=seconds,
+            stopped=stopped or self._rule(number, seconds),
+        )
+
+    def _clock(self, number: int, trained: int) -> float:
+        """Seconds searched until now.
+
+        A generation that trained nothing is a replay: it counts what it took when it was trained,
+        so that a rule on time stops a continued search where it stopped the first time.
+        """
+        recorded = self.toolbox.evaluator.archive.noted("generation_seconds", [])
+        now = time.monotonic()
+        before = self.seconds[-1] if self.seconds else 0.0
+        if not trained and number < len(recorded):
+            self.seconds.append(recorded[number])
+        else:
+            self.seconds.append(before + now - self.began)
+            self.toolbox.evaluator.archive.note("generation_seconds", self.seconds)
+        self.began = now
+        return self.seconds[-1]
+
+    def _update_front(self) -> None:
+        evaluator = self.toolbox.evaluator
+        weights = numpy.array([objective.weight for objective in evaluator.objectives])
+        records = list(evaluator.asked.values())[self.seen :]
+        self.seen = len(evaluator.asked)
+        fitness = [evaluator.fitness(record) for record in records if record.status == "ok"]
+        losses = -numpy.array(fitness).reshape(-1, len(weights)) * weights
+        if self.reference is None and len(losses):
+            self.reference = losses.max(axis=0)
+        old = self.front if self.front is not None else losses[:0]
+        merged = numpy.unique(numpy.vstack([old, losses]), axis=0)
+        self.front = merged[moocore.is_nondominated(merged)] if len(merged) else merged
+        self.stale = self.stale + 1 if numpy.array_equal(self.front, old) else 0
+
+    def _hypervolume(self) -> float | None:
+        if len(self.declaration.objectives) == 1 or self.reference is None:
+            return None
+        return float(moocore.hypervolume(self.front, ref=self.reference))
+
+    def _rule(self, number: int, seconds: float) -> str:
+        """Why the search ends after this generation; empty if it goes on."""
+        stop = self.declaration.stop
+        if number == self.declaration.generations:
+            return f"{number} generations were evolved"
+        if len(self.toolbox.evaluator.asked) == stop.evaluations:
+            return f"{stop.evaluations:,} networks were evaluated"
+        if stop.wall_seconds is not None and seconds >= stop.wall_seconds:
+            return f"{stop.wall_seconds:g} seconds have passed"
+        if stop.stale_generations is not None and self.stale >= stop.stale_generations:
+            return f"nothing better was found in {self.stale} generations"
+        if (target := stop.target()) is not None and self.front is not None:
+            weights = numpy.array([o.weight for o in self.declaration.objectives])
+            reached = (self.front <= -numpy.array(target) * weights).all(axis=1)
+            if reached.any():
+                return "the target fitness was reached"
+        return ""
+
+
+def _best(objective: Objective, values: tuple[float, ...]) -> float:
+    return max(values) if objective.direction == "maximize" else min(values)

@@ -1,0 +1,215 @@
+"""Check a table of a declaration against the signature of the thing it is meant for.
+
+The signature of an operator, a backend or a problem is its documentation and its schema: the
+names, types, ranges and defaults that a declaration may use are read off it.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from toolbox.shelf import did_you_mean, take
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One key that a table may hold."""
+
+    annotation: Any = Any
+    default: Any = REQUIRED
+    shelf: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A `{ use = ..., name = value }` table, checked: `build` calls what it names.
+
+    `options` holds what was declared and every default; `given` the names that the target asks
+    for and the search supplies.
+    """
+
+    key: str
+    use: str
+    target: Callable
+    options: Mapping[str, Any]
+    given: Collection[str] = field(default=())
+
+    def arguments(self, available: Mapping[str, Any]) -> dict[str, Any]:
+        """The target's keyword arguments: its options and what it asks for of `available`."""
+        return {**self.options, **{name: available[name] for name in self.given}}
+
+    def build(self, **available: Any) -> Any:
+        """Call the target.  Raises ValueError that starts with the key if it refuses."""
+        with prefixed(self.key):
+            return self.target(**self.arguments(available))
+
+
+class prefixed:
+    """A context that puts the key of a declaration in front of a ValueError's message."""
+
+    def __init__(self, key: str):
+        self.key = key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: Any) -> None:
+        if kind is ValueError and not str(error).startswith(self.key):
+            separator = "." if " = " in str(error).split(":")[0] else ": "
+            raise ValueError(f"{self.key}{separator}{error}") from error
+
+
+def choose(
+    value: Any,
+    shelf: Mapping[str, Any],
+    key: str,
+    positional: int = 0,
+    given: Collection[str] = (),
+    also: Mapping[str, Parameter] = MappingProxyType({}),
+) -> Chosen:
+    """Check `value`, a name or a table with `use`, against the thing on `shelf` it names.
+
+    positional: how many first parameters the search itself passes.  given: names it can supply.
+    also: keys of the table that are not the thing's own; they come first in `options`.
+    """
+    table = {"use": value} if isinstance(value, str) else value
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{key} = {value!r}: a name or a table like {{ use = 'name' }} is needed")
+    if not isinstance(table.get("use"), str):
+        raise ValueError(f"{key}: use = 'name' is missing; legal: {', '.join(sorted(shelf))}")
+    use = table["use"]
+    target = take(use, shelf, f"{key}.use")
+    parameters, any_key = signature_of(target, positional)
+    asked = tuple(name for name in parameters if name in given)
+    for name in asked:
+        del parameters[name]
+    declared = {name: entry for name, entry in table.items() if name != "use"}
+    options = check(declared, {**also, **parameters}, key, any_key)
+    return Chosen(key, use, target, options, asked)
+
+
+def check(
+    table: Any, parameters: Mapping[str, Parameter], key: str, any_key: bool = False
+) -> dict[str, Any]:
+    """The values of `table` with every default filled in, each of the declared type."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{key} = {table!r}: a table is needed")
+    for name in table:
+        if name not in parameters and not any_key:
+            legal = f"legal: {', '.join(parameters)}" if parameters else "it takes no keys"
+            raise ValueError(
+                f"{_join(key, name)}: unknown key; {legal}{did_you_mean(name, parameters)}"
+            )
+    values = {}
+    for name, parameter in parameters.items():
+        if name in table:
+            values[name] = _value(table[name], parameter, _join(key, name))
+        elif parameter.default is REQUIRED:
+            raise ValueError(f"{_join(key, name)} is missing")
+        else:
+            values[name] = parameter.default
+    return values | {name: table[name] for name in table if name not in parameters}
+
+
+def read(cls: type, table: Any, key: str) -> Any:
+    """An instance of the dataclass `cls` from a table."""
+    parameters, _ = signature_of(cls)
+    options = check(table, parameters, key)
+    with prefixed(key):
+        return cls(**options)
+
+
+def signature_of(target: Callable, positional: int = 0) -> tuple[dict[str, Parameter], bool]:
+    """The parameters of `target` after the first `positional`, and whether it takes any other."""
+    try:
+        hints = get_type_hints(target, include_extras=True)
+    except (TypeError, NameError):  # a builtin, or annotations that do not resolve here
+        hints = {}
+    if is_dataclass(target):
+        hidden = {
+            f.name for f in fields(target) if not f.init or not f.metadata.get("declared", True)
+        }
+        shelves = {f.name: f.metadata.get("shelf") for f in fields(target)}
+        defaults = {
+            f.name: f.default_factory() for f in fields(target) if callable(f.default_factory)
+        }
+    else:
+        hidden, shelves, defaults = set(), {}, {}
+        if inspect.isclass(target):
+            hints = get_type_hints(target.__init__, include_extras=True)
+    parameters, any_key = {}, False
+    for number, (name, found) in enumerate(inspect.signature(target).parameters.items()):
+        if found.kind is inspect.Parameter.VAR_KEYWORD:
+            any_key = True
+        elif found.kind is inspect.Parameter.VAR_POSITIONAL or number < positional:
+            continue
+        elif name not in hidden:
+            parameters[name] = Parameter(
+                hints.get(name, Any), defaults.get(name, found.default), shelves.get(name)
+            )
+    return parameters, any_key
+
+
+def _value(value: Any, parameter: Parameter, key: str) -> Any:
+    if parameter.shelf is not None:
+        return choose(value, parameter.shelf, key).build()
+    if is_dataclass(parameter.annotation):
+        assert isinstance(parameter.annotation, type)
+        return read(parameter.annotation, value, key)
+    try:
+        # By way of JSON, pydantic's strict mode takes a list for a tuple and 1 for 1.0, but
+        # neither "1" for 1 nor true for 1, which is what a person expects of TOML.
+        adapter: TypeAdapter = TypeAdapter(
+            parameter.annotation, config=ConfigDict(allow_inf_nan=False, strict=True)
+        )
+    except PydanticUserError:  # an annotation that is no data: a user's own class
+        return value
+    try:
+        return adapter.validate_json(json.dumps(value, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+        message = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        shown = first["input"] if where else value
+        raise ValueError(f"{key}{where} = {shown!r}: it {message}") from None
+
+
+def described(value: Any, identity: bool = False, shelf: Mapping[str, Any] | None = None) -> Any:
+    """A value of a declaration as plain TOML and JSON data; what is None is left out.
+
+    identity: leave out what does not change a measurement, such as a folder.
+    """
+    if isinstance(value, Chosen):
+        return {"use": value.use, **described(value.options, identity)}
+    if is_dataclass(value) and not isinstance(value, type):
+        table = {"use": _name_on(shelf, type(value))} if shelf is not None else {}
+        for f in fields(value):
+            declared = f.init and f.metadata.get("declared", True)
+            if declared and not (identity and not f.metadata.get("identity", True)):
+                entry = getattr(value, f.name)
+                if entry is not None:
+                    table[f.name] = described(entry, identity, f.metadata.get("shelf"))
+        return table
+    if isinstance(value, Mapping):
+        return {k: described(v, identity) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [described(entry, identity) for entry in value]
+    return value
+
+
+def _name_on(shelf: Mapping[str, Any], cls: type) -> str:
+    for name, entry in shelf.items():
+        if entry is cls:
+            return name
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
