@@ -94,7 +94,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
     from toolbox.report.tables import print_results
     from toolbox.run_folder import RunFolder
     from toolbox.search import search
-    from toolbox.signature import described, prefixed
+    from toolbox.signature import prefixed
 
     # A user's own modules lie in the current folder or beside the declaration.
     sys.path[:0] = [str(Path.cwd()), str(experiment.parent.absolute())]
@@ -114,7 +114,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
     with ExitStack() as stack:
         with refusing(ValueError):
             folder = stack.enter_context(RunFolder(runs, declaration))
-            identity = described(problem, identity=True, shelf=PROBLEMS)
+            identity = declaration.identity(problem)
             archive = stack.enter_context(closing(folder.open_archive(identity)))
             toolbox = assemble(declaration, problem, archive)
         stack.enter_context(closing(toolbox.backend))

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,9 +71,18 @@ class Declaration:
     @property
     def most_evaluations(self) -> int:
         """How many networks can be evaluated at most."""
-        offspring = self.algorithm.options.get("offspring") or self.population
+        options = self.algorithm.options
+        offspring = options.get("offspring") or self.population - options.get("elite", 0)
         most = self.population + self.generations * offspring
         return min(most, self.stop.evaluations or most)
+
+    def identity(self, problem: Any) -> dict[str, Any]:
+        """All that a measurement of `problem`, built from this declaration, depends on.
+
+        A problem that is no dataclass is what was declared of it.
+        """
+        built = problem if is_dataclass(problem) else self.problem.options
+        return {"use": self.problem.use, **described(built, identity=True)}
 
     def table(self) -> dict[str, Any]:
         """The declaration with every default filled in, as TOML data."""
@@ -134,7 +143,7 @@ def override(tables: dict[str, Any], text: str) -> None:
         if isinstance(entry, str):  # a bare name is short for its table
             entry = {"use": entry}
         if not isinstance(entry, dict):
-            raise ValueError(f"{key}: {parent} = {entry!r} is not a table")
+            raise ValueError(f"{text!r}: {parent} = {entry!r} is not a table")
         table[parent] = entry
         table = entry
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
+from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -24,7 +25,9 @@ def log_to_console(console: Console) -> None:
     """Show what is logged: above the live bar on a terminal, as plain lines elsewhere."""
     handler: logging.Handler
     if console.is_terminal:
-        handler = RichHandler(console=console, show_path=False, show_level=False, markup=False)
+        handler = RichHandler(
+            console=console, show_path=False, show_level=False, highlighter=NullHighlighter()
+        )
     else:
         handler = logging.StreamHandler(console.file)
         handler.setFormatter(logging.Formatter(FORMAT))

@@ -38,7 +38,7 @@ def ea_mu_plus_lambda(
     offspring: default the population's size.  A child is crossed, or mutated, or copied, so the
     probabilities add up to at most 1.
     """
-    _check_either_or(crossover_probability, mutation_probability)
+    _check_variation(population, crossover_probability, mutation_probability)
     evolved, _ = algorithms.eaMuPlusLambda(
         population,
         toolbox,
@@ -64,7 +64,7 @@ def ea_mu_comma_lambda(
     offspring: at least the population's size, which is the default.  A child is crossed, or
     mutated, or copied, so the probabilities add up to at most 1.
     """
-    _check_either_or(crossover_probability, mutation_probability)
+    _check_variation(population, crossover_probability, mutation_probability)
     if offspring is not None and offspring < len(population):
         raise OperatorError(
             f"algorithm.offspring = {offspring}: at least the population's size of "
@@ -83,7 +83,14 @@ def ea_mu_comma_lambda(
     return evolved
 
 
-def _check_either_or(crossover_probability: float, mutation_probability: float) -> None:
+def _check_variation(
+    population: list, crossover_probability: float, mutation_probability: float
+) -> None:
+    if len(population) < 2 and crossover_probability:
+        raise OperatorError(
+            f"algorithm.population = {len(population)}: crossover needs at least 2, because a "
+            "child has two different parents"
+        )
     if crossover_probability + mutation_probability > 1:
         raise OperatorError(
             f"algorithm.mutation_probability = {mutation_probability:g} and crossover_probability "

@@ -52,7 +52,7 @@ class Processes:
                 except ProcessExpired as error:
                     message = f"the process of the evaluation ended with code {error.exitcode}"
                     yield Outcome(number, "crash", message=message)
-                except Exception as error:  # a result that could not be brought back
+                except Exception as error:  # what the function itself let through
                     yield Outcome(number, "error", message=one_line(error))
         finally:
             for future in scheduled:

@@ -20,10 +20,10 @@ def result_tables(evaluator: Evaluator) -> list[Table]:
     if len(objectives) > 1:
         found = front(evaluator, evaluator.archive)
         title = f"Pareto front: {len(found)} networks"
-        if len(found) > LONGEST_FRONT:
-            title += f", every {-(-len(found) // LONGEST_FRONT)}th shown"
-            found = found[:: -(-len(found) // LONGEST_FRONT)]
-        tables.append(_table(title, found, evaluator))
+        step = max(1, -(-len(found) // LONGEST_FRONT))
+        if step > 1:
+            title += f", one in {step} shown"
+        tables.append(_table(title, found[::step], evaluator))
     for objective in objectives:
         best = ranking(evaluator, evaluator.archive, objective)[:TOP]
         tables.append(_table(f"Top {len(best)} by {objective.name}", best, evaluator))

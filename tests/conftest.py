@@ -1,0 +1,84 @@
+"""What the tests share: small declarations, the command line, and the real images."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from problems import PROBLEMS
+from toolbox.archive import Archive
+from toolbox.assemble import assemble
+from toolbox.declaration import declare
+from toolbox.search import search
+
+REPOSITORY = Path(__file__).parents[1]
+REAL_DATA = REPOSITORY.parent / "shared" / "datasets"
+
+
+def onemax(**algorithm):
+    """A single-objective declaration that trains nothing."""
+    return {
+        "objectives": ["ones"],
+        "seed": 1,
+        "problem": {"use": "onemax", "length": 12},
+        "toolbox": {"select": "tournament", "map": "serial"},
+        "algorithm": {"use": "genetic_algorithm", "population": 8, "generations": 5} | algorithm,
+    }
+
+
+def lotz(**algorithm):
+    """A two-objective declaration whose front is known and that trains nothing."""
+    return {
+        "objectives": ["leading_ones", "trailing_zeros"],
+        "seed": 1,
+        "problem": {"use": "lotz", "length": 8},
+        "toolbox": {"map": "serial", "mutate": {"use": "reset_gene", "gene_probability": 0.125}},
+        "algorithm": {"use": "nsga2", "population": 20, "generations": 40} | algorithm,
+    }
+
+
+class Run:
+    """A search in this process: its declaration, problem, toolbox and generations."""
+
+    def __init__(self, tables, archive=None, problems=PROBLEMS, swap=None):
+        self.declaration = declare(tables, problems, name="test")
+        self.problem = self.declaration.problem.build()
+        identity = self.declaration.identity(self.problem)
+        self.archive = Archive(identity) if archive is None else archive
+        self.toolbox = assemble(self.declaration, self.problem, self.archive)
+        if swap:
+            swap(self.toolbox, self.problem)
+        self.generations = list(search(self.declaration, self.toolbox))
+        self.toolbox.backend.close()
+
+    @property
+    def population(self):
+        return self.generations[-1].population
+
+
+def run_search(*arguments, cwd, launcher=(), env=None, **options):
+    """`python run_search.py ...` in `cwd`, with its output as text."""
+    return subprocess.run(
+        [sys.executable, *launcher, str(REPOSITORY / "run_search.py"), *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory):
+    """A folder with the real Fashion-MNIST and CIFAR-10 as torchvision lays them out."""
+    if not REAL_DATA.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real images are missing: {REAL_DATA}")
+        pytest.skip(f"the real images are not in {REAL_DATA}")
+    folder = tmp_path_factory.mktemp("images")
+    subprocess.run([sys.executable, REAL_DATA / "unpack.py", folder], check=True)
+    return folder

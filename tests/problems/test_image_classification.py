@@ -1,0 +1,123 @@
+import pickle
+import random
+
+import pytest
+import torch
+
+from problems.datasets import Digits, FashionMnist
+from problems.image_classification import ImageClassification
+from problems.spaces.layer_string import LayerString
+from problems.training import Training
+
+SMALL = ImageClassification(
+    space=LayerString(normal=(1, 1), kernels=(3,)),
+    dataset=Digits(size=12, limit=150, validation=100),
+    training=Training(epochs=1, batch_size=32, optimizer="adam", learning_rate=0.01),
+    device="cpu",
+)
+ARCHITECTURE = "RC 8 3 relu;NC 4 3 tanh;RC 8 3 gelu;FL swish;"
+
+
+def without_seconds(measurement):
+    return {name: value for name, value in measurement.items() if not name.endswith("seconds")}
+
+
+def test_a_measurement_has_every_name_that_the_problem_says():
+    measurement = SMALL.evaluate(SMALL.space.encode(ARCHITECTURE))
+    assert set(measurement) == set(SMALL.measures)
+    assert measurement["conv_params"] == 80 + 292 + 296
+    assert measurement["fc_params"] == 8 * 64 + 64 + 64 * 10 + 10
+    assert measurement["params"] == measurement["conv_params"] + measurement["fc_params"]
+    # 12x12 -> 5x5 -> 5x5 -> 2x2
+    convolutions = 9 * 8 * 25 + 9 * 8 * 4 * 25 + 9 * 4 * 8 * 4
+    assert measurement["macs"] == convolutions + 8 * 64 + 64 * 10
+    assert measurement["epochs"] == 1
+
+
+def test_a_measurement_is_the_same_in_any_order_and_process():
+    a = SMALL.space.encode(ARCHITECTURE)
+    b = SMALL.space.encode("NC 4 3 relu;RC 8 3 relu;RC 8 3 gelu;FL swish;")
+    first = SMALL.evaluate(a)
+    SMALL.evaluate(b)
+    torch.manual_seed(999)
+    again = pickle.loads(pickle.dumps(SMALL)).evaluate(a)
+    assert without_seconds(again) == without_seconds(first)
+
+
+def test_another_seed_is_another_training():
+    from dataclasses import replace
+
+    genome = SMALL.space.encode(ARCHITECTURE)
+    other = replace(SMALL, seed=1).evaluate(genome)
+    assert other["val_loss"] != SMALL.evaluate(genome)["val_loss"]
+
+
+def test_evaluation_touches_no_global_generator():
+    python, numpy_state = random.getstate(), torch.random.get_rng_state()
+    SMALL.evaluate(SMALL.space.encode(ARCHITECTURE))
+    assert random.getstate() == python
+    assert torch.equal(torch.random.get_rng_state(), numpy_state)
+
+
+def test_a_problem_pickles_small_even_after_it_has_trained():
+    SMALL.evaluate(SMALL.space.encode(ARCHITECTURE))
+    assert len(pickle.dumps(SMALL)) < 5_000
+
+
+def test_the_space_takes_its_shape_from_the_data():
+    assert SMALL.space.image_shape == (1, 12, 12)
+    assert ImageClassification(dataset=FashionMnist()).space.image_shape == (1, 28, 28)
+
+
+def test_the_budget_is_networks_times_epochs_times_images():
+    problem = ImageClassification(dataset=FashionMnist(), training=Training(epochs=20))
+    assert problem.budget(121) == (
+        "121 networks x 20 epochs x 50,000 images = 121,000,000 training images"
+    )
+
+
+def test_threads_must_be_positive():
+    with pytest.raises(ValueError, match="threads = 0"):
+        ImageClassification(threads=0)
+
+
+def test_memory_is_measured_where_the_device_tells():
+    assert "peak_memory_bytes" not in SMALL.measures
+    assert "peak_memory_bytes" in ImageClassification(device="cuda:0").measures
+
+
+def test_prepared_spells_out_device_and_folders(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("DEAP_NAS_DATA", str(tmp_path))
+    monkeypatch.setattr(FashionMnist, "require", lambda self: None)
+    with caplog.at_level("INFO"):
+        problem = ImageClassification(dataset=FashionMnist(), device="cpu").prepared()
+    assert problem.device == "cpu"
+    assert problem.dataset.root == str(tmp_path)
+    assert "device: cpu" in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_gpu_gives_the_same_measurement_twice():
+    from dataclasses import replace
+
+    problem = replace(SMALL, device="auto").prepared()
+    genome = problem.space.encode(ARCHITECTURE)
+    first, second = problem.evaluate(genome), problem.evaluate(genome)
+    assert without_seconds(first) == without_seconds(second)
+    assert first["peak_memory_bytes"] > 0
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_a_network_learns_real_fashion_mnist(real_data, monkeypatch):
+    monkeypatch.delenv("DEAP_NAS_DATA", raising=False)
+    problem = ImageClassification(
+        dataset=FashionMnist(root=str(real_data), limit=6_000),
+        training=Training(epochs=3, optimizer="adam", learning_rate=0.003),
+        device="cpu",
+    )
+    architecture = "NC 10 4 relu;RC 14 4 tanh;RC 14 4 relu;FL swish;"
+    measurement = problem.evaluate(problem.space.encode(architecture))
+    assert measurement["params"] == 7184
+    assert measurement["val_accuracy"] > 0.6

@@ -1,0 +1,41 @@
+"""The two wings do not know each other; run_search.py is the only file that knows both."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+def imported(path):
+    """The top-level packages that a file imports anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("wing", "forbidden"),
+    [("toolbox", {"torch", "torchvision", "problems"}), ("problems", {"deap", "toolbox", "scoop"})],
+)
+def test_a_wing_imports_nothing_of_the_other(wing, forbidden):
+    files = sorted((REPOSITORY / wing).rglob("*.py"))
+    assert len(files) > 10
+    assert not {
+        (file.name, package) for file in files for package in set(imported(file)) & forbidden
+    }
+
+
+def test_spaces_import_neither_torch_nor_numpy():
+    for file in (REPOSITORY / "problems" / "spaces").glob("*.py"):
+        assert not set(imported(file)) & {"torch", "numpy"}, file
+
+
+def test_the_toolbox_is_imported_without_torch():
+    code = "import sys, toolbox.assemble, toolbox.search; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

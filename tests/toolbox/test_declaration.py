@@ -1,0 +1,223 @@
+import re
+import tomllib
+
+import pytest
+import tomlkit
+
+from problems import PROBLEMS
+from problems.image_classification import ImageClassification
+from tests.conftest import lotz, onemax
+from toolbox.declaration import declare, load, override
+from toolbox.signature import described
+
+
+def declared(tables=None, **changes):
+    return declare((tables or onemax()) | changes, PROBLEMS, name="test")
+
+
+CASES = [
+    ({"sed": 1}, "sed: unknown key", "did you mean 'seed'?"),
+    ({"seed": "1"}, "seed = '1'", "valid integer"),
+    ({"seed": True}, "seed = True", "valid integer"),
+    ({"seed": -1}, "seed = -1", "greater than or equal to 0"),
+    ({"objectives": []}, "objectives = []", "at least one"),
+    ({"objectives": "ones"}, "objectives = 'ones'", "valid array"),
+    ({"objectives": ["one"]}, "objectives[0] = 'one'", "did you mean 'ones'?"),
+    ({"objectives": [1]}, "objectives[0] = 1", "a name or a table"),
+    ({"objectives": ["ones", "ones"]}, "'ones' is named twice", ""),
+    ({"objectives": [{"use": "ones", "worse": 1}]}, "objectives[0].worse: unknown key", "worst"),
+    (
+        {"objectives": [{"use": "ones", "direction": "minimise"}]},
+        "objectives[0].direction = 'minimise'",
+        "'minimize'",
+    ),
+    (
+        {"objectives": [{"use": "ones", "direction": "minimize"}]},
+        "objectives[0].worst is missing",
+        "",
+    ),
+    ({"objectives": ["math:sqrt"]}, "objectives[0].direction is missing", ""),
+    ({"problem": "onemx"}, "problem.use = 'onemx'", "did you mean 'onemax'?"),
+    ({"problem": {"length": 3}}, "problem: use = 'name' is missing", "onemax"),
+    ({"problem": {"use": "onemax", "lenght": 3}}, "problem.lenght: unknown key", "'length'?"),
+    ({"problem": {"use": "onemax", "length": 0}}, "problem.length = 0", "greater than or equal"),
+    ({"problem": {"use": "onemax", "length": 2.5}}, "problem.length = 2.5", "valid integer"),
+    ({"problem": 3}, "problem = 3", "a table"),
+    ({"toolbox": []}, "toolbox = []", "a table"),
+    ({"toolbox": {"mutat": "reset_gene"}}, "toolbox.mutat: unknown key", "'mutate'?"),
+    ({"toolbox": {"mutate": "reset"}}, "toolbox.mutate.use = 'reset'", "legal: layer_from"),
+    (
+        {"toolbox": {"mutate": {"use": "reset_gene", "gene_probability": 1.5}}},
+        "toolbox.mutate.gene_probability = 1.5",
+        "less than or equal to 1",
+    ),
+    (
+        {"toolbox": {"mutate": {"use": "reset_gene", "space": 1}}},
+        "toolbox.mutate.space: unknown key",
+        "legal: gene_probability",
+    ),
+    (
+        {"toolbox": {"mate": {"use": "one_point", "between": "slots"}}},
+        "toolbox.mate.between = 'slots'",
+        "'genes' or 'layers'",
+    ),
+    ({"toolbox": {"map": {"use": "processes", "workers": 0}}}, "toolbox.map.workers = 0", "1"),
+    ({"toolbox": {"map": {"use": "serial", "workers": 2}}}, "toolbox.map.workers", "no keys"),
+    ({"toolbox": {"mate": "no_such:f"}}, "toolbox.mate.use = 'no_such:f'", "no module 'no_such'"),
+    ({"toolbox": {"mate": "math:sqr"}}, "module 'math' has no function 'sqr'", "'sqrt'?"),
+    (
+        {"toolbox": {"individual": {"use": "seeded", "genomes": ["0" * 12] * 9}}},
+        "toolbox.individual.genomes has 9 architectures",
+        "population = 8",
+    ),
+    ({"algorithm": 3}, "algorithm = 3", "a table"),
+    ({"algorithm": {"use": "nsga2"}}, "algorithm.population is missing", ""),
+    ({"algorithm": onemax(population=0)["algorithm"]}, "algorithm.population = 0", "1"),
+    ({"algorithm": onemax(elite=8)["algorithm"]}, "algorithm.elite = 8", "less than"),
+    ({"algorithm": onemax(elit=1)["algorithm"]}, "algorithm.elit: unknown key", "'elite'?"),
+    ({"algorithm": onemax(use="nsga3")["algorithm"]}, "algorithm.use = 'nsga3'", "'nsga2'?"),
+    ({"stop": {"target_fitness": [1, 2]}}, "stop.target_fitness = [1.0, 2.0]", "1 numbers"),
+    ({"stop": {"wall_seconds": 0}}, "stop.wall_seconds = 0", "greater than 0"),
+    ({"stop": {"evaluation": 3}}, "stop.evaluation: unknown key", "'evaluations'?"),
+]
+
+
+@pytest.mark.parametrize(("changes", "start", "hint"), CASES, ids=[case[1] for case in CASES])
+def test_a_wrong_declaration_is_one_line_that_names_the_key(changes, start, hint):
+    with pytest.raises(ValueError, match=re.escape(start)) as caught:
+        declared(**changes)
+    message = str(caught.value)
+    assert hint in message
+    assert "\n" not in message
+
+
+def test_a_genetic_algorithm_refuses_two_objectives():
+    with pytest.raises(ValueError, match=r"genetic_algorithm.*one objective, not 2"):
+        declared(lotz(use="genetic_algorithm"))
+
+
+def test_a_bare_name_is_short_for_a_table():
+    assert declared(toolbox={"mutate": "shift_gene"}).toolbox["mutate"].options == {
+        "gene_probability": 0.05
+    }
+
+
+def test_what_is_not_declared_has_its_default():
+    declaration = declared(toolbox={})
+    assert {alias: chosen.use for alias, chosen in declaration.toolbox.items()} == {
+        "individual": "uniform_random",
+        "mate": "uniform",
+        "mutate": "reset_gene",
+        "select": "nsga2",
+        "map": "processes",
+    }
+
+
+def test_a_resolved_declaration_can_be_declared_again():
+    first = declared(stop={"evaluations": 30, "target_fitness": 12})
+    text = tomlkit.dumps(first.table())
+    again = declare(tomllib.loads(text), PROBLEMS, name="test")
+    assert again.table() == first.table()
+    assert tomllib.loads(text)["stop"] == {"evaluations": 30, "target_fitness": 12}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "stop", "most"),
+    [
+        ({}, {}, 8 + 5 * 7),
+        ({"elite": 3}, {}, 8 + 5 * 5),
+        ({"use": "eaMuPlusLambda", "offspring": 4}, {}, 8 + 5 * 4),
+        ({"use": "random_search"}, {}, 8 + 5 * 8),
+        ({"generations": 0}, {}, 8),
+        ({}, {"evaluations": 20}, 20),
+    ],
+)
+def test_the_budget_is_what_can_be_evaluated_at_most(algorithm, stop, most):
+    assert declared(onemax(**algorithm), stop=stop).most_evaluations == most
+
+
+def test_the_run_s_seed_is_the_problem_s_unless_it_declares_one():
+    tables = onemax() | {"seed": 5, "objectives": ["val_accuracy"]}
+    given = declare(tables | {"problem": "image_classification"}, PROBLEMS, "test")
+    assert given.problem.build().seed == 5
+    own = {"use": "image_classification", "seed": 7}
+    assert declare(tables | {"problem": own}, PROBLEMS, "test").problem.build().seed == 7
+
+
+def test_a_problem_is_described_by_all_that_its_measurements_depend_on(tmp_path):
+    tables = {
+        "dataset": {"use": "fashion_mnist", "root": str(tmp_path), "limit": 100},
+        "training": {"epochs": 2},
+    }
+    chosen = declared(
+        onemax() | {"objectives": ["params"]},
+        problem={"use": "image_classification", **tables},
+    ).problem.build()
+    assert isinstance(chosen, ImageClassification)
+    identity = described(chosen, identity=True)
+    assert "root" not in identity["dataset"]
+    assert identity["dataset"]["use"] == "fashion_mnist"
+    assert identity["training"]["epochs"] == 2
+    assert described(chosen)["dataset"]["root"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "tables", "result"),
+    [
+        ("seed=3", {}, {"seed": 3}),
+        ("a.b=[1, 2]", {}, {"a": {"b": [1, 2]}}),
+        ("a.use=text", {"a": {"use": "old", "n": 1}}, {"a": {"use": "text", "n": 1}}),
+        ('a={use="m:f", n=2}', {"a": "old"}, {"a": {"use": "m:f", "n": 2}}),
+        ("a.n=0.5", {"a": "name"}, {"a": {"use": "name", "n": 0.5}}),
+        ("a=two words", {}, {"a": "two words"}),
+        ("a=1\nb=2", {}, {"a": "1\nb=2"}),
+    ],
+)
+def test_an_override_sets_what_it_addresses(text, tables, result):
+    override(tables, text)
+    assert tables == result
+
+
+@pytest.mark.parametrize("text", ["seed", "=3", "a..b=3", "seed.x=3"])
+def test_an_override_that_addresses_nothing_is_refused(text):
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        override({"seed": 1}, text)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "experiment.toml").write_text("seed = ")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    for name, message in [
+        ("experiment.toml", "it is not TOML"),
+        ("experimnt.toml", "no such file; did you mean"),
+        ("bytes.toml", "cannot be read"),
+        ("elsewhere/x.toml", "no such file"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            load(tmp_path / name, [], PROBLEMS)
+
+
+def test_any_parameter_of_a_user_s_own_function_can_be_declared(tmp_path, monkeypatch):
+    (tmp_path / "own_operators.py").write_text(
+        "class Thing: pass\n"
+        "def anything(a, b, **options): return a, b\n"
+        "def untyped(a, b, rate): return a, b\n"
+        "def odd(a, b, thing: Thing = None): return a, b\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, options in [
+        ("anything", {"depth": 3}),
+        ("untyped", {"rate": "x"}),
+        ("odd", {"thing": 1}),
+    ]:
+        mate = {"use": f"own_operators:{name}", **options}
+        assert declared(toolbox={"mate": mate}).toolbox["mate"].options == options
+    with pytest.raises(ValueError, match=r"toolbox\.mate\.rate is missing"):
+        declared(toolbox={"mate": "own_operators:untyped"})
+
+
+def test_a_user_s_module_that_fails_is_named(tmp_path, monkeypatch):
+    (tmp_path / "broken_operators.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="importing 'broken_operators' failed: ZeroDivisionError"):
+        declared(toolbox={"mate": "broken_operators:f"})

@@ -1,0 +1,140 @@
+"""What becomes of a network that fails: a record, a finite worst, and never a second try."""
+
+import math
+
+import pytest
+
+from problems.spaces.bit_string import BitString
+from tests.conftest import Run, onemax
+from toolbox.archive import Archive
+from toolbox.individual import Individual
+from toolbox.measure import Job, Measure, Outcome
+
+
+class Failing:
+    """OneMax that fails in its own way on strings that begin with 1."""
+
+    measures = ("ones",)
+    evaluations = 0
+
+    def __init__(self, how="raise", length=6):
+        self.how = how
+        self.space = BitString(length)
+
+    def evaluate(self, genome):
+        if not genome[0]:
+            return {"ones": float(sum(genome))}
+        Failing.evaluations += 1
+        match self.how:
+            case "raise":
+                raise RuntimeError("out of\nmemory")
+            case "exit":
+                raise SystemExit(3)
+            case "nan":
+                return {"ones": math.nan}
+            case "infinite":
+                return {"ones": math.inf}
+            case "text":
+                return {"ones": "many"}
+            case _:
+                return [1.0]
+
+
+MESSAGES = {
+    "raise": "RuntimeError: out of memory",
+    "exit": "SystemExit: 3",
+    "nan": "ones = nan, not a finite number",
+    "infinite": "ones = inf, not a finite number",
+    "text": "ones = 'many', not a finite number",
+    "list": "evaluate returned list, not a dict of numbers",
+}
+
+
+def failing(how, **changes):
+    problem = {"use": "failing", "how": how}
+    return Run(onemax(**changes) | {"problem": problem}, problems={"failing": Failing})
+
+
+@pytest.mark.parametrize("how", MESSAGES)
+def test_a_failure_is_remembered_with_its_message_and_has_the_worst_fitness(how):
+    run = failing(how, generations=0, population=20)
+    failed = [record for record in run.archive if record.genome[0]]
+    assert failed
+    for record in failed:
+        assert (record.status, record.measurement) == ("error", {})
+        assert MESSAGES[how] in record.message
+    for individual in run.population:
+        worst = run.declaration.objectives[0].worst
+        assert (individual.fitness.values == (worst,)) == bool(individual[0])
+    assert run.generations[0].failed == sum(individual[0] for individual in run.population)
+
+
+def test_a_failed_network_is_not_tried_again():
+    run = failing("raise", generations=3)
+    before = Failing.evaluations
+    Run(
+        onemax(generations=3) | {"problem": {"use": "failing"}},
+        archive=run.archive,
+        problems={"failing": Failing},
+    )
+    assert Failing.evaluations == before
+
+
+def test_a_genome_outside_the_space_is_infeasible_and_never_trained():
+    class Half(BitString):
+        def violation(self, genome):
+            return "it begins with 1" if genome[0] else ""
+
+    class Problem(Failing):
+        def __init__(self):
+            super().__init__()
+            self.space = Half(6)
+
+    run = Run(onemax(generations=0) | {"problem": "half"}, problems={"half": Problem})
+    before = Failing.evaluations
+    individual = Individual([1, 0, 0, 0, 0, 0], weights=(1.0,))
+    assert run.toolbox.evaluate(individual) == (run.declaration.objectives[0].worst,)
+    record = run.archive.get(run.toolbox.evaluator.identify(individual)[0])
+    assert (record.status, record.message) == ("infeasible", "it begins with 1")
+    assert Failing.evaluations == before
+    assert run.toolbox.evaluator.counts["infeasible"] == 1
+
+
+def test_a_measurement_keeps_integers_and_floats():
+    class Counting:
+        space = BitString(2)
+
+        def evaluate(self, genome):
+            return {"params": 3264, "accuracy": 0.5}
+
+    outcome = Measure(Counting())(Job(7, [0, 1]))
+    assert outcome == Outcome(7, "ok", {"params": 3264, "accuracy": 0.5})
+    assert isinstance(outcome.measurement["params"], int)
+
+
+def test_a_backend_that_loses_a_job_is_caught():
+    with pytest.raises(AssertionError, match="answered for all but"):
+        Run(onemax(), swap=lambda toolbox, problem: toolbox.register("map", lambda f, jobs: []))
+
+
+def test_two_genomes_of_one_network_share_a_record():
+    from problems.spaces.layer_string import LayerString
+
+    class Untrained:
+        space = LayerString()
+
+        def evaluate(self, genome):
+            return {"ones": 1.0}
+
+    run = Run(
+        onemax(use="random_search", generations=0) | {"problem": "untrained"},
+        archive=Archive({}),
+        problems={"untrained": Untrained},
+    )
+    space = Untrained.space
+    genome = space.encode("NC 4 3 relu;RC 4 3 relu;RC 4 3 relu;FL relu;")
+    inert = list(genome)
+    inert[space.slots[-1].start + 2] = 1
+    identify = run.toolbox.evaluator.identify
+    assert genome != inert
+    assert identify(genome) == identify(inert)

@@ -1,0 +1,106 @@
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import Run, lotz, onemax
+from toolbox.progress import SearchProgress, log_to_console, log_to_file
+from toolbox.report.tables import print_results
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def searched(console, tables):
+    """A finished search, shown again record by record."""
+    run = Run(tables)
+    evaluator = run.toolbox.evaluator
+    evaluator.archive = run.archive
+    with SearchProgress(console, evaluator, run.declaration.generations, 100) as progress:
+        for record in run.archive:
+            progress.record(record)
+        for generation in run.generations:
+            progress.generation_done(generation)
+    return run
+
+
+def test_a_terminal_shows_a_live_bar():
+    out = io.StringIO()
+    searched(Console(file=out, force_terminal=True, width=140), lotz(generations=2))
+    text = out.getvalue()
+    assert "generation 2/2" in text
+    assert "networks" in text
+    assert "best leading_ones" in text
+
+
+def test_elsewhere_there_are_plain_lines():
+    out = io.StringIO()
+    console = Console(file=out, width=140)
+    log_to_console(console)
+    searched(console, lotz(generations=2))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 3
+    assert "generation 2/2: evaluated" in lines[-1]
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_failure_is_logged_with_its_reason(tmp_path):
+    from tests.toolbox.test_evaluation import failing
+
+    run = failing("raise", generations=0, population=20)
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    log_to_console(console)
+    with (
+        log_to_file(tmp_path / "run.log"),
+        SearchProgress(console, run.toolbox.evaluator, 0, 20) as progress,
+    ):
+        for record in run.archive:
+            progress.record(record)
+    assert progress.failed > 0
+    for text in (out.getvalue(), (tmp_path / "run.log").read_text(encoding="utf-8")):
+        assert text.count("RuntimeError: out of memory") == progress.failed
+
+
+def test_on_a_terminal_log_lines_stand_above_the_bar():
+    out = io.StringIO()
+    log_to_console(Console(file=out, force_terminal=True, width=140))
+    logging.getLogger("run_search").info("budget: at most 3 networks")
+    assert "budget: at most 3 networks" in out.getvalue()
+
+
+def test_results_are_the_front_and_the_top_five_by_each_objective():
+    out = io.StringIO()
+    run = Run(lotz())
+    print_results(Console(file=out, width=140), run.toolbox.evaluator)
+    text = out.getvalue()
+    assert "Pareto front: 9 networks" in text
+    assert "Top 5 by leading_ones" in text
+    assert "Top 5 by trailing_zeros" in text
+    assert "11111111" in text
+
+
+def seeded(genomes):
+    return {"use": "seeded", "genomes": genomes}
+
+
+def test_a_long_front_is_thinned_out():
+    out = io.StringIO()
+    front = ["1" * ones + "0" * (24 - ones) for ones in range(25)]
+    tables = lotz(population=25, generations=0) | {"problem": {"use": "lotz", "length": 24}}
+    run = Run(tables | {"toolbox": {"map": "serial", "individual": seeded(front)}})
+    print_results(Console(file=out, width=140), run.toolbox.evaluator)
+    assert "Pareto front: 25 networks, one in 2 shown" in out.getvalue()
+
+
+def test_results_of_one_objective_are_its_top_five():
+    out = io.StringIO()
+    print_results(Console(file=out, width=140), Run(onemax()).toolbox.evaluator)
+    assert "Pareto" not in out.getvalue()
+    assert "Top 5 by ones" in out.getvalue()

@@ -1,0 +1,105 @@
+import csv
+import json
+import tomllib
+
+import pytest
+
+from problems import PROBLEMS
+from tests.conftest import Run, lotz, onemax
+from toolbox.declaration import declare
+from toolbox.run_folder import RunFolder
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def written(tables, tmp_path):
+    """A finished search in a run folder."""
+    run = Run(tables)
+    with RunFolder(tmp_path, run.declaration) as folder:
+        folder.write_declaration()
+        for generation in run.generations:
+            folder.write_generation(generation)
+        folder.write_population(run.population, run.problem.space)
+        folder.write_results(run.toolbox.evaluator)
+    return run, folder.path
+
+
+def test_a_search_with_several_objectives_leaves_its_files(tmp_path):
+    run, folder = written(lotz(generations=5), tmp_path)
+    assert folder == tmp_path / "test" / "seed-1"
+    assert {path.name for path in folder.iterdir()} - {".lock"} == {
+        *("declaration.toml", "generations.csv", "population.csv", "front.csv")
+    }
+    generations = table(folder / "generations.csv")
+    assert list(generations[0]) == [
+        *("generation", "evaluated", "trained", "reused", "infeasible", "failed"),
+        *("best_leading_ones", "best_trailing_zeros"),
+        *("median_leading_ones", "median_trailing_zeros", "hypervolume", "seconds"),
+    ]
+    assert [int(row["generation"]) for row in generations] == [0, 1, 2, 3, 4, 5]
+    population = table(folder / "population.csv")
+    assert [json.loads(row["genome"]) for row in population] == run.population
+    assert [row["architecture"] for row in population] == [
+        "".join(map(str, individual)) for individual in run.population
+    ]
+    front = table(folder / "front.csv")
+    for row in front:
+        ones, zeros = float(row["leading_ones"]), float(row["trailing_zeros"])
+        assert not any(
+            float(other["leading_ones"]) >= ones
+            and float(other["trailing_zeros"]) >= zeros
+            and other["architecture"] != row["architecture"]
+            and (float(other["leading_ones"]), float(other["trailing_zeros"])) != (ones, zeros)
+            for other in front
+        )
+    assert [float(row["leading_ones"]) for row in front] == sorted(
+        (float(row["leading_ones"]) for row in front), reverse=True
+    )
+
+
+def test_a_search_with_one_objective_leaves_a_ranking(tmp_path):
+    run, folder = written(onemax(), tmp_path)
+    ranking = table(folder / "ranking.csv")
+    assert len(ranking) == len(run.archive)
+    ones = [float(row["ones"]) for row in ranking]
+    assert ones == sorted(ones, reverse=True)
+    assert not (folder / "front.csv").exists()
+
+
+def test_the_resolved_declaration_gives_the_same_search(tmp_path):
+    run, folder = written(lotz(generations=3), tmp_path)
+    tables = tomllib.loads((folder / "declaration.toml").read_text(encoding="utf-8"))
+    assert Run(tables).population == run.population
+
+
+def test_two_searches_in_one_folder_at_once_are_refused(tmp_path):
+    declaration = declare(onemax(), PROBLEMS, "test")
+    with (
+        RunFolder(tmp_path, declaration),
+        pytest.raises(ValueError, match="another search is running in this folder"),
+        RunFolder(tmp_path, declaration),
+    ):
+        pass
+    with RunFolder(tmp_path, declaration):
+        pass  # the first one has left
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "runs").write_text("a file where a folder should be")
+    with (
+        pytest.raises(ValueError, match="cannot be written"),
+        RunFolder(tmp_path / "runs", declare(onemax(), PROBLEMS, "test")),
+    ):
+        pass
+
+
+def test_a_search_in_which_everything_failed_still_leaves_its_files(tmp_path):
+    run = Run(lotz(generations=0))
+    for key, record in list(run.archive._records.items()):
+        run.archive._records[key] = type(record)(key, record.genome, record.architecture, "error")
+    with RunFolder(tmp_path, run.declaration) as folder:
+        path = folder.write_results(run.toolbox.evaluator)
+    assert path.read_text(encoding="utf-8") == ""
