@@ -1,0 +1,114 @@
+"""What the README shows is run, not only shown."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+TEXT = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL)
+COMMANDS = [
+    line.partition("  # ")[0].strip()
+    for language, block in BLOCKS
+    if language == "sh"
+    for line in block.splitlines()
+]
+SEARCHES = [command for command in COMMANDS if "run_search.py" in command]
+# The commands are run as they stand, on fewer images and networks.
+SMALLER = ["problem.dataset.limit=100", "problem.training.epochs=1", "algorithm.generations=1"]
+
+
+def python_block(name):
+    (block,) = [b for _, b in BLOCKS if b.startswith(f"# {name}\n")]
+    return block
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """What a fresh clone holds, with the README's own files beside it."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "README.md", "run_search.py"):
+        shutil.copy(REPOSITORY / name, folder)
+    for name in ("toolbox", "problems", "experiments"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    for name in ("my_ops.py", "my_search.py"):
+        (folder / name).write_text(python_block(name))
+    return folder
+
+
+def run(command, cwd):
+    done = subprocess.run(
+        command, cwd=cwd, env=os.environ, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_has_two_commands_and_three_uses():
+    assert COMMANDS[:2] == ["make search", "make test"]
+    assert TEXT.index("## Three uses") < TEXT.index("## Installing")
+    assert len(SEARCHES) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_search_runs_a_whole_search(clone):
+    (clone / ".venv").mkdir()
+    for mark in ("created", "installed"):  # the packages of this very test run are used
+        (clone / ".venv" / mark).touch()
+    output = run(["make", "search", f"BIN={Path(sys.executable).parent}"], clone)
+    for line in ("INFO device:", "INFO budget: at most 72 networks", "generation 5/5"):
+        assert line in output
+    assert "Pareto front: " in output
+    assert (clone / "runs" / "quickstart" / "seed-1" / "front.csv").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_test_runs_this_suite():
+    assert "-m pytest" in run(["make", "--dry-run", "test"], REPOSITORY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SEARCHES)
+def test_a_search_of_the_readme_runs(clone, command):
+    program, *arguments = shlex.split(command)
+    assert program == "python"
+    output = run([sys.executable, *arguments, *SMALLER], clone)
+    assert "INFO written: runs/" in output.replace(os.sep, "/")
+
+
+@pytest.mark.slow
+def test_the_readme_s_search_in_python_runs(clone):
+    source = (clone / "my_search.py").read_text()
+    assert "quickstart.toml" in source
+    smaller = source.replace('"), []', f'"), {SMALLER!r}')
+    (clone / "my_search.py").write_text(smaller)
+    lines = run([sys.executable, "my_search.py"], clone).splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1"]
+
+
+def test_the_readme_names_everything_on_the_shelves():
+    from problems import PROBLEMS
+    from problems.datasets import DATASETS
+    from toolbox.algorithms import ALGORITHMS
+    from toolbox.backends import BACKENDS
+    from toolbox.crossover import CROSSOVERS
+    from toolbox.initialization import INITIALIZATIONS
+    from toolbox.mutation import MUTATIONS
+    from toolbox.objectives import OBJECTIVES
+    from toolbox.selection import SELECTIONS
+
+    of_bit_strings = {"ones", "leading_ones", "trailing_zeros"}
+    for shelf in (
+        *(PROBLEMS, DATASETS, ALGORITHMS, BACKENDS, CROSSOVERS),
+        *(INITIALIZATIONS, MUTATIONS, OBJECTIVES, SELECTIONS),
+    ):
+        for name in set(shelf) - of_bit_strings:
+            assert f"`{name}`" in TEXT, name
