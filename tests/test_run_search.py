@@ -212,6 +212,18 @@ def test_a_user_s_own_operator_is_swapped_in_by_the_declaration(folder):
     assert populations[0] != populations[1]
 
 
+def test_deap_s_own_operators_are_named_in_the_declaration(folder):
+    done = run_search(
+        *("onemax.toml", "toolbox.mate=deap.tools:cxTwoPoint"),
+        'toolbox.mutate={use="deap.tools:mutFlipBit", indpb=0.1}',
+        'toolbox.select={use="deap.tools:selTournament", tournsize=4}',
+        *("algorithm.generations=25", "algorithm.population=20"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "best ones 12;" in done.stdout
+
+
 def test_an_operator_beside_the_declaration_is_found_from_elsewhere(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     done = run_search(

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolbox.archive import Record
 from toolbox.evaluation import Evaluator
@@ -70,8 +70,8 @@ class SearchProgress:
             BarColumn(bar_width=20),
             TextColumn("{task.completed}/{task.total} networks, {task.fields[counts]}"),
             TextColumn("best {task.fields[best]}"),
-            TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
         )

@@ -4,6 +4,7 @@ Each is run for one generation on the evaluated population; called n times it ma
 as one call with ngen = n.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 from annotated_types import Ge
@@ -38,18 +39,8 @@ def ea_mu_plus_lambda(
     offspring: default the population's size.  A child is crossed, or mutated, or copied, so the
     probabilities add up to at most 1.
     """
-    _check_variation(population, crossover_probability, mutation_probability)
-    evolved, _ = algorithms.eaMuPlusLambda(
-        population,
-        toolbox,
-        len(population),
-        offspring or len(population),
-        crossover_probability,
-        mutation_probability,
-        ngen=1,
-        verbose=False,
-    )
-    return evolved
+    probabilities = (crossover_probability, mutation_probability)
+    return _mu_lambda(algorithms.eaMuPlusLambda, population, toolbox, offspring, probabilities)
 
 
 def ea_mu_comma_lambda(
@@ -64,35 +55,35 @@ def ea_mu_comma_lambda(
     offspring: at least the population's size, which is the default.  A child is crossed, or
     mutated, or copied, so the probabilities add up to at most 1.
     """
-    _check_variation(population, crossover_probability, mutation_probability)
     if offspring is not None and offspring < len(population):
         raise OperatorError(
             f"algorithm.offspring = {offspring}: at least the population's size of "
             f"{len(population)} is needed, because only children survive"
         )
-    evolved, _ = algorithms.eaMuCommaLambda(
-        population,
-        toolbox,
-        len(population),
-        offspring or len(population),
-        crossover_probability,
-        mutation_probability,
-        ngen=1,
-        verbose=False,
-    )
-    return evolved
+    probabilities = (crossover_probability, mutation_probability)
+    return _mu_lambda(algorithms.eaMuCommaLambda, population, toolbox, offspring, probabilities)
 
 
-def _check_variation(
-    population: list, crossover_probability: float, mutation_probability: float
-) -> None:
-    if len(population) < 2 and crossover_probability:
+def _mu_lambda(
+    algorithm: Callable,
+    population: list,
+    toolbox: base.Toolbox,
+    offspring: int | None,
+    probabilities: tuple[float, float],
+) -> list:
+    size = len(population)
+    crossover_probability, mutation_probability = probabilities
+    if size < 2 and crossover_probability:
         raise OperatorError(
-            f"algorithm.population = {len(population)}: crossover needs at least 2, because a "
-            "child has two different parents"
+            f"algorithm.population = {size}: crossover needs at least 2, because a child has two "
+            "different parents"
         )
-    if crossover_probability + mutation_probability > 1:
+    if sum(probabilities) > 1:
         raise OperatorError(
             f"algorithm.mutation_probability = {mutation_probability:g} and crossover_probability "
             f"= {crossover_probability:g}: a child is crossed or mutated, so together at most 1"
         )
+    evolved, _ = algorithm(
+        population, toolbox, size, offspring or size, *probabilities, ngen=1, verbose=False
+    )
+    return evolved
