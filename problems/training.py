@@ -25,6 +25,8 @@ class Training:
 
     `early_stop` watches the validation loss or accuracy and ends the training when it has not
     improved by more than `min_delta` for `patience` epochs; the weights stay the last epoch's.
+    `precision` is that of the convolutions and matrix products of a training step (autocast);
+    weights, losses and all scores are float32.
     """
 
     epochs: Annotated[int, Ge(1)] = 5
@@ -37,6 +39,7 @@ class Training:
     patience: Annotated[int, Ge(1)] = 2
     min_delta: Annotated[float, Ge(0)] = 0.0
     initialization: Literal["torch", "glorot"] = "torch"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if self.momentum and self.optimizer != "sgd":
@@ -116,12 +119,14 @@ def _train_epoch(
     Nothing here waits for the device, so a GPU always has the next step queued.
     """
     network.train()
+    autocast = recipe.precision == "bfloat16"
     correct = torch.zeros((), device=order.device)
     total_loss = torch.zeros((), device=order.device)
     for index in order.split(recipe.batch_size):
         images, labels = split.batch(index)
-        logits = network(images)
-        loss = nn.functional.cross_entropy(logits, labels)
+        with torch.autocast(order.device.type, torch.bfloat16, enabled=autocast):
+            logits = network(images)
+        loss = nn.functional.cross_entropy(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

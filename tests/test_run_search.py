@@ -221,7 +221,7 @@ def test_deap_s_own_operators_are_named_in_the_declaration(folder):
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    assert "best ones 12;" in done.stdout
+    assert "generation 25/25" in done.stdout
 
 
 def test_an_operator_beside_the_declaration_is_found_from_elsewhere(folder, tmp_path_factory):

@@ -43,6 +43,7 @@ def without_seconds(scores):
         {"optimizer": "adam", "learning_rate": 0.01},
         {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.01},
         {"optimizer": "adam", "learning_rate": 0.01, "initialization": "glorot"},
+        {"optimizer": "adam", "learning_rate": 0.01, "precision": "bfloat16"},
     ],
     ids=lambda recipe: "-".join(map(str, recipe.values())),
 )
@@ -102,6 +103,12 @@ def test_training_leaves_the_generators_as_they_were():
     before = torch.random.get_rng_state()
     trained(epochs=1)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_bfloat16_trains_another_way_than_float32():
+    exact, rounded = (trained(epochs=1, precision=p) for p in ("float32", "bfloat16"))
+    assert exact["val_loss"] != rounded["val_loss"]
+    assert exact["val_loss"] == pytest.approx(rounded["val_loss"], rel=0.05)
 
 
 def test_scores_equal_those_of_a_plain_loop():
