@@ -55,7 +55,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a search from the command line; the exit status."""
     chosen = parse(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the search like Ctrl-C
+    for sent in (signal.SIGINT, signal.SIGTERM):  # also where a shell had it ignored
+        signal.signal(sent, signal.default_int_handler)
     try:
         return run(chosen.experiment, chosen.overrides, chosen.runs)
     except Refused as error:

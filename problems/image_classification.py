@@ -9,11 +9,11 @@ import torch
 
 from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import Dataset
-from problems.datasets.splits import open_splits
+from problems.datasets.splits import Splits, open_splits
 from problems.device import describe_device, make_deterministic, resolve_device
-from problems.networks.chain import build
+from problems.networks.chain import Standardize, build
 from problems.spaces import SPACES
-from problems.spaces.chain import count
+from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
 from problems.training import Training, latency_seconds, seeded, train
 
@@ -39,10 +39,11 @@ class ImageClassification:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
-        shaped = replace(
-            self.space, image_shape=self.dataset.image_shape, classes=self.dataset.classes
-        )
-        object.__setattr__(self, "space", shaped)
+        if self.dataset.classes:  # a folder of images tells only when it is read
+            shaped = replace(
+                self.space, image_shape=self.dataset.image_shape, classes=self.dataset.classes
+            )
+            object.__setattr__(self, "space", shaped)
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ class ImageClassification:
         memory = () if self.device == "cpu" else ("peak_memory_bytes",)
         return (
             *("val_accuracy", "val_loss", "train_accuracy"),
-            *("params", "conv_params", "fc_params", "macs"),
+            *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
             *("epochs", "train_seconds", "latency_seconds"),
             *memory,
         )
@@ -77,6 +78,16 @@ class ImageClassification:
             f"= {networks * epochs * images:,} training images"
         )
 
+    def known(self, genome: list[int]) -> dict[str, float]:
+        """What arithmetic tells of the genome's network, by the names of a measurement."""
+        shape = self.space.image_shape
+        return dict(totals(count(self.space.chain(genome), shape), shape))
+
+    def preview(self, genome: list[int]) -> dict[str, float]:
+        """What building the genome's network tells before it is trained: `known` and latency."""
+        network, splits = self._built(genome)
+        return self.known(genome) | {"latency_seconds": latency_seconds(network, splits.validation)}
+
     def evaluate(self, genome: list[int]) -> dict[str, float]:
         """The measurement of the genome's network, trained from scratch.
 
@@ -84,29 +95,28 @@ class ImageClassification:
         Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that does not
         fit the images.
         """
-        torch.set_num_threads(self.threads)
-        make_deterministic(self.device)
-        splits = open_splits(self.dataset, self.device)
-        seed = self._seed(self.space.decode(genome))
-        chain = self.space.chain(genome)
-        counts = count(chain, self.space.image_shape)
-        on_gpu = self.device != "cpu"
-        if on_gpu:
+        if on_gpu := self.device != "cpu":
             torch.cuda.reset_peak_memory_stats(self.device)
+        seed = self._seed(genome)
         with seeded(seed, self.device):
-            network = build(chain, self.space.image_shape).to(self.device)
+            network, splits = self._built(genome)
             measurement = train(network, splits, self.training, seed)
-        measurement |= {
-            "params": sum(p.numel() for p in network.parameters()),
-            "conv_params": sum(counted.conv_params for counted in counts),
-            "fc_params": sum(counted.fc_params for counted in counts),
-            "macs": sum(counted.macs for counted in counts),
-            "latency_seconds": latency_seconds(network, splits.validation),
-        }
+        measurement |= self.known(genome)
+        measurement["latency_seconds"] = latency_seconds(network, splits.validation)
         if on_gpu:
             measurement["peak_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
         return measurement
 
-    def _seed(self, architecture: str) -> int:
-        digest = hashlib.blake2b(f"{self.seed} {architecture}".encode(), digest_size=7).digest()
-        return int.from_bytes(digest, "big")
+    def _built(self, genome: list[int]) -> tuple[torch.nn.Module, Splits]:
+        """The genome's network, not trained, and its images, both on the device."""
+        torch.set_num_threads(self.threads)
+        make_deterministic(self.device)
+        splits = open_splits(self.dataset, self.device)
+        network = build(self.space.chain(genome), self.space.image_shape)
+        if self.training.normalize:
+            network.insert(0, Standardize(*splits.train.channel_statistics()))
+        return network.to(self.device), splits
+
+    def _seed(self, genome: list[int]) -> int:
+        text = f"{self.seed} {self.space.decode(genome)}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

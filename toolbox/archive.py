@@ -106,10 +106,14 @@ class Archive:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def add(self, record: Record) -> None:
-        """Keep a record for good: it is on disk when this returns."""
+        """Keep a record for good: it is on disk when this returns.
+
+        It takes the place of a record of the same key, of a network refused by bounds that have
+        been widened since.
+        """
         with self._connection:
             self._connection.execute(
-                "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     record.key,
                     json.dumps(record.genome),

@@ -2,17 +2,20 @@
 
 import itertools
 import random
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from deap import tools
 
 from toolbox.archive import Archive
+from toolbox.bounds import closest
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator, evaluate_invalid
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.individual import Individual
 from toolbox.measure import Problem
+from toolbox.shelf import did_you_mean
 from toolbox.signature import Chosen
 
 
@@ -22,7 +25,7 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
     Raises ValueError for objectives that the problem does not measure.
     """
     _check_measured(declaration, problem)
-    evaluator = Evaluator(problem, declaration.objectives, archive)
+    evaluator = Evaluator(problem, declaration.objectives, archive, declaration.bounds)
     evaluator.limit = declaration.stop.evaluations
     toolbox = GuardedToolbox(evaluator)
     given = {
@@ -32,7 +35,7 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
     }
     chosen = declaration.toolbox
 
-    draw = partial(_draw, chosen["individual"], given, itertools.count(), declaration.objectives)
+    draw = partial(_draw, chosen["individual"], given, itertools.count(), evaluator)
     toolbox.register("individual", draw)
     toolbox.register("population", tools.initRepeat, list, toolbox.individual)
     for alias in ("mate", "mutate", "select"):
@@ -45,9 +48,16 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
     return toolbox
 
 
-def _draw(initialize: Chosen, given: dict[str, Any], drawn: Any, objectives: Any) -> Individual:
-    genome = initialize.build(**given, index=next(drawn))
-    return Individual(genome, weights=[objective.weight for objective in objectives])
+def _draw(
+    initialize: Chosen, given: dict[str, Any], drawn: Iterator[int], evaluator: Evaluator
+) -> Individual:
+    """A new individual, drawn again while it is known to be beyond the bounds."""
+    index = next(drawn)
+    for _ in range(evaluator.bounds.redraws + 1):
+        genome = initialize.build(**given, index=index)
+        if not evaluator.known_violation(genome):
+            break
+    return Individual(genome, weights=[o.weight for o in evaluator.objectives])
 
 
 def rehearse(declaration: Declaration, problem: Problem) -> None:
@@ -64,6 +74,7 @@ def rehearse(declaration: Declaration, problem: Problem) -> None:
         population = toolbox.population(n=declaration.population)
         evaluate_invalid(population, toolbox)
         toolbox.population_now[:] = population
+        _check_feasible(toolbox, population)
         # Once outside the algorithm too, whose probabilities may pass an operator by.
         toolbox.mate(*(toolbox.clone(random.choice(population)) for _ in range(2)))
         toolbox.mutate(toolbox.clone(population[0]))
@@ -83,3 +94,23 @@ def _check_measured(declaration: Declaration, problem: Problem) -> None:
                     f"objectives[{number}] = {objective.name!r}: it needs {name!r}, which this "
                     f"problem does not measure here; it measures {', '.join(measures)}"
                 )
+    for name in declaration.bounds.limits:
+        if measures is not None and name not in measures:
+            raise ValueError(
+                f"bounds.{name}: unknown key; legal: redraws, {', '.join(measures)}"
+                f"{did_you_mean(name, measures)}"
+            )
+
+
+def _check_feasible(toolbox: GuardedToolbox, population: list[Individual]) -> None:
+    """Raise ValueError if no network is within the bounds, as far as it is known untrained."""
+    evaluator = toolbox.evaluator
+    start = min(population, key=evaluator.known_violation)
+    if not evaluator.known_violation(start):
+        return
+    nearest = closest(list(start), toolbox.space, evaluator.known, evaluator.bounds)
+    if reason := evaluator.bounds.reason(evaluator.known(nearest)):
+        raise ValueError(
+            f"bounds: they admit no network of this space; the closest one that was found, "
+            f"{toolbox.space.decode(nearest)}, has {reason}"
+        )

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, MinLen
 
 from toolbox.algorithms import ALGORITHMS
 from toolbox.backends import BACKENDS
+from toolbox.bounds import Bounds
 from toolbox.crossover import CROSSOVERS
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
@@ -64,6 +65,7 @@ class Declaration:
     algorithm: Chosen
     population: int
     generations: int
+    bounds: Bounds = field(default_factory=Bounds)
     stop: Stop = field(default_factory=Stop)
     seed: int = 0
     objective_tables: tuple = ()
@@ -98,6 +100,7 @@ class Declaration:
                 "generations": self.generations,
                 **algorithm,
             },
+            "bounds": {"redraws": self.bounds.redraws, **self.bounds.limits},
             "stop": described(self.stop),
         }
 
@@ -164,6 +167,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             "problem": Parameter(),
             "toolbox": any_table,
             "algorithm": Parameter(),
+            "bounds": any_table,
             "stop": any_table,
         },
         "",
@@ -189,11 +193,21 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         problem=_problem(found["problem"], problems, found["seed"]),
         toolbox=aliases,
         algorithm=algorithm,
+        bounds=_bounds(found["bounds"]),
         stop=stop,
         seed=found["seed"],
         objective_tables=tuple(found["objectives"]),
         **size,
     )
+
+
+def _bounds(table: Any) -> Bounds:
+    redraws = Parameter(Annotated[int, Ge(0)], Bounds().redraws)
+    limit = Parameter(Annotated[float, Gt(0)])
+    names = table if isinstance(table, Mapping) else {}
+    limits = {name: limit for name in names if name != "redraws"}
+    values = check(table, {"redraws": redraws, **limits}, "bounds")
+    return Bounds(redraws=values.pop("redraws"), limits=values)
 
 
 def _objectives(entries: Sequence[Any]) -> tuple[Objective, ...]:

@@ -8,10 +8,12 @@ from typing import Any
 from deap import base
 
 from toolbox.archive import Archive, Record
+from toolbox.bounds import Bounds
 from toolbox.individual import Individual
 from toolbox.measure import Job, Measure, Outcome, Problem
 from toolbox.objectives.objective import Objective
 
+FAILED = ("error", "timeout", "crash")
 Backend = Callable[[Callable[[Job], Outcome], Sequence[Job]], Iterable[Outcome]]
 
 
@@ -28,11 +30,19 @@ class Evaluator:
     (failed overlaps the others); whoever reads them resets them.
     """
 
-    def __init__(self, problem: Problem, objectives: Sequence[Objective], archive: Archive):
+    def __init__(
+        self,
+        problem: Problem,
+        objectives: Sequence[Objective],
+        archive: Archive,
+        bounds: Bounds | None = None,
+    ):
+        self.problem = problem
         self.space = problem.space
         self.objectives = objectives
         self.archive = archive
-        self.measure = Measure(problem)
+        self.bounds = bounds or Bounds()
+        self.measure = Measure(problem, bounds)
         self.limit: int | None = None
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
@@ -56,10 +66,46 @@ class Evaluator:
         return [self.fitness(record) for record in self.records(backend, list(individuals))]
 
     def fitness(self, record: Record) -> tuple[float, ...]:
-        """The objectives of a record; the worst of each if it failed."""
-        if record.status != "ok":
-            return tuple(objective.worst for objective in self.objectives)
-        return tuple(objective.value(record.measurement) for objective in self.objectives)
+        """The objectives of a record, all of them finite.
+
+        The worst of each if it failed or broke a rule; worse than that, by how far it is beyond
+        the bounds, if it is beyond them.
+        """
+        if self.feasible(record):
+            return tuple(objective.value(record.measurement) for objective in self.objectives)
+        beyond = self.bounds.violation(record.measurement)
+        return tuple(objective.infeasible(beyond) for objective in self.objectives)
+
+    def feasible(self, record: Record) -> bool:
+        """Whether a record has all that the objectives need, and is within the bounds."""
+        return (
+            record.status not in FAILED
+            and self._complete(record)
+            and not self.bounds.violation(record.measurement)
+        )
+
+    def _complete(self, record: Record) -> bool:
+        needed = {name for objective in self.objectives for name in objective.needs}
+        return record.status == "ok" or (bool(needed) and needed <= set(record.measurement))
+
+    def known_violation(self, genome: list[int]) -> float:
+        """How far a genome is beyond the bounds, as far as it is known without training."""
+        return self.bounds.violation(self.known(genome))
+
+    def known(self, genome: list[int]) -> dict[str, float]:
+        """What the problem tells of a genome without training it, if a bound asks for it."""
+        if self.bounds.limits and hasattr(self.problem, "known"):
+            return self.problem.known(list(genome))
+        return {}
+
+    def _settled(self, key: str) -> Record | None:
+        """The archive's record of a key, unless bounds refused it that have been widened since."""
+        record = self.archive.get(key)
+        if record is None or record.status != "infeasible" or self._complete(record):
+            return record
+        refused_by_a_rule = not record.measurement
+        beyond = self.bounds.violation(record.measurement)
+        return record if refused_by_a_rule or beyond else None
 
     def records(self, backend: Backend, genomes: Sequence[list[int]]) -> list[Record]:
         """The record of each genome, in order; what is not in the archive is measured first."""
@@ -80,7 +126,7 @@ class Evaluator:
             first = key not in before
             before.add(key)
             self.counts["evaluated"] += 1
-            self.counts["failed"] += record.status != "ok"
+            self.counts["failed"] += record.status in FAILED
             self.counts[trained.get(key, "reused") if first else "reused"] += 1
         return [self.asked[key] for key in keys]
 
@@ -94,18 +140,19 @@ class Evaluator:
         trained, jobs = {}, []
         keys = list(new)
         for number, key in enumerate(keys):
-            if record := self.archive.get(key):
+            known = self.known(new[key])
+            if record := self._settled(key):
                 self._announce(record)
-            elif violation := self.space.violation(new[key]):
+            elif reason := self.space.violation(new[key]) or self.bounds.reason(known):
                 trained[key] = "infeasible"
-                self._keep(key, new[key], Outcome(number, "infeasible", message=violation))
+                self._keep(key, new[key], Outcome(number, "infeasible", known, reason))
             else:
-                trained[key] = "trained"
                 jobs.append(Job(number, new[key]))
         waiting = {job.number for job in jobs}
         for outcome in backend(self.measure, jobs) if jobs else ():
             waiting.remove(outcome.number)
             key = keys[outcome.number]
+            trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
             self._keep(key, new[key], outcome)
         assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
         return trained

@@ -1,8 +1,9 @@
 """A DEAP toolbox whose children always belong to the search space.
 
 A child of `mate` or `mutate` that is not a network of the space (a broken rule, a shape that
-collapses) is drawn again from the same parents: rejection, as in the reference systems.  It holds
-for every operator, registered by a declaration or by the user, DEAP's own included.
+collapses) is drawn again from the same parents: rejection, as in the reference systems.  So is one
+that is known to be beyond the bounds, up to their number of redraws.  It holds for every operator,
+registered by a declaration or by the user, DEAP's own included.
 """
 
 import functools
@@ -54,6 +55,7 @@ class GuardedToolbox(base.Toolbox):
         def guarded(*args: Any, **kwargs: Any) -> Any:
             parents = [argument for argument in args if hasattr(argument, "fitness")]
             before = [list(parent) for parent in parents]
+            redraws = self.evaluator.bounds.redraws
             for _ in range(DRAWS):
                 children = operator(*args, **kwargs)
                 if not isinstance(children, tuple) or len(children) != len(parents):
@@ -62,7 +64,9 @@ class GuardedToolbox(base.Toolbox):
                         f"operators do; it returned {children!r}"
                     )
                 if all(self._belongs(child, alias) for child in children):
-                    return children
+                    if not redraws or not any(map(self.evaluator.known_violation, children)):
+                        return children
+                    redraws -= 1
                 self.redrawn[alias] += 1
                 for parent, genome in zip(parents, before, strict=True):
                     parent[:] = genome

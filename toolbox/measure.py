@@ -5,6 +5,8 @@ import numbers
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from toolbox.bounds import Bounds
+
 Status = Literal["ok", "error", "timeout", "crash", "infeasible"]
 
 
@@ -26,7 +28,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.  `measurement` is empty unless `status` is "ok"."""
+    """What came of a job.
+
+    `measurement` is complete if `status` is "ok", has what was known when the network was refused
+    if it is "infeasible", and is empty otherwise.
+    """
 
     number: int
     status: Status
@@ -35,17 +41,31 @@ class Outcome:
 
 
 class Measure:
-    """`measure(job)` evaluates a problem and answers with an outcome, whatever the problem does."""
+    """`measure(job)` evaluates a problem and answers with an outcome, whatever the problem does.
 
-    def __init__(self, problem: Problem):
+    A network that a problem's `preview` shows to be beyond the bounds is not trained.
+    """
+
+    def __init__(self, problem: Problem, bounds: Bounds | None = None):
         self.problem = problem
+        self.bounds = bounds or Bounds()
 
     def __call__(self, job: Job) -> Outcome:
         try:
-            measurement = self.problem.evaluate(list(job.genome))
-            return Outcome(job.number, "ok", _checked(measurement))
+            for look in (self._preview, self.problem.evaluate):
+                measurement = _checked(look(list(job.genome)))
+                if reason := self.bounds.reason(measurement):
+                    return Outcome(job.number, "infeasible", measurement, reason)
+            return Outcome(job.number, "ok", measurement)
         except (Exception, SystemExit) as error:  # a network that fails is a result like any other
             return Outcome(job.number, "error", message=one_line(error))
+
+    def _preview(self, genome: list[int]) -> dict[str, float]:
+        """What is known before the training, if a bound asks for more than arithmetic tells."""
+        if not self.bounds.limits or not hasattr(self.problem, "preview"):
+            return {}
+        known = self.problem.known(genome) if hasattr(self.problem, "known") else {}
+        return {} if set(self.bounds.limits) <= set(known) else self.problem.preview(genome)
 
 
 def _checked(measurement: Any) -> dict[str, float]:

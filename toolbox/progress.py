@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolbox.archive import Record
-from toolbox.evaluation import Evaluator
+from toolbox.evaluation import FAILED, Evaluator
 from toolbox.objectives.objective import Objective
 from toolbox.report.tables import as_number
 from toolbox.search import Generation
@@ -95,9 +95,11 @@ class SearchProgress:
         """One more network is known."""
         self.known += 1
         self.new += record.key not in self.archived
-        if record.status != "ok":
+        if record.status in FAILED:
             self.failed += 1
             log.warning("%s: %s (%s)", record.status, record.architecture, record.message)
+        elif not self.evaluator.feasible(record):
+            log.debug("infeasible: %s (%s)", record.architecture, record.message)
         else:
             for objective in self.evaluator.objectives:
                 self._improve(objective, objective.value(record.measurement))
@@ -107,12 +109,14 @@ class SearchProgress:
     def generation_done(self, generation: Generation) -> None:
         self.generation = generation.number + 1
         log.info(
-            "generation %d/%d: evaluated %d, trained %d, reused %d, failed %d; best %s; %.0f s",
+            "generation %d/%d: evaluated %d, trained %d, reused %d, infeasible %d, failed %d; "
+            "best %s; %.0f s",
             generation.number,
             self.generations,
             generation.evaluated,
             generation.trained,
             generation.reused,
+            generation.infeasible,
             generation.failed,
             self._best(),
             generation.seconds,

@@ -23,10 +23,11 @@ class Generation:
     """What one generation did, and the population after it.
 
     evaluated = trained + reused + infeasible individuals; reused ones were known to the archive or
-    stood twice in the generation; failed ones ended without a measurement, in whichever of the
-    three.  best and median: of each objective over the population.  hypervolume: of everything
-    this search evaluated, above the worst of the first generation; None for one objective.
-    seconds: of searching since its start, over all sessions.  stopped: why the search ended here.
+    stood twice in the generation; infeasible ones were refused by a rule or a bound; failed ones
+    are the trained or reused ones that ended without a measurement.  best and median: of each
+    objective over the population.  hypervolume: of everything this search evaluated, above the
+    worst of the first generation; None for one objective.  seconds: of searching since its start,
+    over all sessions.  stopped: why the search ended here.
     """
 
     number: int
@@ -139,7 +140,7 @@ class History:
         weights = numpy.array([objective.weight for objective in evaluator.objectives])
         records = list(evaluator.asked.values())[self.seen :]
         self.seen = len(evaluator.asked)
-        fitness = [evaluator.fitness(record) for record in records if record.status == "ok"]
+        fitness = [evaluator.fitness(record) for record in records if evaluator.feasible(record)]
         losses = -numpy.array(fitness).reshape(-1, len(weights)) * weights
         if self.reference is None and len(losses):
             self.reference = losses.max(axis=0)

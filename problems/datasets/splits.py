@@ -1,5 +1,6 @@
 """The images that a search may see, on the device, once per process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,6 +8,11 @@ import torch
 
 from problems.datasets.dataset import Dataset
 from problems.datasets.stratified import stratified_order
+
+
+def as_is(images: torch.Tensor) -> torch.Tensor:
+    """The same images."""
+    return images
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,20 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, index: torch.Tensor | slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """The chosen images as float32 in [0, 1], and their labels."""
-        images = self.images[index].to(torch.float32, memory_format=torch.channels_last)
+    def batch(
+        self, index: torch.Tensor | slice, change: Callable[[torch.Tensor], torch.Tensor] = as_is
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The chosen images, changed, as float32 in [0, 1], and their labels."""
+        images = change(self.images[index])
+        images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.div_(255), self.labels[index]
+
+    def channel_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of each channel over all images, for images in [0, 1]."""
+        pixels = self.images.movedim(1, 0).flatten(1)
+        mean = torch.stack([channel.double().mean() for channel in pixels]) / 255
+        std = torch.stack([channel.double().std(correction=0) for channel in pixels]) / 255
+        return mean.float(), std.float()
 
 
 @dataclass(frozen=True)

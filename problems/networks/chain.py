@@ -1,16 +1,32 @@
 """A chain of layers as a torch module: the twin of `problems.spaces.chain`."""
 
+from collections.abc import Callable
+from functools import partial
+
+import torch
 from torch import nn
 
-from problems.spaces.chain import Chain, Conv, GlobalAveragePool, Linear, Shape, count
+from problems.spaces.chain import (
+    Chain,
+    Conv,
+    Flatten,
+    GlobalAveragePool,
+    Linear,
+    Pool,
+    Shape,
+    count,
+)
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.1),
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "swish": nn.SiLU,
     "gelu": nn.GELU,
 }
+
+POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 class GlobalMean(nn.Module):
@@ -18,6 +34,21 @@ class GlobalMean(nn.Module):
 
     def forward(self, images):
         return images.mean(dim=(2, 3))
+
+
+class Standardize(nn.Module):
+    """(x - mean) / std for each channel, as a first layer that travels with the network."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: torch.Tensor, std: torch.Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean.view(1, -1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    def forward(self, images):
+        return (images - self.mean) / self.std
 
 
 def build(chain: Chain, image_shape: Shape) -> nn.Sequential:
@@ -29,7 +60,7 @@ def build(chain: Chain, image_shape: Shape) -> nn.Sequential:
     shape = image_shape
     for counted in count(chain, image_shape):
         match counted.layer:
-            case Conv(filters, kernel, activation, stride, padding):
+            case Conv(filters, kernel, activation, stride, padding, batch_norm):
                 # torch pads evenly or not at all; "same" with an even kernel needs one pixel
                 # more on the right and bottom, as the published networks have it.
                 before, odd = (kernel - 1) // 2, kernel % 2
@@ -37,12 +68,21 @@ def build(chain: Chain, image_shape: Shape) -> nn.Sequential:
                 if padding == "same" and not odd:
                     modules.append(nn.ZeroPad2d((before, before + 1, before, before + 1)))
                 modules.append(nn.Conv2d(shape[0], filters, kernel, stride, even_padding))
+                if batch_norm:
+                    modules.append(nn.BatchNorm2d(filters))
                 modules.append(ACTIVATIONS[activation]())
             case GlobalAveragePool():
                 modules.append(GlobalMean())
-            case Linear(units, activation):
+            case Pool(kind):
+                modules.append(POOLS[kind](2))
+            case Flatten():
+                modules.append(nn.Flatten())
+            case Linear(units, activation, dropout):
                 modules.append(nn.Linear(shape[0], units))
-                modules.append(ACTIVATIONS[activation]())
+                if activation:
+                    modules.append(ACTIVATIONS[activation]())
+                if dropout:
+                    modules.append(nn.Dropout(dropout))
         shape = counted.shape
     return nn.Sequential(*modules)
 

@@ -27,6 +27,10 @@ class BitString:
     def slots(self) -> tuple[slice, ...]:
         return tuple(slice(bit, bit + 1) for bit in range(self.length))
 
+    @cached_property
+    def parts(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        return {"bits": tuple((bit,) for bit in range(self.length))}
+
     def decode(self, genome: list[int]) -> str:
         return "".join(map(str, genome))
 

@@ -6,19 +6,32 @@ Stdlib only, so that a search can count parameters and refuse shapes before torc
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 
 Shape = tuple[int, ...]  # (channels, height, width) before the head, (features,) in it
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A 2D convolution with bias.  `padding` is "same" (stride 1) or "valid"."""
+    """A 2D convolution with bias, then batch norm if asked for, then the activation.
+
+    `padding` is "same" (stride 1) or "valid".
+    """
 
     filters: int
     kernel: int
     activation: str
     stride: int = 1
     padding: str = "same"
+    batch_norm: bool = False
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A "max" or "average" pool over windows of 2x2 pixels, stride 2; odd rests are dropped."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -27,14 +40,20 @@ class GlobalAveragePool:
 
 
 @dataclass(frozen=True)
+class Flatten:
+    """Every channel and pixel as one feature."""
+
+
+@dataclass(frozen=True)
 class Linear:
-    """A fully connected layer with bias."""
+    """A fully connected layer with bias, then the activation, if it has one, then dropout."""
 
     units: int
-    activation: str
+    activation: str = ""
+    dropout: float = 0.0
 
 
-Layer = Conv | GlobalAveragePool | Linear
+Layer = Conv | Pool | GlobalAveragePool | Flatten | Linear
 Chain = tuple[Layer, ...]
 
 
@@ -42,19 +61,21 @@ Chain = tuple[Layer, ...]
 class Count:
     """What one layer of a chain costs on one image.
 
-    macs: multiply-accumulates of convolutions and linear layers; additions of biases, activations
-    and pooling are not counted, as is the custom (fvcore, ptflops).
+    macs: multiply-accumulates of convolutions and linear layers; additions of biases, batch norm,
+    activations and pooling are not counted, as is the custom (fvcore, ptflops).  norm_params: the
+    scales and shifts of batch norm.
     """
 
     layer: Layer
     shape: Shape
     conv_params: int = 0
     fc_params: int = 0
+    norm_params: int = 0
     macs: int = 0
 
     @property
     def params(self) -> int:
-        return self.conv_params + self.fc_params
+        return self.conv_params + self.fc_params + self.norm_params
 
 
 class ShapeCollapsed(ValueError):
@@ -74,7 +95,7 @@ def count(chain: Iterable[Layer], image_shape: Shape) -> list[Count]:
     shape = image_shape
     for position, layer in enumerate(chain, start=1):
         match layer:
-            case Conv(filters, kernel, _, stride, padding):
+            case Conv(filters, kernel, _, stride, padding, batch_norm):
                 channels, height, width = shape
                 if padding == "valid":
                     height = (height - kernel) // stride + 1
@@ -91,16 +112,47 @@ def count(chain: Iterable[Layer], image_shape: Shape) -> list[Count]:
                         layer,
                         shape,
                         conv_params=weights + filters,
+                        norm_params=2 * filters if batch_norm else 0,
                         macs=weights * height * width,
                     )
                 )
+            case Pool():
+                if min(shape[1:]) < 2:
+                    raise ShapeCollapsed(
+                        f"layer {position}: a pool of 2x2 does not fit {shape[1]}x{shape[2]} pixels"
+                    )
+                shape = (shape[0], shape[1] // 2, shape[2] // 2)
+                counts.append(Count(layer, shape))
             case GlobalAveragePool():
                 shape = shape[:1]
                 counts.append(Count(layer, shape))
-            case Linear(units, _):
+            case Flatten():
+                shape = (prod(shape),)
+                counts.append(Count(layer, shape))
+            case Linear(units):
                 (features,) = shape
                 shape = (units,)
                 counts.append(
                     Count(layer, shape, fc_params=features * units + units, macs=features * units)
                 )
     return counts
+
+
+def totals(counts: Iterable[Count], image_shape: Shape) -> dict[str, int]:
+    """What a whole network costs on one image, by the names of a measurement.
+
+    layers: those with weights.  memory_bytes: what an inference in float32 needs at least, the
+    weights and the largest input and output of one layer together.
+    """
+    counts = list(counts)
+    values = [prod(image_shape), *(prod(c.shape) for c in counts)]
+    largest = max(before + after for before, after in pairwise(values))
+    params = sum(c.params for c in counts)
+    return {
+        "params": params,
+        "conv_params": sum(c.conv_params for c in counts),
+        "fc_params": sum(c.fc_params for c in counts),
+        "macs": sum(c.macs for c in counts),
+        "layers": sum(isinstance(c.layer, Conv | Linear) for c in counts),
+        "memory_bytes": 4 * (params + largest),
+    }

@@ -1,6 +1,7 @@
 """A gene: a named position of a genome and the values it can take."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,16 @@ class Gene:
     def ordered(self) -> bool:
         """Whether neighbouring choices resemble each other: true of numbers."""
         return all(isinstance(choice, int | float) for choice in self.choices)
+
+
+def choice_of(gene: Gene, value: Any, architecture: str) -> int:
+    """The index of a value among a gene's choices.
+
+    Raises ValueError that names the gene, the architecture it stands in and what is legal.
+    """
+    if value not in gene.choices:
+        raise ValueError(
+            f"{gene.name} = {value} of {architecture!r} is not in this space; "
+            f"legal: {', '.join(map(str, gene.choices))}"
+        )
+    return gene.choices.index(value)

@@ -14,7 +14,7 @@ from typing import Annotated
 from annotated_types import Ge, Le, MinLen
 
 from problems.spaces.chain import Chain, Conv, GlobalAveragePool, Linear, ShapeCollapsed, count
-from problems.spaces.gene import Gene
+from problems.spaces.gene import Gene, choice_of
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "swish", "gelu")
 REDUCTIONS = 2  # every network has exactly this many RC layers
@@ -76,6 +76,12 @@ class LayerString:
         )
 
     @cached_property
+    def parts(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Genes that belong together, by kind: positions in the genome."""
+        layers = tuple(tuple(range(slot.start, slot.stop)) for slot in self.slots)
+        return {"layers": layers, "head": ((len(self.genes) - 1,),)}
+
+    @cached_property
     def genes(self) -> tuple[Gene, ...]:
         smallest, largest, step = self.filters
         per_slot = (
@@ -117,9 +123,9 @@ class LayerString:
         values: list = list(flatten.from_iterable(layers))
         genome = []
         for gene, value in zip(self.genes, values, strict=False):
-            genome.append(_index(gene, value, architecture))
+            genome.append(choice_of(gene, value, architecture))
         genome += [0] * (GENES_PER_SLOT * len(self.slots) - len(genome))
-        genome.append(_index(self.genes[-1], head, architecture))
+        genome.append(choice_of(self.genes[-1], head, architecture))
         if reason := self.violation(genome):
             raise ValueError(f"{architecture!r}: {reason}")
         return genome
@@ -214,12 +220,3 @@ def _unknown_activation(activation: str) -> str:
     near = get_close_matches(activation, ACTIVATIONS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown; legal: {', '.join(ACTIVATIONS)}{hint}"
-
-
-def _index(gene: Gene, value, architecture: str) -> int:
-    if value not in gene.choices:
-        raise ValueError(
-            f"{gene.name} = {value} of {architecture!r} is not in this space; "
-            f"legal: {', '.join(map(str, gene.choices))}"
-        )
-    return gene.choices.index(value)

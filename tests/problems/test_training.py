@@ -4,14 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from problems.augmentation import Augmentation
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.networks.chain import build
+from problems.schedules import Cosine, Exponential
 from problems.spaces.layer_string import LayerString
 from problems.training import (
     Diverged,
-    EarlyStop,
     Training,
+    Watch,
     latency_seconds,
     score,
     seeded,
@@ -79,24 +81,72 @@ def test_a_loss_that_is_not_finite_ends_the_training():
         trained(epochs=2, learning_rate=1e30)
 
 
+def stops(recipe, scores):
+    """When training stops, epoch by epoch, for pairs of validation loss and accuracy."""
+    watch, found = Watch(recipe), []
+    for loss, accuracy in scores:
+        watch.see(nn.Identity(), loss, accuracy, 0.0)
+        found.append(watch.should_stop)
+    return found
+
+
 def test_early_stop_waits_for_patience_epochs():
-    watch = EarlyStop(Training(early_stop="loss", patience=2, min_delta=0.1))
+    recipe = Training(early_stop="loss", patience=2, min_delta=0.1)
     losses = [1.0, 0.95, 0.8, 0.75, 0.71]
-    assert [watch.should_stop(loss, 0.0) for loss in losses] == [False, False, False, False, True]
+    assert stops(recipe, [(loss, 0.0) for loss in losses]) == [False] * 4 + [True]
 
 
 def test_early_stop_by_accuracy_wants_it_higher():
-    watch = EarlyStop(Training(early_stop="accuracy", patience=1))
-    assert [watch.should_stop(0.0, accuracy) for accuracy in (0.5, 0.6, 0.6)] == [
-        False,
-        False,
-        True,
-    ]
+    recipe = Training(early_stop="accuracy", patience=1)
+    assert stops(recipe, [(0.0, 0.5), (0.0, 0.6), (0.0, 0.6)]) == [False, False, True]
+
+
+@pytest.mark.parametrize(("early_stop", "best"), [("never", 2), ("accuracy", 2), ("loss", 1)])
+def test_the_best_epoch_is_kept_with_its_weights(early_stop, best):
+    watch = Watch(Training(keep="best", early_stop=early_stop, patience=9))
+    model = nn.Linear(1, 1)
+    seen = [(0.9, 0.3), (0.5, 0.6), (0.7, 0.8), (0.8, 0.7)]
+    for epoch, (loss, accuracy) in enumerate(seen):
+        nn.init.constant_(model.weight, float(epoch))
+        watch.see(model, loss, accuracy, accuracy)
+    assert watch.keep(model)["val_accuracy"] == seen[best][1]
+    assert model.weight.item() == best
+    assert watch.every_epoch
+
+
+def test_the_best_of_training_is_at_least_the_last():
+    recipe = {"epochs": 8, "batch_size": 20, "optimizer": "adam", "learning_rate": 0.05}
+    assert trained(keep="best", **recipe)["val_accuracy"] >= trained(**recipe)["val_accuracy"]
 
 
 def test_a_training_that_no_longer_improves_is_ended_early():
     scores = trained(epochs=9, early_stop="accuracy", patience=1, min_delta=1.0)
     assert scores["epochs"] == 2
+
+
+def test_a_recipe_with_everything_is_the_same_twice():
+    recipe = {
+        "epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9,
+        "schedule": Cosine(), "augmentation": Augmentation(crop_padding=1, flip=True),
+        "label_smoothing": 0.1, "gradient_clip": 1.0, "keep": "best",
+    }
+    assert without_seconds(trained(**recipe)) == without_seconds(trained(**recipe))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schedule": Exponential(0.5)},
+        {"augmentation": Augmentation(flip=True)},
+        {"augmentation": Augmentation(crop_padding=2)},
+        {"label_smoothing": 0.2},
+        {"gradient_clip": 0.01},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_part_of_a_recipe_changes_the_training(change):
+    plain = {"epochs": 2, "optimizer": "sgd", "learning_rate": 0.1}
+    assert trained(**plain, **change)["val_loss"] != trained(**plain)["val_loss"]
 
 
 def test_training_leaves_the_generators_as_they_were():
@@ -106,7 +156,9 @@ def test_training_leaves_the_generators_as_they_were():
 
 
 def test_bfloat16_trains_another_way_than_float32():
-    exact, rounded = (trained(epochs=1, optimizer="adam", precision=p) for p in ("float32", "bfloat16"))
+    exact, rounded = (
+        trained(epochs=1, optimizer="adam", precision=p) for p in ("float32", "bfloat16")
+    )
     assert exact["val_loss"] != rounded["val_loss"]
     assert exact["val_loss"] == pytest.approx(rounded["val_loss"], rel=0.05)
 

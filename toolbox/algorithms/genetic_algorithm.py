@@ -13,15 +13,19 @@ def genetic_algorithm(
     population: list,
     toolbox: base.Toolbox,
     elite: Annotated[int, Ge(0)] = 1,
+    immigrants: Probability = 0.0,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 0.2,
 ) -> list:
     """The next population: the `elite` best as they are, the rest children of selected parents.
 
-    For one objective.
+    immigrants: the share of the rest that is drawn at random instead (random immigrants,
+    Grefenstette, 1992).  For one objective.
     """
     kept = tools.selBest(population, elite)
-    parents = toolbox.select(population, len(population) - len(kept))
+    places = len(population) - len(kept)
+    fresh = [toolbox.individual() for _ in range(round(immigrants * places))]
+    parents = toolbox.select(population, places - len(fresh))
     offspring = algorithms.varAnd(parents, toolbox, crossover_probability, mutation_probability)
-    evaluate_invalid(offspring, toolbox)
-    return kept + offspring
+    evaluate_invalid(offspring + fresh, toolbox)
+    return kept + offspring + fresh

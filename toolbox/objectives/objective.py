@@ -24,6 +24,15 @@ class Objective:
     worst: float
     needs: tuple[str, ...] = ()
 
+    def infeasible(self, violation: float) -> float:
+        """The fitness of a network that violates the bounds, finite however much it does.
+
+        It lies beyond the worst, the more so the larger the violation, so that every feasible
+        network is better (feasibility first; Deb, 2000).
+        """
+        share = violation / (1 + violation)
+        return self.worst - self.weight * share * max(1.0, abs(self.worst))
+
     @property
     def weight(self) -> float:
         """DEAP's: +1 maximize, -1 minimize."""

@@ -12,7 +12,7 @@ from toolbox.objectives.objective import Objective
 
 def front(evaluator: Evaluator, records: Iterable[Record]) -> list[Record]:
     """The records that no other one dominates, the best by the first objective first."""
-    sound = _sound(records)
+    sound = [record for record in records if evaluator.feasible(record)]
     if not sound:
         return []
     weights = numpy.array([objective.weight for objective in evaluator.objectives])
@@ -25,13 +25,10 @@ def front(evaluator: Evaluator, records: Iterable[Record]) -> list[Record]:
 def ranking(
     evaluator: Evaluator, records: Iterable[Record], objective: Objective | None = None
 ) -> list[Record]:
-    """All records with a measurement, the best by `objective` (default: the first) first."""
+    """All feasible records, the best by `objective` (default: the first) first."""
     by = objective or evaluator.objectives[0]
-    return sorted(_sound(records), key=lambda record: _loss(by, record))
-
-
-def _sound(records: Iterable[Record]) -> list[Record]:
-    return [record for record in records if record.status == "ok"]
+    feasible = [record for record in records if evaluator.feasible(record)]
+    return sorted(feasible, key=lambda record: _loss(by, record))
 
 
 def _loss(objective: Objective, record: Record) -> tuple[float, str]:

@@ -3,5 +3,11 @@
 from toolbox.selection.nsga2 import nsga2
 from toolbox.selection.roulette import roulette
 from toolbox.selection.tournament import tournament
+from toolbox.selection.truncation import truncation
 
-SELECTIONS = {"nsga2": nsga2, "roulette": roulette, "tournament": tournament}
+SELECTIONS = {
+    "nsga2": nsga2,
+    "roulette": roulette,
+    "tournament": tournament,
+    "truncation": truncation,
+}

@@ -19,7 +19,8 @@ def roulette(
     "raw": the fitness as it is, which must be maximized and not negative.  "shifted": its distance
     to the worst of the individuals, plus a tenth of the spread so that the worst has a share.
     "ranked": worst 1, next 2, and so on (linear ranking, Baker, 1985).  Individuals that failed
-    have no share unless all did.  Raises OperatorError where the scaling does not apply.
+    or violate a bound have no share unless all do.  Raises OperatorError where the scaling does not
+    apply.
     """
     if len(objectives) > 1:
         raise OperatorError(
@@ -27,12 +28,13 @@ def roulette(
             "for several use nsga2 or tournament"
         )
     (objective,) = objectives
+    worst = objective.worst * objective.weight
     if scaling == "raw" and objective.direction == "minimize":
         raise OperatorError(
             f"toolbox.select.scaling = 'raw': {objective.name} is minimized, and the wheel gives "
             "the largest share to the largest; legal: shifted, ranked"
         )
-    sound = [i for i in individuals if i.fitness.values[0] != objective.worst]
+    sound = [i for i in individuals if i.fitness.values[0] * objective.weight > worst]
     if not sound:
         return random.choices(individuals, k=k)
     return random.choices(sound, weights=shares(sound, objective, scaling), k=k)

@@ -1,0 +1,64 @@
+"""Hard bounds on what a network may cost, and how far a network is beyond them."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Upper bounds on names of a measurement.
+
+    redraws: how often a child that is known to be beyond them is drawn again, before it is
+    recorded as infeasible.
+    """
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    redraws: int = 20
+
+    def violation(self, measurement: Mapping[str, float]) -> float:
+        """How far beyond: the relative excesses added up; 0 within; unknown names are within.
+
+        >>> Bounds({"params": 1000, "macs": 2e6}).violation({"params": 1500, "macs": 1e6})
+        0.5
+        """
+        return sum(
+            max(0.0, measurement[name] / limit - 1)
+            for name, limit in self.limits.items()
+            if name in measurement
+        )
+
+    def reason(self, measurement: Mapping[str, float]) -> str:
+        """The bounds that are violated, for a person.
+
+        >>> Bounds({"params": 1000}).reason({"params": 1500})
+        'params = 1,500, at most 1,000'
+        """
+        return "; ".join(
+            f"{name} = {measurement[name]:,g}, at most {limit:,g}"
+            for name, limit in self.limits.items()
+            if measurement.get(name, -math.inf) > limit
+        )
+
+
+def closest(
+    genome: list[int], space: Any, known: Callable[[list[int]], Mapping[str, float]], bounds: Bounds
+) -> list[int]:
+    """The genome that is least beyond the bounds of those found by changing one gene at a time.
+
+    Starts at `genome` and takes the best choice of each gene in turn until no gene helps; stops at
+    the first genome within the bounds.  Genomes that break a rule of the space are passed over.
+    """
+    best, least = list(genome), bounds.violation(known(genome))
+    improved = True
+    while improved and least:
+        improved = False
+        for position, gene in enumerate(space.genes):
+            for choice in range(len(gene.choices)):
+                other = [*best[:position], choice, *best[position + 1 :]]
+                if space.violation(other):
+                    continue
+                if (beyond := bounds.violation(known(other))) < least:
+                    best, least, improved = other, beyond, True
+    return best
