@@ -90,6 +90,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
     from problems import PROBLEMS
     from toolbox.assemble import assemble, rehearse
     from toolbox.declaration import load
+    from toolbox.device_use import device_use
     from toolbox.operator_error import OperatorError
     from toolbox.progress import SearchProgress, log_to_console, log_to_file
     from toolbox.report.tables import print_results
@@ -119,6 +120,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
             archive = stack.enter_context(closing(folder.open_archive(identity)))
             toolbox = assemble(declaration, problem, archive)
         stack.enter_context(closing(toolbox.backend))
+        use = stack.enter_context(device_use(problem))
         stack.enter_context(log_to_file(folder.path / "run.log"))
         log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
         log.debug("%s", _environment())
@@ -129,8 +131,9 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
             refusing(OperatorError),
         ):
             for generation in search(declaration, toolbox):
-                folder.write_generation(generation)
-                progress.generation_done(generation)
+                summary = use.summary()
+                folder.write_generation(generation, summary)
+                progress.generation_done(generation, summary)
         log.info("stopped: %s", generation.stopped)
         for alias, count in toolbox.redrawn.items():
             log.info("%s: %d draws left the search space and were drawn again", alias, count)

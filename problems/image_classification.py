@@ -66,9 +66,16 @@ class ImageClassification:
         for warning in warnings:
             log.warning("%s", warning)
         log.info("device: %s", describe_device(device))
-        problem = replace(self, device=device, dataset=self.dataset.located())
-        problem.dataset.require()
-        return problem
+        dataset = self.dataset.located()
+        dataset.require()
+        return replace(self, device=device, dataset=dataset)
+
+    @cached_property
+    def gpu_uuid(self) -> str | None:
+        """NVIDIA's name of the GPU that the networks are trained on; None for the CPU."""
+        if self.device == "cpu":
+            return None
+        return f"GPU-{torch.cuda.get_device_properties(self.device).uuid}"
 
     def budget(self, networks: int) -> str:
         """What at most `networks` evaluations train on."""

@@ -1,7 +1,7 @@
 """What a person sees while a search runs: a live bar on a terminal, log lines elsewhere."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -106,7 +106,7 @@ class SearchProgress:
             log.debug("%s: %s", record.architecture, record.measurement)
         self._refresh()
 
-    def generation_done(self, generation: Generation) -> None:
+    def generation_done(self, generation: Generation, device_use: Mapping[str, float]) -> None:
         self.generation = generation.number + 1
         log.info(
             "generation %d/%d: evaluated %d, trained %d, reused %d, infeasible %d, failed %d; "
@@ -121,6 +121,8 @@ class SearchProgress:
             self._best(),
             generation.seconds,
         )
+        if device_use:
+            log.info("device: %s", ", ".join(f"{k} {v:,.0f}" for k, v in device_use.items()))
         self._refresh()
 
     def _improve(self, objective: Objective, value: float) -> None:

@@ -55,8 +55,8 @@ class RunFolder:
     def write_declaration(self) -> None:
         self._replace("declaration.toml", tomlkit.dumps(self.declaration.table()))
 
-    def write_generation(self, generation: Generation) -> None:
-        """Add a generation to generations.csv and make population.csv its population."""
+    def write_generation(self, generation: Generation, device_use: Mapping[str, float]) -> None:
+        """Add a generation, and how the device was used in it, to generations.csv."""
         names = [objective.name for objective in self.declaration.objectives]
         row: dict[str, Any] = {"generation": generation.number}
         row |= {name: getattr(generation, name) for name in COUNTS}
@@ -64,7 +64,7 @@ class RunFolder:
         row |= {f"median_{n}": value for n, value in zip(names, generation.median, strict=True)}
         if len(names) > 1:
             row["hypervolume"] = generation.hypervolume
-        row["seconds"] = round(generation.seconds, 3)
+        row |= {"seconds": round(generation.seconds, 3), **device_use}
         self._generations.append(row)
         self._write_table("generations.csv", self._generations)
 
@@ -102,7 +102,8 @@ class RunFolder:
         temporary = self.path / f".{name}.part"
         with temporary.open("w", encoding="utf-8", newline="") as file:
             if rows:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                names = list(dict.fromkeys(name for row in rows for name in row))
+                writer = csv.DictWriter(file, fieldnames=names)
                 writer.writeheader()
                 writer.writerows(rows)
         os.replace(temporary, self.path / name)

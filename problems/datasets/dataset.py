@@ -38,6 +38,8 @@ class Dataset:
     official_train_images: ClassVar[int]
 
     def __post_init__(self) -> None:
+        if not self.official_train_images:
+            return  # not known before `located`
         left = self.official_train_images - self.validation
         if left < 1:
             raise ValueError(
@@ -53,7 +55,7 @@ class Dataset:
         return self.limit or self.official_train_images - self.validation
 
     def located(self) -> "Dataset":
-        """The same data set with every place it reads from spelled out."""
+        """The same data set with every place it reads from, and its size, spelled out."""
         return self
 
     def require(self) -> None:

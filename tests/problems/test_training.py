@@ -126,9 +126,15 @@ def test_a_training_that_no_longer_improves_is_ended_early():
 
 def test_a_recipe_with_everything_is_the_same_twice():
     recipe = {
-        "epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9,
-        "schedule": Cosine(), "augmentation": Augmentation(crop_padding=1, flip=True),
-        "label_smoothing": 0.1, "gradient_clip": 1.0, "keep": "best",
+        "epochs": 3,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "schedule": Cosine(),
+        "augmentation": Augmentation(crop_padding=1, flip=True),
+        "label_smoothing": 0.1,
+        "gradient_clip": 1.0,
+        "keep": "best",
     }
     assert without_seconds(trained(**recipe)) == without_seconds(trained(**recipe))
 

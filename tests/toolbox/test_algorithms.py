@@ -47,6 +47,22 @@ def test_the_elite_survives_as_it_is():
     assert best[-1] > best[0]
 
 
+def test_immigrants_are_drawn_at_random_and_everyone_else_is_bred():
+    drawn = []
+
+    def count(toolbox, problem):
+        draw = toolbox.individual
+        toolbox.register("individual", lambda: drawn.append(1) or draw())
+
+    tables = onemax(population=10, generations=3, elite=2, immigrants=0.25)
+    run = Run(tables, swap=count)
+    assert len(drawn) == 3 * 2  # a quarter of the 8 places that the elite leaves
+    assert {len(generation.population) for generation in run.generations} == {10}
+    drawn.clear()
+    Run(onemax(population=10, generations=3, elite=2, immigrants=1.0), swap=count)
+    assert len(drawn) == 3 * 8
+
+
 def test_random_search_keeps_the_best_of_everything():
     run = Run(onemax(use="random_search"))
     everything = sorted((record.measurement["ones"] for record in run.archive), reverse=True)

@@ -8,20 +8,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from problems.spaces.bit_string import BitString
+from problems.spaces.conv_chain import ConvPoolFc, PlainCnn, PooledCnn
 from problems.spaces.layer_string import LayerString
 from toolbox.archive import Archive
-from toolbox.crossover import CROSSOVERS, one_point, two_point, uniform
+from toolbox.crossover import CROSSOVERS, one_point, swap_parts, two_point, uniform
 from toolbox.evaluation import Evaluator
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.individual import Individual
 from toolbox.initialization import INITIALIZATIONS, seeded, uniform_random
-from toolbox.mutation import MUTATIONS, layer_from_population, reset_gene, shift_gene
+from toolbox.mutation import (
+    MUTATIONS,
+    layer_from_population,
+    reset_gene,
+    reset_part,
+    shift_gene,
+)
 from toolbox.operator_error import OperatorError
 from toolbox.signature import choose
 
 SPACES = {
     "bit_string": BitString(6),
+    "conv_pool_fc": ConvPoolFc(),
     "layer_string": LayerString(),
+    "plain_cnn": PlainCnn(),
+    "pooled_cnn": PooledCnn(),
     "small images": LayerString(image_shape=(1, 12, 12), normal=(0, 2)),
 }
 seeds = st.integers(0, 2**32)
@@ -213,3 +223,57 @@ def test_deap_s_own_operators_fit_as_they_are():
     assert toolbox.mutate(toolbox.clone(parent)) == ([1] * 6,)
     children = toolbox.mate(toolbox.clone(parent), Individual([1] * 6, (1.0,)))
     assert sum(map(sum, children)) == 6
+
+
+A = ConvPoolFc()
+DEEP = "conv 16k3 32k3 64k3 | pool max | activation relu | fc 64"
+SHALLOW = "conv 128k7 | pool average | activation leaky_relu | fc 512"
+
+
+def test_swapped_depth_cuts_one_parent_and_fills_the_other():
+    deep, shallow = swap_parts(A.encode(DEEP), A.encode(SHALLOW), A, ["depth"], 1.0)
+    assert A.decode(deep) == "conv 16k3 | pool max | activation relu | fc 64"
+    assert A.decode(shallow).startswith("conv 128k7 16k3 16k3 | pool average")
+
+
+def test_swapped_wiring_goes_together():
+    deep, shallow = swap_parts(A.encode(DEEP), A.encode(SHALLOW), A, ["wiring"], 1.0)
+    assert A.decode(deep) == DEEP.replace("max", "average").replace("relu", "leaky_relu")
+    assert A.decode(shallow) == SHALLOW.replace("average", "max").replace("leaky_relu", "relu")
+
+
+def test_swap_parts_with_probability_0_is_identity_and_with_1_and_every_kind_swaps_all():
+    a, b = A.encode(DEEP), A.encode(SHALLOW)
+    assert swap_parts(list(a), list(b), A, swap_probability=0.0) == (a, b)
+    assert swap_parts(list(a), list(b), A, swap_probability=1.0) == (b, a)
+
+
+@given(seed=seeds, space=st.sampled_from(list(SPACES.values())))
+@settings(max_examples=60, deadline=None)
+def test_a_reset_part_changes_the_network_and_nothing_outside_one_part(seed, space):
+    random.seed(seed)
+    genome = uniform_random(space)
+    for kind, members in space.parts.items():
+        (child,) = reset_part(list(genome), space, kinds=[kind])
+        changed = {p for p, (a, b) in enumerate(zip(genome, child, strict=True)) if a != b}
+        assert any(changed <= set(part) for part in members)
+        assert changed == set() or space.canonical(child) != space.canonical(genome)
+
+
+def test_a_part_without_choices_is_left_alone():
+    single = ConvPoolFc(depth=(1, 1))
+    genome = single.encode("conv 16k3 | pool max | activation relu | fc 64")
+    assert reset_part(list(genome), single, kinds=["depth"]) == (genome,)
+
+
+@pytest.mark.parametrize(
+    "misnamed",
+    [
+        lambda: swap_parts(A.encode(DEEP), A.encode(SHALLOW), A, ["dept"]),
+        lambda: reset_part(A.encode(DEEP), A, ["dept"]),
+    ],
+    ids=["swap_parts", "reset_part"],
+)
+def test_a_kind_of_part_that_the_space_has_not_is_refused(misnamed):
+    with pytest.raises(OperatorError, match=r"no 'dept'; legal: .*did you mean 'depth'"):
+        misnamed()

@@ -26,7 +26,7 @@ def searched(console, tables):
         for record in run.archive:
             progress.record(record)
         for generation in run.generations:
-            progress.generation_done(generation)
+            progress.generation_done(generation, {})
     return run
 
 

@@ -21,7 +21,7 @@ def written(tables, tmp_path):
     with RunFolder(tmp_path, run.declaration) as folder:
         folder.write_declaration()
         for generation in run.generations:
-            folder.write_generation(generation)
+            folder.write_generation(generation, {})
         folder.write_population(run.population, run.problem.space)
         folder.write_results(run.toolbox.evaluator)
     return run, folder.path

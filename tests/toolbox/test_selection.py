@@ -8,7 +8,7 @@ from toolbox.individual import Individual
 from toolbox.objectives import OBJECTIVES
 from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
-from toolbox.selection import nsga2, roulette, tournament
+from toolbox.selection import nsga2, roulette, tournament, truncation
 from toolbox.selection.nsga2 import crowded_tournament
 from toolbox.selection.roulette import shares
 
@@ -96,6 +96,14 @@ def test_a_crowded_tournament_prefers_the_front_and_then_the_space():
     crowd = individuals((0, 9), (4, 5), (5, 4), (9, 0), weights=(1.0, 1.0))
     wins = [winner[0] for _ in range(20) for winner in crowded_tournament(crowd, 4)]
     assert wins.count(0) + wins.count(3) > wins.count(1) + wins.count(2)
+
+
+@pytest.mark.parametrize(("share", "best"), [(0.3, {4, 3}), (1.0, {0, 1, 2, 3, 4}), (0.01, {4})])
+def test_truncation_takes_each_of_the_best_share_equally_often(share, best):
+    chosen = [individual[0] for individual in truncation(individuals(*range(5)), 20, share)]
+    assert set(chosen) == best
+    assert {chosen.count(one) for one in best} == {20 // len(best)}
+    assert len(truncation(individuals(*range(5)), 7, share)) == 7
 
 
 def test_survival_keeps_the_first_front():

@@ -1,0 +1,138 @@
+"""Images of the user's own: a folder on disk, or anything that the Hugging Face library loads.
+
+How many images and classes there are is known only when they are read, so `located` reads what it
+must and returns the data set with its numbers filled in.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy
+from annotated_types import Ge
+
+from problems.datasets.dataset import DataMissing, Dataset, Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnImages(Dataset):
+    """Images of any size, resized (bilinear, antialiased) to `size` x `size` pixels.
+
+    channels: 1 grey, 3 colour.  Validation is carved out of the training images.
+    """
+
+    size: Annotated[int, Ge(8)] = 32
+    channels: Literal[1, 3] = 3
+    classes: int = field(default=0, metadata={"declared": False})  # type: ignore[misc]
+    official_train_images: int = field(default=0, metadata={"declared": False})  # type: ignore[misc]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        return (self.channels, self.size, self.size)
+
+    def _pixels(self, images: Iterable[Any]) -> numpy.ndarray:
+        """PIL images as one array (N, C, size, size) uint8."""
+        from PIL.Image import Resampling
+
+        mode = "L" if self.channels == 1 else "RGB"
+        resized = [
+            numpy.asarray(image.convert(mode).resize((self.size, self.size), Resampling.BILINEAR))
+            for image in images
+        ]
+        stacked = numpy.stack(resized).reshape(len(resized), self.size, self.size, self.channels)
+        return numpy.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(OwnImages):
+    """Image files in `root`/train/<class>/ and `root`/test/<class>/, or all in `root`/<class>/."""
+
+    validation: Annotated[int, Ge(1)]
+    root: str
+
+    def _part(self, part: Part) -> Path:
+        root = Path(self.root).expanduser().absolute()
+        return root if part == "train" and not (root / "train").is_dir() else root / part
+
+    def _open(self, part: Part) -> Any:
+        import torchvision.datasets
+
+        try:
+            return torchvision.datasets.ImageFolder(str(self._part(part)))
+        except (FileNotFoundError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataMissing(
+                f"dataset.root = {self.root!r}: it must hold train/<class>/<image> or "
+                f"<class>/<image> ({reason})"
+            ) from error
+
+    def located(self) -> "ImageFolder":
+        opened = self._open("train")
+        return replace(self, classes=len(opened.classes), official_train_images=len(opened.samples))
+
+    def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
+        opened = self._open(part)
+        images = self._pixels(opened.loader(path) for path, _ in opened.samples)
+        return images, numpy.asarray(opened.targets, dtype=numpy.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuggingFace(OwnImages):
+    """`path` (and configuration `name`) as `datasets.load_dataset` takes them, hub or local.
+
+    image_column, label_column: any column of images, and any of integers, strings or class labels.
+    Needs the package `datasets`: pip install 'deap-nas[hugging_face]'.
+    """
+
+    validation: Annotated[int, Ge(1)]
+    path: str
+    name: str | None = None
+    train_split: str = "train"
+    test_split: str = "test"
+    image_column: str = "image"
+    label_column: str = "label"
+
+    def _open(self, part: Part) -> Any:
+        try:
+            import datasets
+        except ImportError as error:
+            raise DataMissing(
+                "dataset.use = 'hugging_face': the package datasets is not installed; "
+                "pip install 'deap-nas[hugging_face]'"
+            ) from error
+        split = self.train_split if part == "train" else self.test_split
+        try:
+            opened = datasets.load_dataset(self.path, self.name, split=split)
+        except (OSError, ValueError) as error:  # all that the library raises for what is not there
+            reason = str(error).splitlines()[0]
+            raise DataMissing(
+                f"dataset.path = {self.path!r}: it cannot be loaded ({reason})"
+            ) from error
+        for key, column in (
+            ("image_column", self.image_column),
+            ("label_column", self.label_column),
+        ):
+            if column not in opened.column_names:
+                raise ValueError(
+                    f"dataset.{key} = {column!r}: unknown; legal: {', '.join(opened.column_names)}"
+                )
+        return opened
+
+    def located(self) -> "HuggingFace":
+        opened = self._open("train")
+        return replace(self, classes=len(self._names(opened)), official_train_images=len(opened))
+
+    def _names(self, opened: Any) -> list:
+        """The classes: those that the column declares, else the values in it, sorted."""
+        declared = getattr(opened.features[self.label_column], "names", None)
+        return declared or sorted(set(opened[self.label_column]))
+
+    def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
+        opened = self._open(part)
+        images = self._pixels(row[self.image_column] for row in opened)
+        labels = list(opened[self.label_column])
+        if not hasattr(opened.features[self.label_column], "names"):
+            names = self._names(self._open("train"))
+            labels = [names.index(label) for label in labels]
+        return images, numpy.asarray(labels, dtype=numpy.int64)
