@@ -29,6 +29,8 @@ MEASURED = {
         as_measured("conv_params", "minimize", 1e12),
         as_measured("fc_params", "minimize", 1e12),
         as_measured("macs", "minimize", 1e15),
+        as_measured("layers", "minimize", 1e6),
+        as_measured("memory_bytes", "minimize", 1e15),
         as_measured("epochs", "minimize", 1e6),
         as_measured("train_seconds", "minimize", 1e9),
         as_measured("latency_seconds", "minimize", 1e9),

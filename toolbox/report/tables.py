@@ -10,6 +10,7 @@ from toolbox.evaluation import Evaluator
 from toolbox.report.ranking import front, ranking
 
 TOP = 5
+ALWAYS_SHOWN = ("val_accuracy", "params")  # of a network, whatever the objectives are
 LONGEST_FRONT = 20
 
 
@@ -39,12 +40,15 @@ def print_results(console: Console, evaluator: Evaluator) -> None:
 
 def _table(title: str, records: Sequence[Record], evaluator: Evaluator) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for objective in evaluator.objectives:
-        table.add_column(objective.name, justify="right", no_wrap=True)
+    objectives = {objective.name: objective for objective in evaluator.objectives}
+    measured = {name for record in records for name in record.measurement}
+    also = [name for name in ALWAYS_SHOWN if name in measured and name not in objectives]
+    for name in (*objectives, *also):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     for record in records:
-        values = map(as_number, evaluator.fitness(record))
-        table.add_row(*values, record.architecture)
+        values = [*evaluator.fitness(record), *(record.measurement[name] for name in also)]
+        table.add_row(*map(as_number, values), record.architecture)
     return table
 
 
