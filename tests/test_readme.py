@@ -94,9 +94,25 @@ def test_the_readme_s_search_in_python_runs(clone):
     assert [line.split()[0] for line in lines] == ["0", "1"]
 
 
+def test_the_readme_s_diff_is_that_of_the_two_experiments():
+    (diff,) = [block for language, block in BLOCKS if language == "diff"]
+    one, other = (
+        [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        for path in (
+            REPOSITORY / "experiments" / "nas_ga_basic.toml",
+            REPOSITORY / "experiments" / "nas_ga_basic_roulette.toml",
+        )
+    )
+    pairs = [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]]
+    assert len(pairs) == 2
+    assert diff.splitlines() == [text for a, b in pairs for text in (f"-{a}", f"+{b}")]
+
+
 def test_the_readme_names_everything_on_the_shelves():
     from problems import PROBLEMS
     from problems.datasets import DATASETS
+    from problems.schedules import SCHEDULES
+    from problems.spaces import SPACES
     from toolbox.algorithms import ALGORITHMS
     from toolbox.backends import BACKENDS
     from toolbox.crossover import CROSSOVERS
@@ -107,7 +123,7 @@ def test_the_readme_names_everything_on_the_shelves():
 
     of_bit_strings = {"ones", "leading_ones", "trailing_zeros"}
     for shelf in (
-        *(PROBLEMS, DATASETS, ALGORITHMS, BACKENDS, CROSSOVERS),
+        *(PROBLEMS, DATASETS, SCHEDULES, SPACES, ALGORITHMS, BACKENDS, CROSSOVERS),
         *(INITIALIZATIONS, MUTATIONS, OBJECTIVES, SELECTIONS),
     ):
         for name in set(shelf) - of_bit_strings:

@@ -16,6 +16,8 @@ NETWORK = {
     "conv_params": 1910,
     "fc_params": 1354,
     "macs": 865_748,
+    "layers": 6,
+    "memory_bytes": 100_000,
     "epochs": 20,
     "train_seconds": 12.5,
     "latency_seconds": 0.001,
