@@ -116,18 +116,17 @@ class Evaluator:
             keys.append(key)
             if key not in self.asked and key not in new:
                 new[key] = canonical
-        if self.limit is not None and len(new) > (left := self.limit - len(self.asked)):
-            self._know(backend, dict(list(new.items())[:left]))
-            raise BudgetSpent
+        left = len(new) if self.limit is None else self.limit - len(self.asked)
         before = set(self.asked)
-        trained = self._know(backend, new)
+        trained = self._know(backend, dict(list(new.items())[:left]))
         for key in keys:
-            record = self.asked[key]
-            first = key not in before
-            before.add(key)
-            self.counts["evaluated"] += 1
-            self.counts["failed"] += record.status in FAILED
-            self.counts[trained.get(key, "reused") if first else "reused"] += 1
+            if key in self.asked:
+                self.counts["evaluated"] += 1
+                self.counts["failed"] += self.asked[key].status in FAILED
+                self.counts["reused" if key in before else trained.get(key, "reused")] += 1
+                before.add(key)
+        if len(new) > left:
+            raise BudgetSpent
         return [self.asked[key] for key in keys]
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
@@ -140,10 +139,12 @@ class Evaluator:
         trained, jobs = {}, []
         keys = list(new)
         for number, key in enumerate(keys):
-            known = self.known(new[key])
             if record := self._settled(key):
                 self._announce(record)
-            elif reason := self.space.violation(new[key]) or self.bounds.reason(known):
+                continue
+            reason = self.space.violation(new[key])
+            known = {} if reason else self.known(new[key])
+            if reason := reason or self.bounds.reason(known):
                 trained[key] = "infeasible"
                 self._keep(key, new[key], Outcome(number, "infeasible", known, reason))
             else:

@@ -53,7 +53,7 @@ class GuardedToolbox(base.Toolbox):
     def _guarded(self, alias: str, operator: Callable) -> Callable:
         @functools.wraps(operator)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            parents = [argument for argument in args if hasattr(argument, "fitness")]
+            parents = [argument for argument in args if isinstance(argument, list)]
             before = [list(parent) for parent in parents]
             redraws = self.evaluator.bounds.redraws
             for _ in range(DRAWS):

@@ -139,6 +139,25 @@ def test_narrower_bounds_hold_for_what_was_trained_before():
     assert narrower.generations[-1].best[0] <= 3
 
 
+def test_a_genome_that_breaks_a_rule_is_not_asked_what_it_costs():
+    class Ruled(Priced):
+        def __init__(self):
+            super().__init__()
+            self.space = NotAllZero(8)
+
+        def known(self, genome):
+            return {"cost": 1 / sum(genome)}
+
+    class NotAllZero(BitString):
+        def violation(self, genome):
+            return "" if any(genome) else "all zero"
+
+    run = Run(tables({"cost": 5}, generations=0) | {"problem": "ruled"}, problems={"ruled": Ruled})
+    worst = run.declaration.objectives[0].worst
+    assert run.toolbox.evaluate([0] * 8) == (worst,)
+    assert [r.message for r in run.archive if r.status == "infeasible"] == ["all zero"]
+
+
 def test_a_complete_measurement_beyond_a_bound_is_served_when_the_bound_is_widened():
     archive = Archive({"use": "priced"})
     searched({"memory": 350}, archive=archive, generations=2)
