@@ -85,6 +85,10 @@ class ImageClassification:
             f"= {networks * epochs * images:,} training images"
         )
 
+    def cost(self, genome: list[int]) -> float:
+        """How long the genome's evaluation takes, in proportion: multiply-accumulates of it all."""
+        return self.known(genome)["macs"] * self.training.epochs * self.dataset.train_images
+
     def known(self, genome: list[int]) -> dict[str, float]:
         """What arithmetic tells of the genome's network, by the names of a measurement."""
         shape = self.space.image_shape

@@ -149,6 +149,9 @@ class Evaluator:
                 self._keep(key, new[key], Outcome(number, "infeasible", known, reason))
             else:
                 jobs.append(Job(number, new[key]))
+        if cost := getattr(self.problem, "cost", None):
+            # Longest first, so that no worker is left with a long one when the others are done.
+            jobs.sort(key=lambda job: cost(job.genome), reverse=True)
         waiting = {job.number for job in jobs}
         for outcome in backend(self.measure, jobs) if jobs else ():
             waiting.remove(outcome.number)

@@ -76,6 +76,14 @@ def test_the_budget_is_networks_times_epochs_times_images():
     )
 
 
+def test_the_cost_of_an_evaluation_grows_with_its_macs():
+    small, large = (
+        SMALL.space.encode(f"NC {filters} 3 relu;RC 8 3 relu;RC 8 3 gelu;FL swish;")
+        for filters in (2, 16)
+    )
+    assert SMALL.cost(small) < SMALL.cost(large)
+
+
 def test_threads_must_be_positive():
     with pytest.raises(ValueError, match="threads = 0"):
         ImageClassification(threads=0)

@@ -117,6 +117,27 @@ def test_a_backend_that_loses_a_job_is_caught():
         Run(onemax(), swap=lambda toolbox, problem: toolbox.register("map", lambda f, jobs: []))
 
 
+def test_what_takes_longest_is_begun_first():
+    class Costly(Failing):
+        def cost(self, genome):
+            return int("".join(map(str, genome)), 2)
+
+    began = []
+
+    def noting(function, jobs):
+        began.append([job.genome for job in jobs])
+        return map(function, jobs)
+
+    run = Run(
+        onemax(generations=2, population=20) | {"problem": "costly"},
+        problems={"costly": Costly},
+        swap=lambda toolbox, problem: toolbox.register("map", noting),
+    )
+    assert len(began[0]) > 5
+    assert began == [sorted(genomes, reverse=True) for genomes in began]
+    assert [r.genome for r in list(run.archive)[: len(began[0])]] == began[0]
+
+
 def test_two_genomes_of_one_network_share_a_record():
     from problems.spaces.layer_string import LayerString
 
