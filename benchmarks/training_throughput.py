@@ -130,8 +130,9 @@ def main() -> None:
         "# Training throughput: the toolkit against a tutorial's loop",
         "",
         f"{date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"torch {torch.__version__}, Python {platform.python_version()}; {arguments.images} images x "
-        f"{arguments.epochs} epochs, median of {arguments.repeats}, ours in {arguments.precision}.",
+        f"torch {torch.__version__}, Python {platform.python_version()}; "
+        f"{arguments.images} images x {arguments.epochs} epochs, median of "
+        f"{arguments.repeats}, ours in {arguments.precision}.",
         "",
         "| network | naive images/s | ours | ratio (least to most) | naive val_accuracy | ours |",
         "|---|---|---|---|---|---|",
