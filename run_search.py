@@ -32,7 +32,8 @@ class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+        # With options between them, argparse calls the optional overrides required too.
+        self.exit(2, f"error: {message.replace(', key=value', '')}; see {self.prog} --help\n")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -42,14 +43,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description="Evolve convolutional networks by a declaration.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs"
+        "--runs", type=_folder, default=Path("runs"), metavar="DIR", help="default: runs"
     )
     parser.add_argument("--version", action="version", version=f"deap-nas {_version()}")
     return parser.parse_intermixed_args(arguments)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is needed")
+    return Path(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,12 +127,13 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
             identity = declaration.identity(problem)
             archive = stack.enter_context(closing(folder.open_archive(identity)))
             toolbox = assemble(declaration, problem, archive)
-        stack.enter_context(closing(toolbox.backend))
+        stack.callback(toolbox.close)
         use = stack.enter_context(device_use(problem))
-        stack.enter_context(log_to_file(folder.path / "run.log"))
+        with refusing(OSError):
+            stack.enter_context(log_to_file(folder.path / "run.log"))
+            folder.write_declaration()
         log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
         log.debug("%s", _environment())
-        folder.write_declaration()
         evaluator = toolbox.evaluator
         with (
             SearchProgress(screen, evaluator, declaration.generations, most) as progress,
@@ -136,7 +145,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
                 progress.generation_done(generation, summary)
         log.info("stopped: %s", generation.stopped)
         for alias, count in toolbox.redrawn.items():
-            log.info("%s: %d draws left the search space and were drawn again", alias, count)
+            log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)
         folder.write_population(generation.population, problem.space)
         results = folder.write_results(evaluator)
         print_results(screen, evaluator)

@@ -93,7 +93,6 @@ def train(network: nn.Module, splits: Splits, recipe: Training, seed: int) -> di
     device = splits.train.labels.device
     if recipe.initialization == "glorot":
         glorot_uniform(network)
-    network.to(memory_format=torch.channels_last)
     optimizer = recipe.optimizer_for(network)
     shuffle = torch.Generator().manual_seed(seed)  # on the CPU: the same order on every device
     watch = Watch(recipe)

@@ -51,7 +51,7 @@ class Run:
         if swap:
             swap(self.toolbox, self.problem)
         self.generations = list(search(self.declaration, self.toolbox))
-        self.toolbox.backend.close()
+        self.toolbox.close()
 
     @property
     def population(self):

@@ -94,6 +94,15 @@ def test_the_readme_s_search_in_python_runs(clone):
     assert [line.split()[0] for line in lines] == ["0", "1"]
 
 
+def test_every_file_that_the_readme_names_is_there():
+    named = re.findall(r"`((?:docs|experiments)/[\w/.]+)`", TEXT)
+    assert named
+    for name in named:
+        assert (REPOSITORY / name).exists(), name
+    for name in re.findall(r"^\| `(\w+\.toml)`", TEXT, flags=re.MULTILINE):
+        assert (REPOSITORY / "experiments" / name).exists(), name
+
+
 def test_the_readme_s_diff_is_that_of_the_two_experiments():
     (diff,) = [block for language, block in BLOCKS if language == "diff"]
     one, other = (

@@ -157,6 +157,12 @@ def test_a_changed_problem_is_refused_with_the_difference(folder):
         (["onmax.toml"], ["onmax.toml", "no such file", "did you mean 'onemax.toml'?"]),
         ([], ["EXPERIMENT.toml", "--help"]),
         (["onemax.toml", "--rnus", "x"], ["--rnus"]),
+        (["onemax.toml", "--run", "x"], ["--run"]),
+        (["onemax.toml", "--runs", ""], ["--runs", "the name of a folder"]),
+        (
+            ["onemax.toml", 'toolbox.mutate={use="reset_part", kinds=["bit"]}'],
+            ["toolbox.mutate.kinds = ['bit']", "did you mean 'bits'?"],
+        ),
         (["onemax.toml", "toolbox.mutate=reset"], ["toolbox.mutate.use = 'reset'", "legal:"]),
         (["onemax.toml", 'objectives=["oens"]'], ["objectives[0] = 'oens'", "'ones'"]),
         (["onemax.toml", "algorithm.population=0"], ["algorithm.population = 0"]),
@@ -166,7 +172,7 @@ def test_a_changed_problem_is_refused_with_the_difference(folder):
         (["onemax.toml", "toolbox.mutate=my_ops:forgets_the_tuple"], ["must return a tuple"]),
         (
             ["onemax.toml", 'toolbox.individual={use="seeded", genomes=["01"]}'],
-            ["toolbox.individual", "'01' is not a string of 12 bits"],
+            ["toolbox.individual.genomes[0]", "'01' is not a string of 12 bits"],
         ),
         (["digits.toml", "problem.device=cuda"], ["problem.device = 'cuda'"]),
         (["digits.toml", "problem.training.epochs=1.5"], ["problem.training.epochs = 1.5"]),

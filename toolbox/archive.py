@@ -64,7 +64,10 @@ class Archive:
         self.problem = json.loads(json.dumps(problem))  # as it will be read back
         self.path = path
         self._records: dict[str, Record] = {}
-        self._connection = sqlite3.connect(path)
+        try:
+            self._connection = sqlite3.connect(path)
+        except sqlite3.Error as error:
+            raise ValueError(f"{path} cannot be used as an archive: {error}") from error
         try:
             self._open()
         except sqlite3.DatabaseError as error:

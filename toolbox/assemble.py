@@ -12,11 +12,12 @@ from toolbox.archive import Archive
 from toolbox.bounds import closest
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator, evaluate_invalid
-from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.guarded_toolbox import GuardedToolbox, belongs
 from toolbox.individual import Individual
 from toolbox.measure import Problem
+from toolbox.operator_error import OperatorError
 from toolbox.shelf import did_you_mean
-from toolbox.signature import Chosen
+from toolbox.signature import Chosen, prefixed
 
 
 def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> GuardedToolbox:
@@ -37,14 +38,16 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
 
     draw = partial(_draw, chosen["individual"], given, itertools.count(), evaluator)
     toolbox.register("individual", draw)
-    toolbox.register("population", tools.initRepeat, list, toolbox.individual)
+    # Looked up when it is called, so that another "individual" is used once it is registered.
+    toolbox.register("population", tools.initRepeat, list, lambda: toolbox.individual())
     for alias in ("mate", "mutate", "select"):
         toolbox.register(alias, chosen[alias].target, **chosen[alias].arguments(given))
     toolbox.register("canonical", problem.space.canonical)
     toolbox.register("evaluate", evaluator.evaluate)
     toolbox.backend = chosen["map"].build(threads=getattr(problem, "threads", 1))
     toolbox.register("map", toolbox.backend)
-    toolbox.register("evolve", declaration.algorithm.target, **declaration.algorithm.options)
+    algorithm = declaration.algorithm
+    toolbox.register("evolve", algorithm.target, **algorithm.arguments(given))
     return toolbox
 
 
@@ -55,6 +58,11 @@ def _draw(
     index = next(drawn)
     for _ in range(evaluator.bounds.redraws + 1):
         genome = initialize.build(**given, index=index)
+        if not belongs(genome, evaluator.space, "individual"):
+            raise OperatorError(
+                f"toolbox.individual: {initialize.use!r} returned {genome}, which is no network of "
+                "this space"
+            )
         if not evaluator.known_violation(genome):
             break
     return Individual(genome, weights=[o.weight for o in evaluator.objectives])
@@ -76,13 +84,15 @@ def rehearse(declaration: Declaration, problem: Problem) -> None:
         toolbox.population_now[:] = population
         _check_feasible(toolbox, population)
         # Once outside the algorithm too, whose probabilities may pass an operator by.
-        toolbox.mate(*(toolbox.clone(random.choice(population)) for _ in range(2)))
-        toolbox.mutate(toolbox.clone(population[0]))
+        with prefixed("toolbox.mate"):
+            toolbox.mate(*(toolbox.clone(random.choice(population)) for _ in range(2)))
+        with prefixed("toolbox.mutate"):
+            toolbox.mutate(toolbox.clone(population[0]))
         toolbox.select(population, len(population))
         toolbox.evolve(population, toolbox)
     finally:
         random.setstate(state)
-        toolbox.backend.close()
+        toolbox.close()
 
 
 def _check_measured(declaration: Declaration, problem: Problem) -> None:

@@ -2,12 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from toolbox.algorithms import ALGORITHMS
 from toolbox.backends import BACKENDS
@@ -16,6 +16,7 @@ from toolbox.crossover import CROSSOVERS
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES, Objective
+from toolbox.objectives.objective import Direction
 from toolbox.selection import SELECTIONS
 from toolbox.shelf import did_you_mean, take
 from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
@@ -29,8 +30,18 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "select": (SELECTIONS, 2, "nsga2"),
     "map": (BACKENDS, 0, "processes"),
 }
-# What an operator may ask for in its signature, besides what the declaration says.
-GIVEN = {"space", "population", "objectives", "index"}
+# What a function may ask for in its signature, besides what the declaration says.
+GIVEN = {
+    "individual": {"space", "objectives", "index"},
+    "mate": {"space", "objectives", "population"},
+    "mutate": {"space", "objectives", "population"},
+    "select": {"space", "objectives"},
+    "map": {"threads"},
+    "algorithm": {"space", "objectives"},
+}
+
+
+MOST = 1e300  # of a declared worst: there must be room beyond it
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,10 @@ class Stop:
     """When to stop before `algorithm.generations`; a rule that is not declared never stops.
 
     evaluations: distinct networks evaluated, exact.  wall_seconds: of searching, added up over
-    interrupted sessions, looked at after each generation.  target_fitness: one number for each
-    objective, all reached by one network.  stale_generations: without a better network, or with
-    several objectives without a new one on the front.
+    sessions (less what an interrupted one spent on an unfinished generation), looked at after each
+    generation.  target_fitness: one number for each objective, all reached by one network.
+    stale_generations: without a better network, or with several objectives without a new one on
+    the front.
     """
 
     evaluations: Annotated[int, Ge(1)] | None = None
@@ -232,7 +244,7 @@ def _objective(entry: Any, key: str) -> Objective:
     known = found if isinstance(found, Objective) else None
     view = known.view if known else found
     options, any_key = signature_of(view, positional=1)
-    own = {f.name: f.type for f in fields(Objective) if f.name in ("direction", "worst")}
+    own = {"direction": Direction, "worst": Annotated[float, Ge(-MOST), Le(MOST)]}
     parameters = dict(options) if not isinstance(view, partial) else {}
     for name, annotation in own.items():
         parameters[name] = (
@@ -273,7 +285,7 @@ def _aliases(table: Any) -> dict[str, Chosen]:
             shelf,
             f"toolbox.{alias}",
             positional,
-            GIVEN if alias != "map" else {"threads"},
+            GIVEN[alias],
         )
         for alias, (shelf, positional, _) in ALIASES.items()
     }
@@ -289,9 +301,11 @@ def _algorithm(table: Any, objectives: int) -> tuple[Chosen, dict[str, int]]:
         "population": Parameter(Annotated[int, Ge(1)]),
         "generations": Parameter(Annotated[int, Ge(0)]),
     }
-    chosen = choose(table, ALGORITHMS, "algorithm", positional=2, also=sizes)
-    options = dict(chosen.options)
-    size = {name: options.pop(name) for name in sizes}
+    given = GIVEN["algorithm"]
+    chosen = choose(table, ALGORITHMS, "algorithm", positional=2, given=given, also=sizes)
+    asked, _ = signature_of(chosen.target, positional=2)
+    size = {name: chosen.options[name] for name in sizes}
+    options = {k: v for k, v in chosen.options.items() if k not in sizes or k in asked}
     if chosen.use == "genetic_algorithm":
         if objectives > 1:
             raise ValueError(

@@ -1,17 +1,21 @@
 """Individuals in, fitness out: the archive in front of the backend, behind `toolbox.map`."""
 
+import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy
 from deap import base
 
 from toolbox.archive import Archive, Record
 from toolbox.bounds import Bounds
 from toolbox.individual import Individual
-from toolbox.measure import Job, Measure, Outcome, Problem
+from toolbox.measure import Job, Measure, Outcome, Problem, one_line
 from toolbox.objectives.objective import Objective
+from toolbox.operator_error import OperatorError
 
 FAILED = ("error", "timeout", "crash")
 Backend = Callable[[Callable[[Job], Outcome], Sequence[Job]], Iterable[Outcome]]
@@ -61,9 +65,13 @@ class Evaluator:
         For `toolbox.evaluate` the backend trains what the archive does not know.  Any other
         function is the user's own and is simply applied.
         """
-        if _unwrapped(function) != self.evaluate:
-            return list(map(function, individuals, *more))
-        return [self.fitness(record) for record in self.records(backend, list(individuals))]
+        individuals = list(individuals)
+        behind = _unwrapped(function)
+        if behind == self.evaluate:
+            return [self.fitness(record) for record in self.records(backend, individuals)]
+        if _undecorated(behind) == self.evaluate:
+            self.records(backend, individuals)  # the decorated function is then served from here
+        return list(map(function, individuals, *more))
 
     def fitness(self, record: Record) -> tuple[float, ...]:
         """The objectives of a record, all of them finite.
@@ -72,9 +80,18 @@ class Evaluator:
         the bounds, if it is beyond them.
         """
         if self.feasible(record):
-            return tuple(objective.value(record.measurement) for objective in self.objectives)
+            return tuple(self._value(objective, record) for objective in self.objectives)
         beyond = self.bounds.violation(record.measurement)
         return tuple(objective.infeasible(beyond) for objective in self.objectives)
+
+    def _value(self, objective: Objective, record: Record) -> float:
+        try:
+            return objective.value(record.measurement)
+        except (KeyError, TypeError, ValueError) as error:
+            raise OperatorError(
+                f"objectives: {objective.name!r} failed on a measurement ({one_line(error)}); "
+                f"measured are {', '.join(record.measurement)}"
+            ) from error
 
     def feasible(self, record: Record) -> bool:
         """Whether a record has all that the objectives need, and is within the bounds."""
@@ -153,11 +170,12 @@ class Evaluator:
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
         waiting = {job.number for job in jobs}
-        for outcome in backend(self.measure, jobs) if jobs else ():
-            waiting.remove(outcome.number)
-            key = keys[outcome.number]
-            trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
-            self._keep(key, new[key], outcome)
+        with unmoved_generators():
+            for outcome in backend(self.measure, jobs) if jobs else ():
+                waiting.remove(outcome.number)
+                key = keys[outcome.number]
+                trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
+                self._keep(key, new[key], outcome)
         assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
         return trained
 
@@ -169,6 +187,20 @@ class Evaluator:
     def _announce(self, record: Record) -> None:
         self.asked[record.key] = record
         self.on_record(record)
+
+
+@contextmanager
+def unmoved_generators() -> Iterator[None]:
+    """Leave the global generators as they were, whatever an evaluation in this process draws.
+
+    A continued search is served what an earlier one evaluated, and must draw what it drew.
+    """
+    state, numpy_state = random.getstate(), numpy.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        numpy.random.set_state(numpy_state)
 
 
 def evaluate_invalid(individuals: Sequence[Individual], toolbox: base.Toolbox) -> None:
@@ -183,4 +215,11 @@ def _unwrapped(function: Callable) -> Callable:
     """The function behind the partials that `toolbox.register` makes."""
     while isinstance(function, partial):
         function = function.func
+    return function
+
+
+def _undecorated(function: Callable) -> Callable:
+    """The function behind the decorators of `toolbox.decorate` and their partials."""
+    while hasattr(function, "__wrapped__"):
+        function = _unwrapped(function.__wrapped__)
     return function

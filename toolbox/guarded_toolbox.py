@@ -9,7 +9,7 @@ registered by a declaration or by the user, DEAP's own included.
 import functools
 import numbers
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from deap import base
@@ -45,10 +45,18 @@ class GuardedToolbox(base.Toolbox):
         """
         if alias in ("mate", "mutate"):
             function = self._guarded(alias, function)
+        elif alias == "select":
+            function = _checked_selection(function)
+        elif alias == "evolve":
+            function = _checked_evolution(function)
         elif alias == "map":
             backend: Backend = functools.partial(function, *args, **kwargs)
             function, args, kwargs = self.evaluator.map, (backend,), {}
         super().register(alias, function, *args, **kwargs)
+
+    def close(self) -> None:
+        """Close the backend, if it is one to close."""
+        getattr(self.backend, "close", lambda: None)()
 
     def _guarded(self, alias: str, operator: Callable) -> Callable:
         @functools.wraps(operator)
@@ -63,7 +71,8 @@ class GuardedToolbox(base.Toolbox):
                         f"toolbox.{alias}: it must return a tuple of {len(parents)}, as DEAP's "
                         f"operators do; it returned {children!r}"
                     )
-                if all(self._belongs(child, alias) for child in children):
+                if all(belongs(child, self.space, alias) for child in children):
+                    _check_individuals(children, alias)
                     if not redraws or not any(map(self.evaluator.known_violation, children)):
                         return children
                     redraws -= 1
@@ -74,17 +83,64 @@ class GuardedToolbox(base.Toolbox):
 
         return guarded
 
-    def _belongs(self, child: Sequence[int], alias: str) -> bool:
-        genes = self.space.genes
-        if len(child) != len(genes):
+
+def belongs(genome: Any, space: Any, alias: str) -> bool:
+    """Whether a genome is a network of the space.
+
+    Raises OperatorError that names the operator if it is no genome at all.
+    """
+    if not isinstance(genome, list):
+        raise OperatorError(f"toolbox.{alias}: it returned {genome!r}; a list of genes is needed")
+    if len(genome) != len(space.genes):
+        raise OperatorError(
+            f"toolbox.{alias}: it returned {len(genome)} genes; this space has {len(space.genes)}"
+        )
+    for gene, index in zip(space.genes, genome, strict=True):
+        if not isinstance(index, numbers.Integral):
             raise OperatorError(
-                f"toolbox.{alias}: it returned {len(child)} genes; this space has {len(genes)}"
+                f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
             )
-        for gene, index in zip(genes, child, strict=True):
-            if not isinstance(index, numbers.Integral):
-                raise OperatorError(
-                    f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
-                )
-            if not 0 <= index < len(gene.choices):
-                return False
-        return not self.space.violation(list(child))
+        if not 0 <= int(index) < len(gene.choices):
+            return False
+    return not space.violation(list(genome))
+
+
+def _check_individuals(found: Any, alias: str) -> None:
+    for one in found:
+        if not hasattr(one, "fitness"):
+            raise OperatorError(
+                f"toolbox.{alias}: it returned {one!r}, which is no individual; change and return "
+                "those that it is given"
+            )
+
+
+def _checked_selection(select: Callable) -> Callable:
+    @functools.wraps(select)
+    def checked(individuals: Any, k: int, *args: Any, **kwargs: Any) -> Any:
+        chosen = select(individuals, k, *args, **kwargs)
+        if not isinstance(chosen, list) or len(chosen) != k:
+            found = len(chosen) if isinstance(chosen, list) else repr(chosen)
+            raise OperatorError(f"toolbox.select: it returned {found}; a list of {k} is needed")
+        _check_individuals(chosen, "select")
+        return chosen
+
+    return checked
+
+
+def _checked_evolution(evolve: Callable) -> Callable:
+    @functools.wraps(evolve)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        population = evolve(*args, **kwargs)
+        if not isinstance(population, list) or not population:
+            raise OperatorError(
+                f"algorithm: it returned {population!r}; the next population is needed, a list"
+            )
+        _check_individuals(population, "evolve")
+        if not all(individual.fitness.valid for individual in population):
+            raise OperatorError(
+                "algorithm: it returned individuals without a fitness; "
+                "toolbox.evaluation.evaluate_invalid gives them one"
+            )
+        return population
+
+    return checked

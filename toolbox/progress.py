@@ -62,7 +62,7 @@ class SearchProgress:
         self.evaluator = evaluator
         self.generations = generations
         self.generation = 0
-        self.known = self.new = self.failed = 0
+        self.known = self.new = self.reused = self.failed = 0
         self.best: dict[str, float] = {}
         self.archived = {record.key for record in evaluator.archive}
         self._bar = Progress(
@@ -94,7 +94,8 @@ class SearchProgress:
     def record(self, record: Record) -> None:
         """One more network is known."""
         self.known += 1
-        self.new += record.key not in self.archived
+        self.new += record.key not in self.archived and record.status != "infeasible"
+        self.reused += record.key in self.archived
         if record.status in FAILED:
             self.failed += 1
             log.warning("%s: %s (%s)", record.status, record.architecture, record.message)
@@ -138,6 +139,6 @@ class SearchProgress:
             self._task,
             completed=self.known,
             generation=f"{min(self.generation, self.generations)}/{self.generations}",
-            counts=f"{self.new} trained, {self.known - self.new} reused, {self.failed} failed",
+            counts=f"{self.new} trained, {self.reused} reused, {self.failed} failed",
             best=self._best(),
         )

@@ -2,8 +2,9 @@
 
 import csv
 import json
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from toolbox.evaluation import Evaluator
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
 
+log = logging.getLogger(__name__)
 COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
 
 
@@ -66,7 +68,10 @@ class RunFolder:
             row["hypervolume"] = generation.hypervolume
         row |= {"seconds": round(generation.seconds, 3), **device_use}
         self._generations.append(row)
-        self._write_table("generations.csv", self._generations)
+        try:
+            self._write_table("generations.csv", self._generations)
+        except OSError as error:  # a spreadsheet may hold it open; the next generation tries again
+            log.warning("generations.csv cannot be written now: %s", error.strerror)
 
     def write_population(self, population: Sequence[Any], space: Any) -> None:
         names = [objective.name for objective in self.declaration.objectives]
@@ -84,7 +89,8 @@ class RunFolder:
         else:
             name, records = "ranking.csv", ranking(evaluator, evaluator.archive)
         rows = [self._result(evaluator, record) for record in records]
-        self._write_table(name, rows)
+        objectives = [objective.name for objective in self.declaration.objectives]
+        self._write_table(name, rows, header=[*objectives, "architecture", "genome"])
         return self.path / name
 
     def _result(self, evaluator: Evaluator, record: Record) -> dict[str, Any]:
@@ -97,15 +103,15 @@ class RunFolder:
             "key": record.key,
         }
 
-    def _write_table(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        rows = list(rows)
+    def _write_table(
+        self, name: str, rows: Sequence[Mapping[str, Any]], header: Sequence[str] = ()
+    ) -> None:
         temporary = self.path / f".{name}.part"
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            if rows:
-                names = list(dict.fromkeys(name for row in rows for name in row))
-                writer = csv.DictWriter(file, fieldnames=names)
-                writer.writeheader()
-                writer.writerows(rows)
+            columns = dict.fromkeys(name for row in rows for name in row) or header
+            writer = csv.DictWriter(file, fieldnames=list(columns))
+            writer.writeheader()
+            writer.writerows(rows)
         os.replace(temporary, self.path / name)
 
     def _replace(self, name: str, text: str) -> None:

@@ -76,9 +76,13 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
 
 def _known(population: list, toolbox: GuardedToolbox) -> list:
     """The individuals whose networks were evaluated, with their fitness."""
-    asked = toolbox.evaluator.asked
-    known = [i for i in population if toolbox.evaluator.identify(i)[0] in asked]
-    evaluate_invalid(known, toolbox)
+    evaluator = toolbox.evaluator
+    known = []
+    for individual in population:
+        key, _ = evaluator.identify(individual)
+        if key in evaluator.asked:
+            individual.fitness.values = evaluator.fitness(evaluator.asked[key])
+            known.append(individual)
     return known
 
 

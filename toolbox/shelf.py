@@ -38,6 +38,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _import(use: str, key: str) -> Any:
     module_name, _, attribute = use.partition(":")
+    if not module_name or not attribute:
+        raise ValueError(f"{key} = {use!r}: 'module:function' is needed")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

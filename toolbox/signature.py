@@ -6,6 +6,7 @@ names, types, ranges and defaults that a declaration may use are read off it.
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from toolbox.shelf import did_you_mean, take
 
+STARTS_WITH_A_KEY = re.compile(r"\w+(\[\d+\])?(\.\w+)*( =|:)")
 REQUIRED = inspect.Parameter.empty
 
 
@@ -51,6 +53,9 @@ class Chosen:
             return self.target(**self.arguments(available))
 
 
+DATA = (bool, int, float, str, list, tuple, Mapping, Chosen)
+
+
 class prefixed:
     """A context that puts the key of a declaration in front of a ValueError's message."""
 
@@ -61,9 +66,9 @@ class prefixed:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: Any) -> None:
-        if kind is ValueError and not str(error).startswith(self.key):
-            separator = "." if " = " in str(error).split(":")[0] else ": "
-            raise ValueError(f"{self.key}{separator}{error}") from error
+        if isinstance(error, ValueError) and not str(error).startswith(self.key):
+            separator = "." if STARTS_WITH_A_KEY.match(str(error)) else ": "
+            raise type(error)(f"{self.key}{separator}{error}") from error
 
 
 def choose(
@@ -176,9 +181,11 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
-        message = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        message = re.sub("^(Input|Tuple|List|String|Value) should", "it should", first["msg"])
         shown = first["input"] if where else value
-        raise ValueError(f"{key}{where} = {shown!r}: it {message}") from None
+        if first["type"] == "literal_error" and isinstance(shown, str):
+            message += did_you_mean(shown, re.findall("'([^']*)'", first["msg"]))
+        raise ValueError(f"{key}{where} = {shown!r}: {message}") from None
 
 
 def described(value: Any, identity: bool = False, shelf: Mapping[str, Any] | None = None) -> Any:
@@ -192,16 +199,22 @@ def described(value: Any, identity: bool = False, shelf: Mapping[str, Any] | Non
         table = {"use": _name_on(shelf, type(value))} if shelf is not None else {}
         for f in fields(value):
             declared = f.init and f.metadata.get("declared", True)
-            if declared and not (identity and not f.metadata.get("identity", True)):
+            part_of_identity = f.metadata.get("identity", declared)
+            if part_of_identity if identity else declared:
                 entry = getattr(value, f.name)
                 if entry is not None:
                     table[f.name] = described(entry, identity, f.metadata.get("shelf"))
         return table
     if isinstance(value, Mapping):
-        return {k: described(v, identity) for k, v in value.items() if v is not None}
+        # The default of a user's own function may be anything; what is declared is plain data.
+        return {k: described(v, identity) for k, v in value.items() if _is_data(v)}
     if isinstance(value, list | tuple):
         return [described(entry, identity) for entry in value]
     return value
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, DATA) or (is_dataclass(value) and not isinstance(value, type))
 
 
 def _name_on(shelf: Mapping[str, Any], cls: type) -> str:

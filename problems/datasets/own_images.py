@@ -4,15 +4,22 @@ How many images and classes there are is known only when they are read, so `loca
 must and returns the data set with its numbers filled in.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 
 from problems.datasets.dataset import DataMissing, Dataset, Part
+
+
+def digest(content: Any) -> str:
+    """A short digest of plain data."""
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,8 @@ class OwnImages(Dataset):
     channels: Literal[1, 3] = 3
     classes: int = field(default=0, metadata={"declared": False})  # type: ignore[misc]
     official_train_images: int = field(default=0, metadata={"declared": False})  # type: ignore[misc]
+    # What stands in the folder may change under the same name, so it belongs to what is measured.
+    fingerprint: str = field(default="", metadata={"declared": False, "identity": True})
 
     @property
     def image_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
@@ -49,7 +58,7 @@ class ImageFolder(OwnImages):
     """Image files in `root`/train/<class>/ and `root`/test/<class>/, or all in `root`/<class>/."""
 
     validation: Annotated[int, Ge(1)]
-    root: str
+    root: Annotated[str, MinLen(1)] = field(metadata={"identity": False})
 
     def _part(self, part: Part) -> Path:
         root = Path(self.root).expanduser().absolute()
@@ -63,13 +72,22 @@ class ImageFolder(OwnImages):
         except (FileNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise DataMissing(
-                f"dataset.root = {self.root!r}: it must hold train/<class>/<image> or "
+                f"root = {self.root!r}: it must hold train/<class>/<image> or "
                 f"<class>/<image> ({reason})"
             ) from error
 
     def located(self) -> "ImageFolder":
         opened = self._open("train")
-        return replace(self, classes=len(opened.classes), official_train_images=len(opened.samples))
+        files = [
+            (Path(path).relative_to(self._part("train")).as_posix(), Path(path).stat().st_size)
+            for path, _ in opened.samples
+        ]
+        return replace(
+            self,
+            classes=len(opened.classes),
+            official_train_images=len(opened.samples),
+            fingerprint=digest(files),
+        )
 
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
         opened = self._open(part)
@@ -98,7 +116,7 @@ class HuggingFace(OwnImages):
             import datasets
         except ImportError as error:
             raise DataMissing(
-                "dataset.use = 'hugging_face': the package datasets is not installed; "
+                "use = 'hugging_face': the package datasets is not installed; "
                 "pip install 'deap-nas[hugging_face]'"
             ) from error
         split = self.train_split if part == "train" else self.test_split
@@ -106,22 +124,25 @@ class HuggingFace(OwnImages):
             opened = datasets.load_dataset(self.path, self.name, split=split)
         except (OSError, ValueError) as error:  # all that the library raises for what is not there
             reason = str(error).splitlines()[0]
-            raise DataMissing(
-                f"dataset.path = {self.path!r}: it cannot be loaded ({reason})"
-            ) from error
+            raise DataMissing(f"path = {self.path!r}: it cannot be loaded ({reason})") from error
         for key, column in (
             ("image_column", self.image_column),
             ("label_column", self.label_column),
         ):
             if column not in opened.column_names:
                 raise ValueError(
-                    f"dataset.{key} = {column!r}: unknown; legal: {', '.join(opened.column_names)}"
+                    f"{key} = {column!r}: unknown; legal: {', '.join(opened.column_names)}"
                 )
         return opened
 
     def located(self) -> "HuggingFace":
         opened = self._open("train")
-        return replace(self, classes=len(self._names(opened)), official_train_images=len(opened))
+        return replace(
+            self,
+            classes=len(self._names(opened)),
+            official_train_images=len(opened),
+            fingerprint=digest([opened.data.nbytes, list(opened[self.label_column])]),
+        )
 
     def _names(self, opened: Any) -> list:
         """The classes: those that the column declares, else the values in it, sorted."""

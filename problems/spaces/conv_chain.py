@@ -168,13 +168,16 @@ class ConvChain:
             elif "pool" in self._layer_genes and number not in pooled:
                 canonical[slot.stop - 1] = 0
         _, network = self._read(genome)
-        hidden = len(self._units(network))
-        inert = self.fc_layers[1] - hidden
-        return canonical[: len(canonical) - inert] + [0] * inert
+        inert = self.fc_layers[1] - len(self._units(network))
+        canonical[len(canonical) - inert :] = [0] * inert
+        if "pool" in network and not pooled:
+            first = len(canonical) - len(self._network_genes)
+            canonical[first + list(self._network_genes).index("pool")] = 0
+        return canonical
 
     def decode(self, genome: list[int]) -> str:
         """The architecture in this space's notation; inert genes leave no trace in it."""
-        layers, network = self._read(genome)
+        layers, network = self._read(self.canonical(genome))
         pooled = self._pooled(len(layers))
         convolutions = [
             f"{layer['filters']}k{layer['kernel']}"

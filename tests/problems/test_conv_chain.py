@@ -136,6 +136,17 @@ def test_layers_beyond_the_depth_do_not_make_another_network():
     assert space.decode(other) == space.decode(genome)
 
 
+@pytest.mark.parametrize("pool_after", [(2,), ()])
+def test_the_kind_of_a_pool_that_is_nowhere_does_not_make_another_network(pool_after):
+    space = ConvChain(depth=(1, 2), pool_after=pool_after, batch_norm="never")
+    genome = space.encode("conv 16k3 | pool max | fc 128")
+    other = list(genome)
+    other[[gene.name for gene in space.genes].index("pool")] = 1
+    assert space.chain(other) == space.chain(genome)
+    assert space.canonical(other) == genome
+    assert space.decode(other) == space.decode(genome)
+
+
 def test_a_pool_on_one_pixel_is_refused():
     small = PooledCnn(image_shape=(1, 8, 8))
     with pytest.raises(ValueError, match="layer 8: a pool of 2x2 does not fit 1x1 pixels"):

@@ -84,6 +84,11 @@ def test_the_cost_of_an_evaluation_grows_with_its_macs():
     assert SMALL.cost(small) < SMALL.cost(large)
 
 
+def test_a_space_that_cannot_take_the_shape_of_the_data_is_refused():
+    with pytest.raises(ValueError, match="space = object: a dataclass"):
+        ImageClassification(space=object())
+
+
 def test_threads_must_be_positive():
     with pytest.raises(ValueError, match="threads = 0"):
         ImageClassification(threads=0)

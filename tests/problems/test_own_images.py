@@ -1,4 +1,5 @@
 import re
+import shutil
 import sys
 
 import numpy
@@ -10,6 +11,7 @@ from problems.datasets.dataset import DataMissing
 from problems.image_classification import ImageClassification
 from problems.spaces.conv_chain import PlainCnn
 from problems.training import Training
+from toolbox.signature import described
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +95,48 @@ def test_what_is_not_there_is_one_line(kind, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [ImageFolder, HuggingFace])
+def test_other_images_under_the_same_name_are_another_problem(kind, tmp_path_factory):
+    root = tmp_path_factory.mktemp("growing")
+
+    def identity():
+        problem = ImageClassification(dataset=made(kind, root), device="cpu").prepared()
+        return described(problem, identity=True)["dataset"]
+
+    def add(label, number):
+        (root / "train" / label).mkdir(parents=True, exist_ok=True)
+        for image in range(number):
+            name = root / "train" / label / f"{image}.png"
+            Image.new("RGB", (16 + image, 16)).save(name)
+
+    add("day", 12)
+    add("night", 12)
+    before = identity()
+    assert identity() == before
+    add("dawn", 3)
+    assert identity() != before
+
+
+def test_a_moved_folder_is_the_same_problem(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "moved")
+    here, there = (
+        described(ImageClassification(dataset=made(ImageFolder, root)).prepared(), identity=True)
+        for root in (folder, tmp_path / "moved")
+    )
+    assert here == there
+
+
+def test_what_is_wrong_with_the_images_is_named_by_its_key(folder):
+    problem = ImageClassification(dataset=ImageFolder(root=str(folder), validation=99))
+    with pytest.raises(ValueError, match=r"^dataset\.validation = 99"):
+        problem.prepared()
+    with pytest.raises(DataMissing, match=r"^dataset\.root = "):
+        ImageClassification(dataset=made(ImageFolder, folder / "no")).prepared()
+
+
 @pytest.mark.parametrize("column", ["image_column", "label_column"])
 def test_a_column_that_is_not_there_is_refused(folder, column):
-    message = f"dataset.{column} = 'no': unknown; legal: image, label"
+    message = f"{column} = 'no': unknown; legal: image, label"
     with pytest.raises(ValueError, match=re.escape(message)):
         made(HuggingFace, folder, **{column: "no"}).located()
 

@@ -56,11 +56,13 @@ def test_immigrants_are_drawn_at_random_and_everyone_else_is_bred():
 
     tables = onemax(population=10, generations=3, elite=2, immigrants=0.25)
     run = Run(tables, swap=count)
-    assert len(drawn) == 3 * 2  # a quarter of the 8 places that the elite leaves
+    assert (
+        len(drawn) == 10 + 3 * 2
+    )  # the first population, and a quarter of the 8 places that the elite leaves
     assert {len(generation.population) for generation in run.generations} == {10}
     drawn.clear()
     Run(onemax(population=10, generations=3, elite=2, immigrants=1.0), swap=count)
-    assert len(drawn) == 3 * 8
+    assert len(drawn) == 10 + 3 * 8
 
 
 def test_random_search_keeps_the_best_of_everything():

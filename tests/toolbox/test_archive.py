@@ -67,6 +67,11 @@ def test_a_file_that_is_no_archive_is_refused_and_left_alone(tmp_path):
         assert path.read_bytes() == before
 
 
+def test_a_folder_in_the_archive_s_place_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="cannot be used as an archive"):
+        Archive(PROBLEM, tmp_path)
+
+
 def test_an_archive_of_a_newer_format_is_refused(tmp_path):
     path = tmp_path / "archive.sqlite"
     Archive(PROBLEM, path).close()

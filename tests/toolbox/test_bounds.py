@@ -80,6 +80,12 @@ def test_fitness_beyond_a_bound_is_finite_and_worse_the_further_it_is():
     assert len(set(beyond)) == 6
 
 
+def test_even_an_infinite_violation_has_a_finite_fitness():
+    run = searched({"cost": 1e-320, "redraws": 0}, generations=0)
+    worst = run.declaration.objectives[0].worst
+    assert run.toolbox.evaluate([1] * 8) == (worst - 1,)
+
+
 def test_a_search_that_begins_beyond_its_bounds_works_its_way_in():
     ones = {"use": "seeded", "genomes": ["1" * 8] * 12}
     start = tables({"cost": 3, "redraws": 0}, generations=60) | {

@@ -63,6 +63,22 @@ CASES = [
     ),
     ({"toolbox": {"map": {"use": "processes", "workers": 0}}}, "toolbox.map.workers = 0", "1"),
     ({"toolbox": {"map": {"use": "serial", "workers": 2}}}, "toolbox.map.workers", "no keys"),
+    ({"toolbox": {"mate": "math:"}}, "toolbox.mate.use = 'math:'", "'module:function' is needed"),
+    (
+        {"problem": {"use": "image_classification", "training": {"optimizer": "adamm"}}},
+        "problem.training.optimizer = 'adamm'",
+        "did you mean 'adam'?",
+    ),
+    (
+        {
+            "problem": {
+                "use": "image_classification",
+                "space": {"use": "layer_string", "kernels": []},
+            }
+        },
+        "problem.space.kernels = []: it should have at least 1 item",
+        "",
+    ),
     ({"toolbox": {"mate": "no_such:f"}}, "toolbox.mate.use = 'no_such:f'", "no module 'no_such'"),
     ({"toolbox": {"mate": "math:sqr"}}, "module 'math' has no function 'sqr'", "'sqrt'?"),
     (
@@ -214,6 +230,13 @@ def test_any_parameter_of_a_user_s_own_function_can_be_declared(tmp_path, monkey
         assert declared(toolbox={"mate": mate}).toolbox["mate"].options == options
     with pytest.raises(ValueError, match=r"toolbox\.mate\.rate is missing"):
         declared(toolbox={"mate": "own_operators:untyped"})
+
+
+def test_a_default_that_is_no_data_is_left_out_of_the_resolved_declaration(tmp_path, monkeypatch):
+    (tmp_path / "odd_defaults.py").write_text("def machine(a, b, draw=len, n=2): return a, b\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    table = declared(toolbox={"mate": "odd_defaults:machine"}).table()
+    assert table["toolbox"]["mate"] == {"use": "odd_defaults:machine", "n": 2}
 
 
 def test_a_user_s_module_that_fails_is_named(tmp_path, monkeypatch):

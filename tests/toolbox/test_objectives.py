@@ -7,6 +7,7 @@ from tests.conftest import Run, onemax
 from toolbox.declaration import declare
 from toolbox.objectives import OBJECTIVES
 from toolbox.objectives.objective import Objective
+from toolbox.operator_error import OperatorError
 
 NETWORK = {
     "val_accuracy": 0.8,
@@ -91,6 +92,19 @@ def test_a_user_s_function_can_be_an_objective(tmp_path, monkeypatch):
     run = Run(onemax() | {"objectives": [entry]})
     assert run.declaration.objectives[0].name == "zeros"
     assert run.generations[-1].best[0] > 6
+
+
+def test_a_worst_leaves_room_for_what_is_infeasible():
+    with pytest.raises(ValueError, match=r"objectives\[0\]\.worst = -1e\+308"):
+        objectives({"use": "ones", "worst": -1e308})
+
+
+def test_an_objective_that_fails_on_a_measurement_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "broken_objectives.py").write_text("def f(measurement): return measurement['x']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = {"use": "broken_objectives:f", "direction": "maximize", "worst": -1.0}
+    with pytest.raises(OperatorError, match=r"'f' failed .*KeyError: 'x'.*; measured are ones"):
+        Run(onemax() | {"objectives": [entry]})
 
 
 def test_an_objective_that_the_problem_does_not_measure_is_refused():

@@ -205,6 +205,9 @@ def test_an_operator_that_never_stays_in_the_space_leaves_its_parents():
         (lambda individual: (individual, individual), "must return a tuple of 1"),
         (lambda individual: None, "must return a tuple of 1"),
         (lambda individual: ([0, 0],), "returned 2 genes; this space has 3"),
+        (lambda individual: ([0, 0, 0],), r"returned \[0, 0, 0\], which is no individual"),
+        (lambda individual: ((0, 0, 0),), r"returned \(0, 0, 0\); a list of genes is needed"),
+        (lambda individual: (None,), "returned None; a list of genes is needed"),
         (lambda individual: ([0, 0.5, 0],), "bit2 = 0.5; genes are integers"),
     ],
 )
@@ -277,3 +280,34 @@ def test_a_part_without_choices_is_left_alone():
 def test_a_kind_of_part_that_the_space_has_not_is_refused(misnamed):
     with pytest.raises(OperatorError, match=r"no 'dept'; legal: .*did you mean 'depth'"):
         misnamed()
+
+
+@pytest.mark.parametrize(
+    ("select", "message"),
+    [
+        (lambda individuals, k: None, "returned None; a list of 2 is needed"),
+        (lambda individuals, k: individuals[:1], "returned 1; a list of 2 is needed"),
+        (lambda individuals, k: [[0, 0, 0]] * k, "which is no individual"),
+    ],
+)
+def test_a_selection_that_breaks_its_contract_is_named(select, message):
+    toolbox = toolbox_for(BitString(3))
+    toolbox.register("select", select)
+    with pytest.raises(OperatorError, match=f"toolbox.select: .*{message}"):
+        toolbox.select([drawn(toolbox.space) for _ in range(3)], 2)
+
+
+@pytest.mark.parametrize(
+    ("evolve", "message"),
+    [
+        (lambda population, toolbox: None, "returned None"),
+        (lambda population, toolbox: [], r"returned \[\]"),
+        (lambda population, toolbox: [[0, 0, 0]], "which is no individual"),
+        (lambda population, toolbox: population, "without a fitness"),
+    ],
+)
+def test_an_algorithm_that_breaks_its_contract_is_named(evolve, message):
+    toolbox = toolbox_for(BitString(3))
+    toolbox.register("evolve", evolve)
+    with pytest.raises(OperatorError, match=message):
+        toolbox.evolve([drawn(toolbox.space)], toolbox)

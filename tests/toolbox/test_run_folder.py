@@ -102,4 +102,16 @@ def test_a_search_in_which_everything_failed_still_leaves_its_files(tmp_path):
         run.archive._records[key] = type(record)(key, record.genome, record.architecture, "error")
     with RunFolder(tmp_path, run.declaration) as folder:
         path = folder.write_results(run.toolbox.evaluator)
-    assert path.read_text(encoding="utf-8") == ""
+    header = "leading_ones,trailing_zeros,architecture,genome"
+    assert path.read_text(encoding="utf-8").splitlines() == [header]
+
+
+def test_a_table_that_is_held_open_is_written_later(tmp_path, caplog):
+    generations = Run(onemax()).generations
+    with RunFolder(tmp_path, declare(onemax(), PROBLEMS, "test")) as folder:
+        (folder.path / "generations.csv").mkdir()
+        folder.write_generation(generations[0], {})
+        assert "generations.csv cannot be written now" in caplog.text
+        (folder.path / "generations.csv").rmdir()
+        folder.write_generation(generations[1], {})
+        assert len(table(folder.path / "generations.csv")) == 2

@@ -1,3 +1,4 @@
+import functools
 import random
 
 import pytest
@@ -5,6 +6,7 @@ from deap import tools
 
 from tests.conftest import Run, lotz, onemax
 from toolbox.archive import Archive
+from toolbox.operator_error import OperatorError
 
 
 def rows(run):
@@ -88,6 +90,7 @@ def test_the_budget_of_evaluations_is_exact(evaluations, algorithm):
         lotz(use=algorithm, population=8, generations=50) | {"stop": {"evaluations": evaluations}}
     )
     assert len(run.archive) == sum(g.trained for g in run.generations) == evaluations
+    assert run.generations[0].evaluated <= 8
     assert run.generations[-1].stopped == f"{evaluations} networks were evaluated"
     assert all(i.fitness.valid for i in run.population)
 
@@ -190,3 +193,95 @@ def test_evaluation_draws_nothing_from_the_global_generator():
     state = random.getstate()
     run.toolbox.evaluate(run.population[0])
     assert random.getstate() == state
+
+
+def test_another_individual_is_used_from_the_first_population_on():
+    from toolbox.individual import Individual
+
+    def swap(toolbox, problem):
+        toolbox.register("individual", lambda: Individual([0] * 12, weights=(1.0,)))
+
+    run = Run(onemax(generations=0), swap=swap)
+    assert run.population == [[0] * 12] * 8
+
+
+def test_a_decorated_evaluate_is_still_served_by_the_backend():
+    served = []
+
+    def backend(function, jobs):
+        served.extend(jobs)
+        return map(function, jobs)
+
+    def halved(evaluate):
+        @functools.wraps(evaluate)
+        def half(individual):
+            (ones,) = evaluate(individual)
+            return (ones / 2,)
+
+        return half
+
+    def swap(toolbox, problem):
+        toolbox.register("map", backend)
+        toolbox.decorate("evaluate", halved)
+
+    run = Run(onemax(generations=10), swap=swap)
+    assert len(served) == len(run.archive)
+    assert 5 <= run.generations[-1].best[0] <= 6
+
+
+def test_a_problem_that_draws_from_the_global_generators_does_not_steer_the_search():
+    import numpy
+
+    from problems.bit_counting import OneMax
+
+    class Drawing(OneMax):
+        def evaluate(self, genome):
+            random.random()
+            numpy.random.rand()
+            return super().evaluate(genome)
+
+    tables = onemax(generations=8)
+    steered = Run(tables | {"problem": {"use": "d", "length": 12}}, problems={"d": Drawing})
+    assert steered.population == Run(tables).population
+
+
+def test_an_algorithm_of_one_s_own_is_given_what_it_asks_for(tmp_path, monkeypatch):
+    (tmp_path / "own_algorithms.py").write_text(
+        "from toolbox.evaluation import evaluate_invalid\n"
+        "def mutants(population, toolbox, space, generations, objectives):\n"
+        "    assert len(space.genes) == 12 and generations == 4 and len(objectives) == 1\n"
+        "    children = [toolbox.mutate(toolbox.clone(one))[0] for one in population]\n"
+        "    for child in children: del child.fitness.values\n"
+        "    evaluate_invalid(children, toolbox)\n"
+        "    return toolbox.select(population + children, len(population))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    algorithm = {"use": "own_algorithms:mutants", "population": 6, "generations": 4}
+    run = Run(onemax() | {"algorithm": algorithm})
+    assert len(run.generations) == 5
+
+
+def test_builtin_map_is_a_backend_by_declaration_too(tmp_path, monkeypatch):
+    (tmp_path / "own_backends.py").write_text("def plain(): return map\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    tables = onemax()
+    tables["toolbox"] = tables["toolbox"] | {"map": "own_backends:plain"}
+    assert Run(tables).population == Run(onemax()).population
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return [99] * len(space.genes)", "is no network of this space"),
+        ("return [0]", "toolbox.individual: it returned 1 genes"),
+        ("return None", "toolbox.individual: it returned None"),
+    ],
+)
+def test_an_initialization_that_leaves_the_space_is_named(tmp_path, monkeypatch, body, message):
+    name = f"own_individuals_{len(body)}"
+    (tmp_path / f"{name}.py").write_text(f"def draw(space): {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    tables = onemax()
+    tables["toolbox"] = tables["toolbox"] | {"individual": f"{name}:draw"}
+    with pytest.raises(OperatorError, match=message):
+        Run(tables)

@@ -13,5 +13,8 @@ def seeded(space: Any, index: int, genomes: Sequence[str]) -> list[int]:
     not in the space.
     """
     if index < len(genomes):
-        return space.encode(genomes[index])
+        try:
+            return space.encode(genomes[index])
+        except ValueError as error:
+            raise ValueError(f"genomes[{index}]: {error}") from error
     return uniform_random(space)

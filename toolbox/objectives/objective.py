@@ -30,7 +30,7 @@ class Objective:
         It lies beyond the worst, the more so the larger the violation, so that every feasible
         network is better (feasibility first; Deb, 2000).
         """
-        share = violation / (1 + violation)
+        share = 1 - 1 / (1 + violation)  # an infinite violation has the whole share
         return self.worst - self.weight * share * max(1.0, abs(self.worst))
 
     @property
