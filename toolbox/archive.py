@@ -17,7 +17,6 @@ from typing import Any
 from toolbox.measure import Outcome, Status
 
 FORMAT = 1
-IN_MEMORY = Path(":memory:")
 TABLES = """
 CREATE TABLE IF NOT EXISTS evaluations (
     key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, measurement TEXT,
@@ -60,44 +59,45 @@ class Archive:
     if the file was begun with another one, or is no archive.
     """
 
-    def __init__(self, problem: Mapping[str, Any], path: Path = IN_MEMORY):
+    def __init__(self, problem: Mapping[str, Any], path: Path | None = None):
         self.problem = json.loads(json.dumps(problem))  # as it will be read back
         self.path = path
         self._records: dict[str, Record] = {}
-        try:
-            self._connection = sqlite3.connect(path)
-        except sqlite3.Error as error:
-            raise ValueError(f"{path} cannot be used as an archive: {error}") from error
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise ValueError(f"{path} cannot be used as an archive: {error}") from error
-        except ValueError:
-            self.close()
-            raise
+        self._notes: dict[str, Any] = {"format": FORMAT, "problem": self.problem}
+        self._connection: sqlite3.Connection | None = None
+        if path is not None:
+            try:
+                self._connection = sqlite3.connect(path)
+                self._open(self._connection)
+            except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+                self.close()
+                raise ValueError(f"{path} cannot be used as an archive: {error}") from error
+            except ValueError:
+                self.close()
+                raise
 
-    def _open(self) -> None:
+    def _open(self, connection: sqlite3.Connection) -> None:
         meta = {}
-        if self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            meta = dict(self._connection.execute("SELECT name, value FROM meta"))
-        if meta and int(meta["format"]) != FORMAT:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            rows = connection.execute("SELECT name, value FROM meta")
+            meta = {name: json.loads(value) for name, value in rows}
+        if meta and meta["format"] != FORMAT:
             raise ValueError(
                 f"{self.path} has format {meta['format']}; this version reads format {FORMAT}"
             )
-        if meta and (changes := differences(json.loads(meta["problem"]), self.problem)):
+        if meta and (changes := differences(meta["problem"], self.problem)):
             raise ValueError(
                 f"problem: {self.path} was begun with another one ({'; '.join(changes)}); "
                 "declare it as it was, or choose another folder with --runs"
             )
-        with self._connection:
-            self._connection.executescript(TABLES)
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-                [("format", str(FORMAT)), ("problem", json.dumps(self.problem))],
-            )
+        with connection:
+            connection.executescript(TABLES)
+        for name, value in self._notes.items():
+            if name not in meta:
+                self.note(name, value)
+        self._notes |= meta
         columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
-        for row in self._connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid"):
+        for row in connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid"):
             key, genome, architecture, status, measurement, *rest = row
             self._records[key] = Record(
                 key, json.loads(genome), architecture, status, json.loads(measurement), *rest
@@ -114,20 +114,17 @@ class Archive:
         It takes the place of a record of the same key, of a network refused by bounds that have
         been widened since.
         """
-        with self._connection:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    record.key,
-                    json.dumps(record.genome),
-                    record.architecture,
-                    record.status,
-                    json.dumps(record.measurement),
-                    record.message,
-                    record.attempts,
-                    record.finished_at,
-                ),
-            )
+        row = (
+            record.key,
+            json.dumps(record.genome),
+            record.architecture,
+            record.status,
+            json.dumps(record.measurement),
+            record.message,
+            record.attempts,
+            record.finished_at,
+        )
+        self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._records[record.key] = record
 
     def get(self, key: str) -> Record | None:
@@ -141,18 +138,21 @@ class Archive:
 
     def note(self, name: str, value: Any) -> None:
         """Keep a JSON value in the meta table, in place of an earlier one of this name."""
-        with self._connection:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value))
-            )
+        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        self._notes[name] = value
 
     def noted(self, name: str, default: Any = None) -> Any:
         """The value that `note` kept under a name."""
-        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else default
+        return self._notes.get(name, default)
+
+    def _write(self, statement: str, row: tuple) -> None:
+        if self._connection is not None:
+            with self._connection:
+                self._connection.execute(statement, row)
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 def differences(old: Any, new: Any, key: str = "problem") -> list[str]:

@@ -17,11 +17,13 @@ def test_a_record_is_read_back_by_the_next_session(tmp_path):
     first = Archive(PROBLEM, path)
     kept = record()
     first.add(kept)
+    first.note("seconds", [2.5])
     # Not closed: a killed process closes nothing either.
     second = Archive(PROBLEM, path)
     assert list(second) == [kept]
     assert second.get("k") == kept
     assert second.get("other") is None
+    assert second.noted("seconds") == [2.5]
     first.close()
     second.close()
 
@@ -57,10 +59,17 @@ def test_a_file_that_is_no_archive_is_refused_and_left_alone(tmp_path):
     text = tmp_path / "text.sqlite"
     text.write_text("not a database, but long enough to look like a file of some kind" * 20)
     foreign = tmp_path / "foreign.sqlite"
-    with sqlite3.connect(foreign) as connection:
+    connection = sqlite3.connect(foreign)
+    with connection:
         connection.execute("CREATE TABLE songs (name TEXT)")
     connection.close()
-    for path in (text, foreign):
+    similar = tmp_path / "similar.sqlite"
+    connection = sqlite3.connect(similar)
+    with connection:
+        connection.execute("CREATE TABLE meta (name TEXT, value TEXT)")
+        connection.execute("INSERT INTO meta VALUES ('owner', 'somebody')")
+    connection.close()
+    for path in (text, foreign, similar):
         before = path.read_bytes()
         with pytest.raises(ValueError, match="cannot be used as an archive"):
             Archive(PROBLEM, path)
@@ -75,7 +84,8 @@ def test_a_folder_in_the_archive_s_place_is_refused(tmp_path):
 def test_an_archive_of_a_newer_format_is_refused(tmp_path):
     path = tmp_path / "archive.sqlite"
     Archive(PROBLEM, path).close()
-    with sqlite3.connect(path) as connection:
+    connection = sqlite3.connect(path)
+    with connection:
         connection.execute("UPDATE meta SET value = '99' WHERE name = 'format'")
     connection.close()
     with pytest.raises(ValueError, match="has format 99; this version reads format 1"):
