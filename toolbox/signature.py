@@ -68,7 +68,7 @@ class prefixed:
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, ValueError) and not str(error).startswith(self.key):
             separator = "." if STARTS_WITH_A_KEY.match(str(error)) else ": "
-            raise type(error)(f"{self.key}{separator}{error}") from error
+            raise ValueError(f"{self.key}{separator}{error}") from error
 
 
 def choose(
