@@ -42,11 +42,15 @@ def describe_device(device: str) -> str:
 
 
 def make_deterministic(device: str) -> None:
-    """Ask torch for the same sums on every run of this process."""
+    """Ask torch for the same sums on every run of this process.
+
+    It warns, and goes on, where a GPU has no such algorithm: better a network whose last digit
+    varies than a search in which none can be trained.
+    """
     if device != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS insists on it
         torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _has_nvidia_gpu() -> bool:

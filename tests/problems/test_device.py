@@ -67,7 +67,9 @@ def test_the_cpu_is_always_the_cpu(machine):
 
 def test_a_gpu_is_asked_for_deterministic_sums(monkeypatch):
     asked = []
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    monkeypatch.setattr(
+        torch, "use_deterministic_algorithms", lambda mode, warn_only: asked.append(mode)
+    )
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     make_deterministic("cpu")
