@@ -5,6 +5,7 @@ validation out of the training images.  A search never reads the test split.
 """
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -22,7 +23,7 @@ class DataMissing(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
+class Dataset(ABC):
     """`validation` images are carved out of train, then `limit` (default: all) are trained on.
 
     Both are the first ones of one stratified shuffle seeded by `seed`, so that a smaller `limit`
@@ -58,12 +59,12 @@ class Dataset:
         """The same data set with every place it reads from, and its size, spelled out."""
         return self
 
-    def require(self) -> None:
+    def require(self) -> None:  # noqa: B027  (most have nothing to fetch)
         """Make sure that `read` will work, or raise DataMissing."""
 
+    @abstractmethod
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
         """images (N, C, H, W) uint8 and labels (N,) int64 of an official split."""
-        raise NotImplementedError
 
 
 def data_root(root: str) -> str:

@@ -138,6 +138,15 @@ def count(chain: Iterable[Layer], image_shape: Shape) -> list[Count]:
     return counts
 
 
+def misfit(chain: Iterable[Layer], image_shape: Shape) -> str:
+    """Why a chain does not fit the images; empty if it does."""
+    try:
+        count(chain, image_shape)
+    except ShapeCollapsed as collapsed:
+        return str(collapsed)
+    return ""
+
+
 def totals(counts: Iterable[Count], image_shape: Shape) -> dict[str, int]:
     """What a whole network costs on one image, by the names of a measurement.
 

@@ -21,8 +21,7 @@ from problems.spaces.chain import (
     Layer,
     Linear,
     Pool,
-    ShapeCollapsed,
-    count,
+    misfit,
 )
 from problems.spaces.gene import Gene, choice_of
 
@@ -263,11 +262,7 @@ class ConvChain:
 
     def violation(self, genome: list[int]) -> str:
         """Why a genome is not a network of this space; empty if it is one."""
-        try:
-            count(self.chain(genome), self.image_shape)
-        except ShapeCollapsed as collapsed:
-            return str(collapsed)
-        return ""
+        return misfit(self.chain(genome), self.image_shape)
 
     def chain(self, genome: list[int]) -> Chain:
         """The layers of the network, head included."""

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MinLen
 
-from problems.spaces.chain import Chain, Conv, GlobalAveragePool, Linear, ShapeCollapsed, count
+from problems.spaces.chain import Chain, Conv, GlobalAveragePool, Linear, misfit
 from problems.spaces.gene import Gene, choice_of
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "swish", "gelu")
@@ -147,11 +147,7 @@ class LayerString:
             return (
                 f"{len(layers) - reductions} NC layers, where at least {self.normal[0]} are needed"
             )
-        try:
-            count(self.chain(genome), self.image_shape)
-        except ShapeCollapsed as collapsed:
-            return str(collapsed)
-        return ""
+        return misfit(self.chain(genome), self.image_shape)
 
     def chain(self, genome: list[int]) -> Chain:
         """The layers of the network, head included."""
