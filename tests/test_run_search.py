@@ -371,6 +371,20 @@ def test_scoop_finds_a_user_s_own_problem_and_reports_its_failures(folder):
 
 
 @pytest.mark.slow
+def test_a_problem_that_does_not_reach_a_scoop_worker_is_an_error_of_each_network(folder):
+    unmovable = "    def __setstate__(self, state):\n        raise RuntimeError('too heavy')\n"
+    (folder / "slow_ones.py").write_text(SLOW + unmovable)
+    done = run_search(
+        *("slow.toml", "toolbox.map=scoop", "algorithm.generations=0"),
+        cwd=folder,
+        launcher=["-m", "scoop", "-q", "-n", "2"],
+    )
+    found = evaluations(folder / "runs" / "slow" / "seed-1" / "archive.sqlite")
+    assert {status for _, _, status, _ in found.values()} == {"error"}, done.stderr
+    assert "RuntimeError: too heavy" in done.stdout
+
+
+@pytest.mark.slow
 def test_scoop_without_workers_is_refused(folder):
     done = run_search(
         "onemax.toml", "toolbox.map=scoop", cwd=folder, launcher=["-m", "scoop", "-q", "-n", "1"]

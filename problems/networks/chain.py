@@ -92,5 +92,5 @@ def glorot_uniform(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)

@@ -1,5 +1,6 @@
 import pickle
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,8 +46,6 @@ def test_a_measurement_is_the_same_in_any_order_and_process():
 
 
 def test_another_seed_is_another_training():
-    from dataclasses import replace
-
     genome = SMALL.space.encode(ARCHITECTURE)
     other = replace(SMALL, seed=1).evaluate(genome)
     assert other["val_loss"] != SMALL.evaluate(genome)["val_loss"]
@@ -89,6 +88,39 @@ def test_a_space_that_cannot_take_the_shape_of_the_data_is_refused():
         ImageClassification(space=object())
 
 
+def test_a_preview_tells_what_is_known_and_the_latency_of_an_untrained_network():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    preview = SMALL.preview(genome)
+    assert preview.pop("latency_seconds") > 0
+    assert preview == SMALL.known(genome)
+    assert SMALL.evaluate(genome).items() >= preview.items()
+
+
+def test_normalized_images_have_mean_0_and_deviation_1():
+    problem = replace(SMALL, training=replace(SMALL.training, normalize=True))
+    genome = problem.space.encode(ARCHITECTURE)
+    network, splits = problem._built(genome)
+    images, _ = splits.train.batch(slice(None))
+    standardized = network[0](images)
+    assert standardized.mean().item() == pytest.approx(0, abs=1e-5)
+    assert standardized.std().item() == pytest.approx(1, abs=1e-3)
+    plain, normalized = SMALL.evaluate(genome), problem.evaluate(genome)
+    assert plain["val_loss"] != normalized["val_loss"]
+    assert plain["params"] == normalized["params"]
+
+
+def test_a_gpu_that_cannot_be_used_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr(
+        "problems.image_classification.resolve_device", lambda declared: ("cpu", ["a warning"])
+    )
+    SMALL.prepared()
+    assert "a warning" in caplog.text
+
+
+def test_a_cpu_has_no_gpu_uuid():
+    assert SMALL.gpu_uuid is None
+
+
 def test_threads_must_be_positive():
     with pytest.raises(ValueError, match="threads = 0"):
         ImageClassification(threads=0)
@@ -112,8 +144,6 @@ def test_prepared_spells_out_device_and_folders(monkeypatch, tmp_path, caplog):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_gpu_gives_the_same_measurement_twice():
-    from dataclasses import replace
-
     problem = replace(SMALL, device="auto").prepared()
     genome = problem.space.encode(ARCHITECTURE)
     first, second = problem.evaluate(genome), problem.evaluate(genome)

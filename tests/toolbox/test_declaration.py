@@ -177,6 +177,23 @@ def test_a_problem_is_described_by_all_that_its_measurements_depend_on(tmp_path)
     assert described(chosen)["dataset"]["root"] == str(tmp_path)
 
 
+def test_a_part_of_one_s_own_is_described_by_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "own_data.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from problems.datasets import Digits\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Few(Digits):\n"
+        "    limit: int = 90\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    problem = {"use": "image_classification", "dataset": {"use": "own_data:Few"}}
+    declaration = declared(onemax() | {"objectives": ["params"]}, problem=problem)
+    identity = declaration.identity(declaration.problem.build())
+    assert identity["use"] == "image_classification"
+    assert identity["dataset"]["use"] == "own_data:Few"
+    assert identity["dataset"]["limit"] == 90
+
+
 @pytest.mark.parametrize(
     ("text", "tables", "result"),
     [

@@ -68,6 +68,35 @@ def test_a_failure_is_logged_with_its_reason(tmp_path):
         assert text.count("RuntimeError: out of memory") == progress.failed
 
 
+def test_what_is_infeasible_is_counted_apart(tmp_path):
+    from tests.toolbox.test_bounds import searched as bounded
+
+    run = bounded({"cost": 4, "redraws": 0}, generations=1)
+    console = Console(file=io.StringIO(), width=200)
+    log_to_console(console)
+    with (
+        log_to_file(tmp_path / "run.log"),
+        SearchProgress(console, run.toolbox.evaluator, 1, 20) as progress,
+    ):
+        progress.archived = set()
+        for record in run.archive:
+            progress.record(record)
+    refused = [record for record in run.archive if record.status == "infeasible"]
+    assert progress.new == len(run.archive) - len(refused)
+    assert progress.failed == progress.reused == 0
+    assert (tmp_path / "run.log").read_text(encoding="utf-8").count("infeasible: ") == len(refused)
+
+
+def test_how_a_gpu_was_used_is_logged(caplog):
+    run = Run(onemax(generations=0))
+    with (
+        caplog.at_level("INFO"),
+        SearchProgress(Console(file=io.StringIO()), run.toolbox.evaluator, 0, 8) as progress,
+    ):
+        progress.generation_done(run.generations[0], {"gpu_utilization_percent": 87.4})
+    assert "device: gpu_utilization_percent 87" in caplog.text
+
+
 def test_on_a_terminal_log_lines_stand_above_the_bar():
     out = io.StringIO()
     log_to_console(Console(file=out, force_terminal=True, width=140))

@@ -53,12 +53,11 @@ class Scoop:
             # Waiting with a timeout of 0 sends and collects, and never runs a job in this process.
             done, _ = futures.wait(list(running), timeout=0)
             for future in done:
-                job = running.pop(future)
-                error = future.exceptionValue
-                if error is None:
+                number = running.pop(future).number
+                if future.exceptionValue is None:
                     yield future.resultValue
-                else:
-                    yield Outcome(job.number, "error", message=one_line(error))
+                else:  # the job could not be unpickled there, say
+                    yield Outcome(number, "error", message=one_line(future.exceptionValue))
             if not done:
                 time.sleep(POLL_SECONDS)
 
