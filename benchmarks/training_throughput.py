@@ -160,8 +160,9 @@ def main() -> None:
             ratios = sorted(b[0] / a[0] for a, b in pairs)
             slow, fast = (median(pair[side][0] for pair in pairs) for side in (0, 1))
             scores = [median(pair[side][1] for pair in pairs) for side in (0, 1)]
+            name = architecture.replace("|", "/")  # a bar would end the table's cell
             line = (
-                f"| `{architecture}` | {slow:,.0f} | {fast:,.0f} | {median(ratios):.2f} "
+                f"| `{name}` | {slow:,.0f} | {fast:,.0f} | {median(ratios):.2f} "
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {scores[0]:.3f} | {scores[1]:.3f} |"
             )
             lines.append(line)
