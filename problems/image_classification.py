@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from problems.datasets import DATASETS, Digits
-from problems.datasets.dataset import Dataset
+from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.splits import Splits, open_splits
 from problems.device import describe_device, make_deterministic, resolve_device
 from problems.networks.chain import Standardize, build
@@ -76,7 +76,8 @@ class ImageClassification:
             dataset.require()
         except ValueError as error:
             separator = "." if " = " in str(error).partition(":")[0] else ": "
-            raise type(error)(f"dataset{separator}{error}") from error
+            kind = DataMissing if isinstance(error, DataMissing) else ValueError
+            raise kind(f"dataset{separator}{error}") from error
         return replace(self, device=device, dataset=dataset)
 
     @cached_property
@@ -134,7 +135,7 @@ class ImageClassification:
         splits = open_splits(self.dataset, self.device)
         network = build(self.space.chain(genome), self.space.image_shape)
         if self.training.normalize:
-            network.insert(0, Standardize(*splits.train.channel_statistics()))
+            network.insert(0, Standardize(*splits.train.channel_statistics))
         # The layout that oneDNN and cuDNN compute fastest in, for these small networks too.
         network.to(memory_format=torch.channels_last)
         return network.to(self.device), splits

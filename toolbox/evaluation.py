@@ -47,6 +47,7 @@ class Evaluator:
         self.archive = archive
         self.bounds = bounds or Bounds()
         self.measure = Measure(problem, bounds)
+        self._needed = {name for objective in objectives for name in objective.needs}
         self.limit: int | None = None
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
@@ -102,7 +103,7 @@ class Evaluator:
         )
 
     def _complete(self, record: Record) -> bool:
-        needed = {name for objective in self.objectives for name in objective.needs}
+        needed = self._needed
         return record.status == "ok" or (bool(needed) and needed <= set(record.measurement))
 
     def known_violation(self, genome: list[int]) -> float:

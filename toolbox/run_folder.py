@@ -1,6 +1,7 @@
 """The run folder: what a search leaves behind for a person and for its continuation."""
 
 import csv
+import io
 import json
 import logging
 import os
@@ -106,15 +107,14 @@ class RunFolder:
     def _write_table(
         self, name: str, rows: Sequence[Mapping[str, Any]], header: Sequence[str] = ()
     ) -> None:
-        temporary = self.path / f".{name}.part"
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            columns = dict.fromkeys(name for row in rows for name in row) or header
-            writer = csv.DictWriter(file, fieldnames=list(columns))
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self.path / name)
+        columns = dict.fromkeys(column for row in rows for column in row) or header
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(columns))
+        writer.writeheader()
+        writer.writerows(rows)
+        self._replace(name, text.getvalue())
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.path / f".{name}.part"
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")  # CSV brings its own line ends
         os.replace(temporary, self.path / name)

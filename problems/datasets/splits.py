@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -33,6 +33,7 @@ class Split:
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.div_(255), self.labels[index]
 
+    @cached_property  # every network of a process asks for it, and the images never change
     def channel_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of each channel over all images, for images in [0, 1]."""
         pixels = self.images.movedim(1, 0).flatten(1)

@@ -57,7 +57,7 @@ def test_nothing_declared_is_nothing_done():
 def test_channel_statistics_are_those_of_all_pixels():
     images = torch.randint(0, 256, (40, 3, 6, 6), generator=torch.Generator().manual_seed(1))
     split = Split(images.to(torch.uint8), torch.zeros(40))
-    mean, std = split.channel_statistics()
+    mean, std = split.channel_statistics
     for channel in range(3):
         pixels = images[:, channel].double() / 255
         assert mean[channel].item() == pytest.approx(pixels.mean().item(), rel=1e-6)
