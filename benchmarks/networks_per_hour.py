@@ -7,16 +7,11 @@ training, scoring, counting, latency.  The naive loop trains one after another w
 is swept over the number of workers, a thread each.
 """
 
-import argparse
 import os
-import platform
 import random
 import time
-from datetime import date
-from pathlib import Path
 
-import torch
-
+from benchmarks.result_file import keep, machine, parser_of
 from benchmarks.training_throughput import naive
 from problems.datasets import FashionMnist
 from problems.image_classification import ImageClassification
@@ -43,12 +38,11 @@ def ours(problem: ImageClassification, genomes: list[list[int]], workers: int) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--networks", type=int, default=25)
     parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
-    parser.add_argument("--out", type=Path, help="also write the table here")
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
     recipe = Training(epochs=arguments.epochs, momentum=0.9, precision=arguments.precision)
@@ -63,8 +57,7 @@ def main() -> None:
     lines = [
         "# Networks per hour: the toolkit against a tutorial's loop",
         "",
-        f"{date.today()}, {platform.machine()}, {cores} cores, torch {torch.__version__}, Python "
-        f"{platform.python_version()}; {len(genomes)} random genome strings, {arguments.images} "
+        f"{machine()}; {len(genomes)} random genome strings, {arguments.images} "
         f"images x {arguments.epochs} epochs, ours in {arguments.precision}; one run.",
         "",
         "| what | networks per hour | ratio |",
@@ -75,8 +68,7 @@ def main() -> None:
         fast = ours(problem, genomes, workers)
         lines.append(f"| ours, {workers} workers | {fast:,.0f} | {fast / slow:.2f} |")
     print("\n".join(lines))
-    if arguments.out:
-        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    keep(lines, arguments.out)
 
 
 if __name__ == "__main__":

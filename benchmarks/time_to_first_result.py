@@ -6,19 +6,15 @@ Starts the quickstart in a folder of its own, with one network of one epoch on 1
 the clock when the archive holds its measurement.  Medians of separate processes, for each backend.
 """
 
-import argparse
-import os
-import platform
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from statistics import median
 
-import torch
+from benchmarks.result_file import keep, machine, parser_of
 
 REPOSITORY = Path(__file__).parents[1]
 SMALLEST = (
@@ -62,15 +58,13 @@ def _rows(archive: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="also write the table here")
     arguments = parser.parse_args()
     lines = [
         "# Time from the start of the command to the first measurement",
         "",
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
-        f"Python {platform.python_version()}; median of {arguments.repeats} (least to most).",
+        f"{machine()}; median of {arguments.repeats} (least to most).",
         "",
         "| backend | seconds |",
         "|---|---|",
@@ -79,8 +73,7 @@ def main() -> None:
         times = sorted(seconds_to_first_result(backend) for _ in range(arguments.repeats))
         lines.append(f"| {backend} | {median(times):.2f} ({times[0]:.2f} to {times[-1]:.2f}) |")
     print("\n".join(lines))
-    if arguments.out:
-        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    keep(lines, arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,9 @@ the network at once.  Both train and then score the validation images.  The two 
 are compared.
 """
 
-import argparse
 import os
-import platform
 import time
 from dataclasses import replace
-from datetime import date
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -24,6 +20,7 @@ import torchvision
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.result_file import keep, machine, parser_of
 from problems.datasets import Cifar10, FashionMnist
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
@@ -119,18 +116,16 @@ def ours(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
-    parser.add_argument("--out", type=Path, help="also write the table here")
     arguments = parser.parse_args()
     lines = [
         "# Training throughput: the toolkit against a tutorial's loop",
         "",
-        f"{date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"torch {torch.__version__}, Python {platform.python_version()}; "
+        f"{machine()}; "
         f"{arguments.images} images x {arguments.epochs} epochs, median of "
         f"{arguments.repeats}, ours in {arguments.precision}.",
         "",
@@ -168,8 +163,7 @@ def main() -> None:
             lines.append(line)
             print(line, flush=True)
     backend.close()
-    if arguments.out:
-        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    keep(lines, arguments.out)
 
 
 if __name__ == "__main__":

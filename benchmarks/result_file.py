@@ -1,0 +1,31 @@
+"""What every benchmark prints of the machine, and where its lines go."""
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import torch
+
+
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """A command line with --out, described by the first line of a benchmark's docstring."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="also write the table here")
+    return parser
+
+
+def machine() -> str:
+    """The date, the machine and the versions that a figure depends on."""
+    return (
+        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def keep(lines: Sequence[str], out: Path | None) -> None:
+    """Write the lines to `out`, if it is named."""
+    if out:
+        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
