@@ -15,8 +15,8 @@ from benchmarks.result_file import keep, machine, parser_of
 from benchmarks.training_throughput import naive
 from problems.datasets import FashionMnist
 from problems.image_classification import ImageClassification
+from problems.recipe import Training
 from problems.spaces import LayerString
-from problems.training import Training
 from toolbox.backends import Processes
 from toolbox.initialization import uniform_random
 from toolbox.measure import Job, Measure

@@ -17,11 +17,12 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def machine() -> str:
+def machine(device: str = "cpu") -> str:
     """The date, the machine and the versions that a figure depends on."""
+    gpu = "" if device == "cpu" else f" {torch.cuda.get_device_name(device)},"
     return (
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
-        f"Python {platform.python_version()}"
+        f"{date.today()},{gpu} {platform.machine()}, {os.cpu_count()} cores, "
+        f"torch {torch.__version__}, Python {platform.python_version()}"
     )
 
 

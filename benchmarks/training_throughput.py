@@ -1,19 +1,20 @@
 """How many images a second are trained on, by us and by the loop of every tutorial?
 
-    python -m benchmarks.training_throughput [--images 6000] [--repeats 3] [--out FILE.md]
+    python -m benchmarks.training_throughput [--images 12000] [--epochs 4] [--out FILE.md]
 
 The same networks on the same images by the same recipe: the published genome strings on
 Fashion-MNIST, and two networks of reference A on CIFAR-10.  The naive loop is a DataLoader with
 ToTensor and Normalize, eager float32, in one process with all cores.  Ours is the whole evaluation
-of the toolkit in as many worker processes as there are cores, a thread each, on as many seeds of
-the network at once.  Both train and then score the validation images.  The two take turns; medians
-are compared.
+of the toolkit: on the CPU in as many worker processes as there are cores, a thread each, on as many
+seeds of the network at once; on a GPU with so many seeds in flight.  Both train and then score the
+validation images.  The two take turns; medians are compared.
 """
 
 import os
 import time
 from dataclasses import replace
-from statistics import median
+from statistics import mean, median
+from typing import get_args
 
 import torch
 import torchvision
@@ -23,10 +24,12 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.result_file import keep, machine, parser_of
 from problems.datasets import Cifar10, FashionMnist
 from problems.datasets.splits import open_splits
+from problems.flight import Flight
 from problems.image_classification import ImageClassification
-from problems.networks.chain import build
+from problems.networks.chain import ChannelsLastFlatten, Dropout, build
+from problems.precision import Precision
+from problems.recipe import Training
 from problems.spaces import ConvPoolFc, LayerString
-from problems.training import Training
 from toolbox.backends import Processes
 from toolbox.measure import Job, Measure, Outcome
 
@@ -63,16 +66,38 @@ class Pictures(Dataset):
         return self.transform(self.images[index]), self.labels[index]
 
 
+def tutorial(network: nn.Sequential) -> nn.Sequential:
+    """The same network of the modules that a tutorial would take."""
+    plain: list[nn.Module] = []
+    for module in network:
+        match module:
+            case ChannelsLastFlatten():
+                plain.append(nn.Flatten())
+            case Dropout():
+                plain.append(nn.Dropout(module.probability))
+            case nn.ReLU():
+                plain.append(nn.ReLU())
+            case nn.LeakyReLU():
+                plain.append(nn.LeakyReLU(module.negative_slope))
+            case _:
+                plain.append(module)
+    return nn.Sequential(*plain)
+
+
 def naive(problem: ImageClassification, architecture: str, seed: int) -> tuple[float, float]:
     """Images per second and validation accuracy of the tutorial's loop."""
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(seed)
     recipe = problem.training
-    splits = open_splits(problem.dataset, problem.device)
-    network = build(
-        problem.space.chain(problem.space.encode(architecture)), problem.space.image_shape
-    )
-    optimizer = recipe.optimizer_for(network)
+    splits = open_splits(problem.dataset, "cpu")
+    space = problem.space
+    network = tutorial(build(space.chain(space.encode(architecture)), space.image_shape))
+    network.to(problem.device)
+    optimizer: torch.optim.Optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate)
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            network.parameters(), recipe.learning_rate, momentum=recipe.momentum
+        )
     train = DataLoader(Pictures(splits.train), batch_size=recipe.batch_size, shuffle=True)
     validation = DataLoader(Pictures(splits.validation), batch_size=1000)
     start = time.perf_counter()
@@ -80,12 +105,16 @@ def naive(problem: ImageClassification, architecture: str, seed: int) -> tuple[f
         network.train()
         for images, labels in train:
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(network(images), labels)
+            logits = network(images.to(problem.device))
+            loss = nn.functional.cross_entropy(logits, labels.to(problem.device))
             loss.backward()
             optimizer.step()
     network.eval()
     with torch.no_grad():
-        correct = sum((network(x).argmax(1) == y).sum().item() for x, y in validation)
+        correct = sum(
+            (network(images.to(problem.device)).argmax(1).cpu() == labels).sum().item()
+            for images, labels in validation
+        )
     seconds = time.perf_counter() - start
     return recipe.epochs * len(splits.train) / seconds, correct / len(splits.validation)
 
@@ -101,67 +130,109 @@ class SeededEvaluation:
         (seed,) = job.genome
         return Measure(replace(self.problem, seed=seed))(Job(job.number, self.genome))
 
+    def in_flight(self, seeds: list[int], most: int) -> list[dict[str, float]]:
+        """The measurements by all seeds, so many of them at a time in this process."""
+        flight = Flight(
+            lambda seed: replace(self.problem, seed=seed[0])._evaluation(self.genome),
+            self.problem.device,
+            most,
+        )
+        results = [result for _, result in flight.results([seed] for seed in seeds)]
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return results
+
 
 def ours(
-    backend: Processes, problem: ImageClassification, architecture: str, seed: int
+    backend: Processes, problem: ImageClassification, architecture: str, seed: int, company: int
 ) -> tuple[float, float]:
-    """Images per second over all workers and mean validation accuracy."""
-    jobs = [Job(number, [seed * 100 + number]) for number in range(backend.workers)]
+    """Images per second over all seeds and mean validation accuracy."""
+    seeds = [seed * 100 + number for number in range(company)]
+    evaluation = SeededEvaluation(problem, architecture)
     start = time.perf_counter()
-    outcomes = list(backend(SeededEvaluation(problem, architecture), jobs))
+    if problem.device == "cpu":
+        outcomes = list(backend(evaluation, [Job(n, [s]) for n, s in enumerate(seeds)]))
+        assert all(outcome.status == "ok" for outcome in outcomes), outcomes
+        measured = [outcome.measurement for outcome in outcomes]
+    else:
+        measured = evaluation.in_flight(seeds, company)
     seconds = time.perf_counter() - start
-    assert all(outcome.status == "ok" for outcome in outcomes), outcomes
-    images = len(jobs) * problem.training.epochs * problem.dataset.train_images
-    return images / seconds, sum(o.measurement["val_accuracy"] for o in outcomes) / len(jobs)
+    images = len(seeds) * problem.training.epochs * problem.dataset.train_images
+    return images / seconds, mean(m["val_accuracy"] for m in measured)
 
 
 def main() -> None:
     parser = parser_of(__doc__)
-    parser.add_argument("--images", type=int, default=6000)
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--images", type=int, default=12_000)
+    parser.add_argument("--large-images", type=int, default=2_000, help="of the large network")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=3, help="each by a seed of its own")
+    parser.add_argument("--precision", default="auto", choices=get_args(Precision))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--company", type=int, help="how many of ours at once; default: the cores")
     arguments = parser.parse_args()
+    recipe = Training(
+        epochs=arguments.epochs,
+        optimizer="adam",
+        learning_rate=0.001,
+        precision=arguments.precision,
+    )
+    fashion, cifar, few = (
+        dataset(limit=images, validation=1_000)
+        for dataset, images in (
+            (FashionMnist, arguments.images),
+            (Cifar10, arguments.images),
+            (Cifar10, arguments.large_images),
+        )
+    )
+    small, large = CHAINS
+    plan = [
+        *((fashion, LayerString(), architecture) for architecture in GENOME_STRINGS),
+        (cifar, ConvPoolFc(), small),
+        (few, ConvPoolFc(), large),
+    ]
+    first = ImageClassification(plan[0][1], plan[0][0], recipe, arguments.device).prepared()
+    backend = Processes(threads=1, workers=arguments.company)
+    company = backend.workers
     lines = [
         "# Training throughput: the toolkit against a tutorial's loop",
         "",
-        f"{machine()}; "
-        f"{arguments.images} images x {arguments.epochs} epochs, median of "
-        f"{arguments.repeats}, ours in {arguments.precision}.",
+        f"{machine(first.device)}; {arguments.epochs} epochs, {arguments.repeats} repeats, each by "
+        f"a seed of its own; {company} of ours at once, in {first.training.precision}.",
         "",
-        "| network | naive images/s | ours | ratio (least to most) | naive val_accuracy | ours |",
-        "|---|---|---|---|---|---|",
+        "| network | images | naive images/s | ours | ratio (least to most) | "
+        "naive val_accuracy | ours |",
+        "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    backend = Processes(threads=1)
-    sets = (
-        (FashionMnist(limit=arguments.images, validation=1_000), LayerString(), GENOME_STRINGS),
-        (Cifar10(limit=arguments.images, validation=1_000), ConvPoolFc(), CHAINS),
-    )
-    for dataset, space, architectures in sets:
-        recipe = Training(
-            epochs=arguments.epochs,
-            optimizer="adam",
-            learning_rate=0.001,
-            precision=arguments.precision,
+    for dataset, space, architecture in plan:
+        problem = ImageClassification(space, dataset, recipe, arguments.device).prepared()
+        # Start the workers and load the images.
+        ours(
+            backend,
+            replace(problem, training=replace(problem.training, epochs=1)),
+            architecture,
+            0,
+            company,
         )
-        problem = ImageClassification(space, dataset, recipe, device="cpu").prepared()
-        ours(backend, problem, architectures[0], seed=0)  # start the workers, load the images
-        for architecture in architectures:
-            pairs = [
-                (naive(problem, architecture, seed), ours(backend, problem, architecture, seed))
-                for seed in range(arguments.repeats)
-            ]
-            ratios = sorted(b[0] / a[0] for a, b in pairs)
-            slow, fast = (median(pair[side][0] for pair in pairs) for side in (0, 1))
-            scores = [median(pair[side][1] for pair in pairs) for side in (0, 1)]
-            name = architecture.replace("|", "/")  # a bar would end the table's cell
-            line = (
-                f"| `{name}` | {slow:,.0f} | {fast:,.0f} | {median(ratios):.2f} "
-                f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {scores[0]:.3f} | {scores[1]:.3f} |"
+        pairs = [
+            (
+                naive(problem, architecture, seed),
+                ours(backend, problem, architecture, seed, company),
             )
-            lines.append(line)
-            print(line, flush=True)
+            for seed in range(arguments.repeats)
+        ]
+        ratios = sorted(b[0] / a[0] for a, b in pairs)
+        slow, fast = (median(pair[side][0] for pair in pairs) for side in (0, 1))
+        scores = [" ".join(f"{pair[side][1]:.3f}" for pair in pairs) for side in (0, 1)]
+        name = architecture.replace("|", "/")  # a bar would end the table's cell
+        line = (
+            f"| `{name}` | {dataset.train_images:,} | {slow:,.0f} | {fast:,.0f} | "
+            f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {scores[0]} | {scores[1]} |"
+        )
+        lines.append(line)
+        print(line, flush=True)
     backend.close()
     keep(lines, arguments.out)
 

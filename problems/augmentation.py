@@ -20,26 +20,30 @@ class Augmentation:
     def __bool__(self) -> bool:
         return bool(self.crop_padding or self.flip)
 
-    def apply(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Images (N, C, H, W) of any type, each changed by draws of its own.
+    def draw(self, images: int, generator: torch.Generator) -> torch.Tensor:
+        """(images, 3): the row and column where each crop begins, and whether it is mirrored."""
+        windows = 2 * self.crop_padding + 1
+        return torch.stack(
+            [
+                torch.randint(choices, (images,), generator=generator)
+                for choices in (windows, windows, 2 if self.flip else 1)
+            ],
+            dim=1,
+        )
+
+    def apply(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """Images (N, C, H, W) of any type, each changed by its row of `draws` (N, 3).
 
         torchvision's transforms draw once for a whole batch; here one gather crops and mirrors
-        every image in its own way.  The draws are made on the CPU, so that they are the same on
-        every device.
+        every image in its own way.
         """
         n, channels, height, width = images.shape
-        padding = self.crop_padding
         device = images.device
-
-        def drawn(choices: int) -> torch.Tensor:
-            return torch.randint(choices, (n, 1), generator=generator).to(device)
-
-        rows = torch.arange(height, device=device) + drawn(2 * padding + 1)
+        row, column, mirrored = draws.unsqueeze(2).unbind(dim=1)
+        rows = torch.arange(height, device=device) + row
         columns = torch.arange(width, device=device).expand(n, width)
-        if self.flip:
-            columns = torch.where(drawn(2).bool(), columns.flip(1), columns)
-        columns = columns + drawn(2 * padding + 1)
-        padded = torch.nn.functional.pad(images, (padding,) * 4)
+        columns = torch.where(mirrored.bool(), columns.flip(1), columns) + column
+        padded = torch.nn.functional.pad(images, (self.crop_padding,) * 4)
         return padded[
             torch.arange(n, device=device)[:, None, None, None],
             torch.arange(channels, device=device)[None, :, None, None],

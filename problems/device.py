@@ -1,12 +1,18 @@
 """Which device trains the networks, and what to tell the person about it."""
 
+import ctypes
 import os
 import shutil
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 
 import torch
+
+from problems.precision import Precision
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def resolve_device(declared: str) -> tuple[str, list[str]]:
@@ -41,16 +47,36 @@ def describe_device(device: str) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
-def make_deterministic(device: str) -> None:
-    """Ask torch for the same sums on every run of this process.
+def configure(device: str, precision: Precision, threads: int) -> None:
+    """Ask torch for the same sums on every run of this process, and for speed where it is free.
 
     It warns, and goes on, where a GPU has no such algorithm: better a network whose last digit
     varies than a search in which none can be trained.
     """
-    if device != "cpu":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS insists on it
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_num_threads(threads)
+    if device == "cpu":
+        _keep_freed_memory()
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS insists on it
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else a kernel would fill every new tensor.  (A property that mypy does not see.)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed, instead of giving it back and asking for it at every step.
+
+    The activations of one step are a few megabytes each: enough for malloc to return them to the
+    system, whose page faults then took up to a third of a step.  Elsewhere there is no mallopt.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _has_nvidia_gpu() -> bool:

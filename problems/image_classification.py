@@ -2,20 +2,27 @@
 
 import hashlib
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 
 from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.splits import Splits, open_splits
-from problems.device import describe_device, make_deterministic, resolve_device
-from problems.networks.chain import Standardize, build
+from problems.device import configure, describe_device, resolve_device
+from problems.flight import Flight
+from problems.flight import Training as InTraining
+from problems.networks.chain import Standardize, build, glorot_uniform
+from problems.precision import resolve_precision
+from problems.recipe import Training
 from problems.spaces import SPACES
 from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
-from problems.training import Training, latency_seconds, seeded, train
+from problems.training import latency_seconds, seeded, train
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +33,9 @@ class ImageClassification:
 
     It holds declarations and never tensors, so it pickles small; images are loaded once per
     process.  `threads`: torch threads per evaluation; it changes the order of floating-point
-    sums, so it belongs to what is measured.  `seed` is the run's unless declared.
+    sums, so it belongs to what is measured.  `seed` is the run's unless declared.  `in_flight`: how
+    many networks are trained in turns on one device; by itself 1 on the CPU, and on a GPU as many
+    as its memory holds.
     """
 
     space: LayerString = field(default_factory=LayerString, metadata={"shelf": SPACES})
@@ -35,6 +44,7 @@ class ImageClassification:
     device: str = "auto"
     threads: int = 1
     seed: int = 0
+    in_flight: Annotated[int, Ge(1)] | None = field(default=None, metadata={"identity": False})
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -62,15 +72,19 @@ class ImageClassification:
         )
 
     def prepared(self) -> "ImageClassification":
-        """The same problem with its device and folders spelled out and its data in place.
+        """The same problem with device, precision and folders spelled out and its data in place.
 
         Called once, before the first evaluation, by the process that leads the search.  Raises
-        ValueError if the device or the data cannot be had.
+        ValueError if the device, its precision or the data cannot be had.
         """
         device, warnings = resolve_device(self.device)
         for warning in warnings:
             log.warning("%s", warning)
-        log.info("device: %s", describe_device(device))
+        try:
+            precision = resolve_precision(self.training.precision, device, self.threads)
+        except ValueError as error:
+            raise ValueError(f"training.{error}") from error
+        log.info("device: %s, %s", describe_device(device), precision)
         try:
             dataset = self.dataset.located()
             dataset.require()
@@ -78,7 +92,8 @@ class ImageClassification:
             separator = "." if " = " in str(error).partition(":")[0] else ": "
             kind = DataMissing if isinstance(error, DataMissing) else ValueError
             raise kind(f"dataset{separator}{error}") from error
-        return replace(self, device=device, dataset=dataset)
+        training = replace(self.training, precision=precision)
+        return replace(self, device=device, dataset=dataset, training=training)
 
     @cached_property
     def gpu_uuid(self) -> str | None:
@@ -112,28 +127,40 @@ class ImageClassification:
     def evaluate(self, genome: list[int]) -> dict[str, float]:
         """The measurement of the genome's network, trained from scratch.
 
-        Seeded by (seed, architecture) alone, so that it is the same in any process and order.
-        Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that does not
-        fit the images.
+        Seeded by (seed, architecture) alone, so that it is the same in any process, order and
+        company.  Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that
+        does not fit the images.
         """
-        if on_gpu := self.device != "cpu":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        ((_, result),) = self.evaluate_many([genome])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def evaluate_many(
+        self, genomes: Iterable[list[int] | None]
+    ) -> Iterator[tuple[int, dict[str, float] | Exception]]:
+        """The number of each genome and its measurement, or what it raised, as it is known.
+
+        Several are in flight at once on a GPU.  `genomes` is read as there is room; it may give
+        None if none is ready while others are in flight.
+        """
+        return Flight(self._evaluation, self.device, self.in_flight).results(genomes)
+
+    def _evaluation(self, genome: list[int]) -> InTraining:
         seed = self._seed(genome)
         with seeded(seed, self.device):
             network, splits = self._built(genome)
-            measurement = train(network, splits, self.training, seed)
-        measurement |= self.known(genome)
-        measurement["latency_seconds"] = latency_seconds(network, splits.validation)
-        if on_gpu:
-            measurement["peak_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
-        return measurement
+        latency = latency_seconds(network, splits.validation)
+        scores = yield from train(network, splits, self.training, seed)
+        return scores | self.known(genome) | {"latency_seconds": latency}
 
     def _built(self, genome: list[int]) -> tuple[torch.nn.Module, Splits]:
         """The genome's network, not trained, and its images, both on the device."""
-        torch.set_num_threads(self.threads)
-        make_deterministic(self.device)
+        configure(self.device, self.training.precision, self.threads)
         splits = open_splits(self.dataset, self.device)
         network = build(self.space.chain(genome), self.space.image_shape)
+        if self.training.initialization == "glorot":
+            glorot_uniform(network)
         if self.training.normalize:
             network.insert(0, Standardize(*splits.train.channel_statistics))
         # The layout that oneDNN and cuDNN compute fastest in, for these small networks too.

@@ -1,8 +1,11 @@
 """What crosses to a worker and back: a job out, an outcome in.  Plain data, no DEAP, no torch."""
 
+import itertools
 import math
-import numbers
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from numbers import Integral, Real
 from typing import Any, Literal, Protocol
 
 from toolbox.bounds import Bounds
@@ -51,14 +54,57 @@ class Measure:
         self.bounds = bounds or Bounds()
 
     def __call__(self, job: Job) -> Outcome:
+        (outcome,) = self.many([job])
+        return outcome
+
+    def many(self, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
+        """The outcome of each job as it is known, several at once if the problem has that.
+
+        A problem's `evaluate_many(genomes)` yields (number of the genome, measurement or
+        exception).  None among the jobs: there is none right now.
+        """
+        if not hasattr(self.problem, "evaluate_many"):
+            for job in jobs:
+                if job is not None:
+                    yield self._refused(job) or self._outcome(job, self.problem.evaluate)
+            return
+        taken: dict[int, Job] = {}
+        refused: list[Outcome] = []
+
+        numbers = itertools.count()
+
+        def genomes() -> Iterator[list[int] | None]:
+            for job in jobs:
+                outcome = None if job is None else self._refused(job)
+                if outcome:
+                    refused.append(outcome)
+                elif job is not None:
+                    taken[next(numbers)] = job
+                yield None if outcome or job is None else list(job.genome)
+
         try:
-            for look in (self._preview, self.problem.evaluate):
-                measurement = _checked(look(list(job.genome)))
-                if reason := self.bounds.reason(measurement):
-                    return Outcome(job.number, "infeasible", measurement, reason)
-            return Outcome(job.number, "ok", measurement)
+            for number, result in self.problem.evaluate_many(genomes()):
+                yield self._outcome(taken.pop(number), partial(_unless_raised, result))
+                yield from refused
+                refused.clear()
+        except Exception as error:
+            message = one_line(error)
+            yield from (Outcome(job.number, "error", message=message) for job in taken.values())
+        yield from refused
+
+    def _refused(self, job: Job) -> Outcome | None:
+        """The outcome of a job that is not to be evaluated."""
+        outcome = self._outcome(job, self._preview)
+        return None if outcome.status == "ok" else outcome
+
+    def _outcome(self, job: Job, look: Callable[[list[int]], dict[str, float]]) -> Outcome:
+        try:
+            measurement = _checked(look(list(job.genome)))
         except (Exception, SystemExit) as error:  # a network that fails is a result like any other
             return Outcome(job.number, "error", message=one_line(error))
+        if reason := self.bounds.reason(measurement):
+            return Outcome(job.number, "infeasible", measurement, reason)
+        return Outcome(job.number, "ok", measurement)
 
     def _preview(self, genome: list[int]) -> dict[str, float]:
         """What is known before the training, if a bound asks for more than arithmetic tells."""
@@ -68,15 +114,21 @@ class Measure:
         return {} if set(self.bounds.limits) <= set(known) else self.problem.preview(genome)
 
 
+def _unless_raised(result: dict[str, float] | Exception, genome: list[int]) -> dict[str, float]:
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
 def _checked(measurement: Any) -> dict[str, float]:
     """The measurement as finite floats.  Raises ValueError for anything else."""
     if not isinstance(measurement, dict):
         raise ValueError(f"evaluate returned {type(measurement).__name__}, not a dict of numbers")
     for name, value in measurement.items():
-        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        if not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"evaluate returned {name} = {value!r}, not a finite number")
     return {
-        str(name): int(value) if isinstance(value, numbers.Integral) else float(value)
+        str(name): int(value) if isinstance(value, Integral) else float(value)
         for name, value in measurement.items()
     }
 

@@ -18,8 +18,9 @@ from problems.spaces.chain import (
 )
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": partial(nn.LeakyReLU, 0.1),
+    # In place where the gradient needs only the output: a pass over memory less.
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, 0.1, inplace=True),
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "swish": nn.SiLU,
@@ -34,6 +35,32 @@ class GlobalMean(nn.Module):
 
     def forward(self, images):
         return images.mean(dim=(2, 3))
+
+
+class ChannelsLastFlatten(nn.Module):
+    """(N, C, H, W) to (N, H * W * C): as channels_last lies in memory, so nothing is moved."""
+
+    def forward(self, images):
+        return images.permute(0, 2, 3, 1).flatten(1)
+
+
+class Dropout(nn.Module):
+    """Dropout with a generator of its own (the device's if None).
+
+    Networks that are trained in turns would draw from the device's in an order of their turns.
+    """
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.probability = probability
+        self.generator: torch.Generator | None = None
+
+    def forward(self, features):
+        if not self.training:
+            return features
+        kept = 1 - self.probability
+        mask = torch.empty_like(features).bernoulli_(kept, generator=self.generator)
+        return features * mask / kept
 
 
 class Standardize(nn.Module):
@@ -76,13 +103,13 @@ def build(chain: Chain, image_shape: Shape) -> nn.Sequential:
             case Pool(kind):
                 modules.append(POOLS[kind](2))
             case Flatten():
-                modules.append(nn.Flatten())
+                modules.append(ChannelsLastFlatten())
             case Linear(units, activation, dropout):
                 modules.append(nn.Linear(shape[0], units))
                 if activation:
                     modules.append(ACTIVATIONS[activation]())
                 if dropout:
-                    modules.append(nn.Dropout(dropout))
+                    modules.append(Dropout(dropout))
         shape = counted.shape
     return nn.Sequential(*modules)
 

@@ -7,7 +7,8 @@ from problems.datasets.splits import Split
 
 def applied(images, seed=0, **declared):
     generator = torch.Generator().manual_seed(seed)
-    return Augmentation(**declared).apply(images, generator)
+    augmentation = Augmentation(**declared)
+    return augmentation.apply(images, augmentation.draw(len(images), generator))
 
 
 IMAGES = torch.arange(1, 1 + 50 * 2 * 4 * 5, dtype=torch.int16).view(50, 2, 4, 5)

@@ -1,8 +1,11 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from problems import device
-from problems.device import describe_device, make_deterministic, resolve_device
+from problems.device import configure, describe_device, resolve_device
 
 
 @pytest.fixture
@@ -72,11 +75,38 @@ def test_a_gpu_is_asked_for_deterministic_sums(monkeypatch):
     )
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    make_deterministic("cpu")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    configure("cpu", "float32", threads=1)
     assert asked == []
-    make_deterministic("cuda:0")
-    assert asked == [True]
+    try:
+        configure("cuda:0", "tf32", threads=1)
+        assert torch.get_float32_matmul_precision() == "high"
+        assert torch.backends.cudnn.allow_tf32 is True
+        configure("cuda:0", "float32", threads=1)
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.backends.cudnn.allow_tf32 is False
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert asked == [True, True]
     assert torch.backends.cudnn.benchmark is False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_the_memory_of_a_step_is_kept_for_the_next():
+    code = """
+import resource, torch
+from problems.device import configure
+configure("cpu", "float32", threads=1)
+for _ in range(3):  # two of 4 MB: by itself glibc gives them back each time
+    first, second = torch.ones(1 << 20), torch.ones(1 << 20)
+    del first, second
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+first, second = torch.ones(1 << 20), torch.ones(1 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100  # of 2,048 pages
 
 
 def test_a_gpu_shows_by_its_driver(monkeypatch, tmp_path):

@@ -5,10 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from problems.augmentation import Augmentation
 from problems.datasets import Digits, FashionMnist
 from problems.image_classification import ImageClassification
+from problems.recipe import Training
+from problems.spaces import PlainCnn
 from problems.spaces.layer_string import LayerString
-from problems.training import Training
+from problems.steps import Steps
+from toolbox.initialization import uniform_random
+from toolbox.signature import described
 
 SMALL = ImageClassification(
     space=LayerString(normal=(1, 1), kernels=(3,)),
@@ -139,6 +144,57 @@ def test_prepared_spells_out_device_and_folders(monkeypatch, tmp_path, caplog):
     assert problem.device == "cpu"
     assert problem.dataset.root == str(tmp_path)
     assert "device: cpu" in caplog.text
+
+
+def test_a_network_is_the_same_alone_and_in_company():
+    chains = ImageClassification(
+        space=PlainCnn(),  # batch norm and dropout
+        dataset=SMALL.dataset,
+        training=replace(
+            SMALL.training,
+            epochs=2,
+            augmentation=Augmentation(crop_padding=1, flip=True),
+            initialization="glorot",
+        ),
+        device="cpu",
+    )
+    random.seed(3)
+    for problem in (SMALL, chains):
+        genomes = [uniform_random(problem.space) for _ in range(4)]
+        alone = [without_seconds(problem.evaluate(genome)) for genome in genomes]
+        company = dict(replace(problem, in_flight=3).evaluate_many(genomes))
+        assert [without_seconds(company[number]) for number in range(4)] == alone
+
+
+def test_how_many_are_in_flight_is_no_part_of_what_is_measured():
+    assert "in_flight" not in described(SMALL, identity=True)
+    assert "in_flight" in described(replace(SMALL, in_flight=2))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_a_gpu_gives_the_same_alone_and_in_company_and_with_a_graph_or_without(
+    monkeypatch, precision
+):
+    problem = replace(
+        SMALL,
+        space=PlainCnn(),
+        dataset=Digits(size=12, limit=1_000, validation=100),
+        training=Training(epochs=3, batch_size=16, precision=precision),
+        device="auto",
+    ).prepared()
+    random.seed(3)
+    genomes = [uniform_random(problem.space) for _ in range(6)]
+    company = dict(replace(problem, in_flight=6).evaluate_many(genomes))
+    alone = [problem.evaluate(genome) for genome in genomes]
+    monkeypatch.setattr(Steps, "_capture", lambda steps: None)
+    eager = [problem.evaluate(genome) for genome in genomes]
+    for number in range(6):
+        # The same kernels in the same order: equal but for atomics in cuDNN's choice, if any.
+        for other in (company[number], eager[number]):
+            assert other["val_loss"] == pytest.approx(alone[number]["val_loss"], rel=1e-3)
+            assert other["val_accuracy"] == pytest.approx(alone[number]["val_accuracy"], abs=0.02)
 
 
 @pytest.mark.gpu

@@ -8,11 +8,11 @@ from problems.augmentation import Augmentation
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.networks.chain import build
+from problems.recipe import Training
 from problems.schedules import Cosine, Exponential
 from problems.spaces.layer_string import LayerString
 from problems.training import (
     Diverged,
-    Training,
     Watch,
     latency_seconds,
     score,
@@ -31,7 +31,17 @@ def network():
 
 def trained(**recipe):
     with seeded(1, "cpu"):
-        return train(network(), open_splits(DATA, "cpu"), Training(**recipe), seed=1)
+        model = network()
+    return landed(train(model, open_splits(DATA, "cpu"), Training(**recipe), seed=1))
+
+
+def landed(training):
+    """What a training returns when it has had all its turns."""
+    while True:
+        try:
+            next(training)
+        except StopIteration as end:
+            return end.value
 
 
 def without_seconds(scores):
@@ -44,7 +54,6 @@ def without_seconds(scores):
         {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9},
         {"optimizer": "adam", "learning_rate": 0.01},
         {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.01},
-        {"optimizer": "adam", "learning_rate": 0.01, "initialization": "glorot"},
         {"optimizer": "adam", "learning_rate": 0.01, "precision": "bfloat16"},
     ],
     ids=lambda recipe: "-".join(map(str, recipe.values())),
@@ -172,7 +181,7 @@ def test_bfloat16_trains_another_way_than_float32():
 def test_scores_equal_those_of_a_plain_loop():
     splits = open_splits(DATA, "cpu")
     model = network()
-    loss, accuracy = score(model, splits.validation)
+    loss, accuracy = score(model, splits.validation).tolist()
     images, labels = splits.validation.batch(slice(None))
     with torch.no_grad():
         logits = model(images)

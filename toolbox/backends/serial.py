@@ -1,6 +1,7 @@
-"""One evaluation after another, in this process."""
+"""The evaluations in this process: one after another, or in turns where the problem has that."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from toolbox.measure import Job, Outcome
 
@@ -11,7 +12,8 @@ class Serial:
     def __call__(
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
     ) -> Iterator[Outcome]:
-        return map(function, jobs)
+        many = getattr(function, "many", partial(map, function))
+        return many(jobs)
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -1,0 +1,66 @@
+"""How each network is trained."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import nn
+
+from problems.augmentation import Augmentation
+from problems.precision import Precision
+from problems.schedules import SCHEDULES, Constant, Schedule
+
+
+@dataclass(frozen=True)
+class Training:
+    """How each network is trained: cross-entropy on shuffled batches.
+
+    `early_stop` watches the validation loss or accuracy and ends the training when it has not
+    improved by more than `min_delta` for `patience` epochs.  `keep`: the weights and scores of the
+    "last" epoch, or of the "best" one by what is watched (by accuracy if nothing is).
+    `normalize`: standardize each channel by the training images' mean and deviation.
+    `gradient_clip`: the largest norm of the gradient.  `precision` is that of the convolutions and
+    matrix products of a training step; weights, losses and all scores are float32.  "tf32" needs a
+    GPU; "auto" is decided by `problems.precision`.
+    """
+
+    epochs: Annotated[int, Ge(1)] = 5
+    batch_size: Annotated[int, Ge(1)] = 128
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    schedule: Schedule = field(default_factory=Constant, metadata={"shelf": SCHEDULES})
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    normalize: bool = False
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    gradient_clip: Annotated[float, Gt(0)] | None = None
+    early_stop: Literal["never", "loss", "accuracy"] = "never"
+    patience: Annotated[int, Ge(1)] = 2
+    min_delta: Annotated[float, Ge(0)] = 0.0
+    keep: Literal["last", "best"] = "last"
+    initialization: Literal["torch", "glorot"] = "torch"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' has one")
+
+    def optimizer_for(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer of the network's weights, in its fastest form for their device."""
+        parameters = list(network.parameters())
+        shared: dict[str, Any] = {
+            "lr": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "fused": True,
+        }
+        if self.optimizer != "sgd":  # its count of steps must be a tensor in a CUDA graph
+            shared["capturable"] = parameters[0].is_cuda
+        match self.optimizer:
+            case "sgd":
+                return torch.optim.SGD(parameters, momentum=self.momentum, **shared)
+            case "adam":
+                return torch.optim.Adam(parameters, **shared)
+            case "adamw":
+                return torch.optim.AdamW(parameters, **shared)

@@ -1,0 +1,70 @@
+import json
+
+import pytest
+import torch
+
+from problems import precision
+from problems.precision import measure_share, resolve_precision
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(precision.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    return tmp_path / "deap-nas" / "precision.json"
+
+
+@pytest.mark.parametrize(("share", "chosen"), [(0.6, "bfloat16"), (0.95, "float32")])
+def test_auto_takes_bfloat16_on_a_cpu_where_it_pays(monkeypatch, share, chosen):
+    monkeypatch.setattr(precision, "measure_share", lambda threads: share)
+    assert resolve_precision("auto", "cpu", threads=1) == chosen
+
+
+def test_the_calibration_is_made_once_a_machine(monkeypatch, own_cache):
+    asked = []
+    monkeypatch.setattr(precision, "measure_share", lambda threads: asked.append(threads) or 0.6)
+    for _ in range(3):
+        assert resolve_precision("auto", "cpu", threads=2) == "bfloat16"
+    assert asked == [2]
+    assert list(json.loads(own_cache.read_text()).values()) == [0.6]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"x": "y"}'])
+def test_a_broken_calibration_file_is_replaced(monkeypatch, own_cache, text):
+    monkeypatch.setattr(precision, "measure_share", lambda threads: 0.6)
+    own_cache.parent.mkdir()
+    own_cache.write_text(text)
+    assert resolve_precision("auto", "cpu", threads=1) == "bfloat16"
+    assert list(json.loads(own_cache.read_text()).values()) == [0.6]
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(monkeypatch, tmp_path):
+    (tmp_path / "deap-nas").write_text("a file where the folder should be")
+    monkeypatch.setattr(precision, "measure_share", lambda threads: 0.95)
+    assert resolve_precision("auto", "cpu", threads=1) == "float32"
+
+
+def test_the_share_is_a_ratio_of_times():
+    threads = torch.get_num_threads()
+    assert 0.05 < measure_share(threads=1) < 50
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("declared", ["float32", "bfloat16"])
+def test_what_is_declared_is_taken(declared):
+    assert resolve_precision(declared, "cpu", threads=1) == declared
+
+
+def test_tf32_needs_a_gpu():
+    with pytest.raises(ValueError, match="precision = 'tf32': only a GPU has it; legal on the CPU"):
+        resolve_precision("tf32", "cpu", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "capability", "chosen"),
+    [(True, (9, 0), "bfloat16"), (False, (8, 0), "tf32"), (False, (7, 5), "float32")],
+)
+def test_auto_on_a_gpu_goes_by_its_hardware(monkeypatch, bfloat16, capability, chosen):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("auto", "cuda:0", threads=1) == chosen
+    assert resolve_precision("tf32", "cuda:0", threads=1) == "tf32"
