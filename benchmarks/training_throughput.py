@@ -229,7 +229,8 @@ def main() -> None:
         name = architecture.replace("|", "/")  # a bar would end the table's cell
         line = (
             f"| `{name}` | {dataset.train_images:,} | {slow:,.0f} | {fast:,.0f} | "
-            f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {scores[0]} | {scores[1]} |"
+            f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | "
+            f"{scores[0]} | {scores[1]} |"
         )
         lines.append(line)
         print(line, flush=True)
