@@ -22,6 +22,11 @@ an override addresses the declaration:
 The run folder is RUNS/<experiment>/seed-<seed>/.  The same command goes on with a search that was
 interrupted, and trains nothing again.
 
+--workers and --hostfile evaluate on workers of SCOOP, here or on many machines (trusted networks
+only).  A hostfile has lines of a host and how many workers run there: node1 4
+
+The first Ctrl-C or SIGTERM stops cleanly, the second kills.
+
 exit status: 0 done; 2 the declaration or an argument is wrong; 130 interrupted, everything
 finished is in the archive; 1 anything else."""
 
@@ -50,6 +55,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=_folder, default=Path("runs"), metavar="DIR", help="default: runs"
     )
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="evaluate on so many workers of SCOOP"
+    )
+    parser.add_argument(
+        "--hostfile", type=Path, metavar="FILE", help="the machines that the workers run on"
+    )
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try networks again that failed; otherwise a failure is remembered",
+    )
+    parser.add_argument("--leader", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"deap-nas {_version()}")
     return parser.parse_intermixed_args(arguments)
 
@@ -60,22 +77,77 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number of at least 1 is needed")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a search from the command line; the exit status."""
-    chosen = parse(sys.argv[1:] if arguments is None else arguments)
-    for sent in (signal.SIGINT, signal.SIGTERM):  # also where a shell had it ignored
-        signal.signal(sent, signal.default_int_handler)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    chosen = parse(arguments)
+    lost = False
     try:
-        return run(chosen.experiment, chosen.overrides, chosen.runs)
+        if (chosen.workers or chosen.hostfile) and not chosen.leader:
+            from toolbox.backends.scoop_launch import launch
+
+            with refusing(ValueError):
+                return launch(__file__, arguments, chosen.workers, chosen.hostfile)
+        with stopping_on_signals(chosen.leader):
+            status = run(
+                chosen.experiment,
+                [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])],
+                chosen.runs,
+                chosen.retry_failed,
+            )
     except Refused as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        status = 2
+    except Stopped as error:
+        print(
+            f"error: {error}; everything finished is in the archive and the same command goes on",
+            file=sys.stderr,
+        )
+        lost, status = True, 1
     except KeyboardInterrupt:
         print(
             "interrupted: everything finished is in the archive; the same command goes on",
             file=sys.stderr,
         )
-        return 130
+        status = 130
+    if "scoop" in sys.modules and sys.modules["scoop"].IS_RUNNING:
+        from toolbox.backends.scoop_launch import leave
+
+        leave(status, chosen.leader, lost)
+        return 0
+    return status
+
+
+@contextmanager
+def stopping_on_signals(leader: Path | None) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM is a KeyboardInterrupt, the next one kills.
+
+    leader: the folder of the launcher that started this process as the leading one of SCOOP.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number: int, frame: object) -> NoReturn:
+        for sent in signals:
+            signal.signal(sent, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for sent in signals:  # also where a shell had it ignored
+        signal.signal(sent, stop)
+    if leader:
+        from toolbox.backends.scoop_launch import follow
+
+        follow(leader)
+    yield
+
+
+class Stopped(Exception):
+    """The search cannot go on for a reason from outside; the message is the one line to show."""
 
 
 class Refused(Exception):
@@ -91,8 +163,20 @@ def refusing(*kinds: type[Exception]) -> Iterator[None]:
         raise Refused(error) from error
 
 
-def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
-    """Check everything, then search; the exit status.  Raises Refused for a user's error."""
+@contextmanager
+def stopping(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into the end of the search."""
+    try:
+        yield
+    except kinds as error:
+        raise Stopped(error) from error
+
+
+def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bool = False) -> int:
+    """Check everything, then search; the exit status.
+
+    Raises Refused for a user's error, Stopped if it cannot go on.
+    """
     from rich.console import Console
 
     from problems import PROBLEMS
@@ -105,6 +189,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
     from toolbox.run_folder import RunFolder
     from toolbox.search import search
     from toolbox.signature import prefixed
+    from toolbox.stopped import SearchStopped
 
     # A user's own modules lie in the current folder or beside the declaration.
     sys.path[:0] = [str(Path.cwd()), str(experiment.parent.absolute())]
@@ -135,9 +220,11 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
         log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
         log.debug("%s", _environment())
         evaluator = toolbox.evaluator
+        evaluator.retry_failed = retry_failed
         with (
             SearchProgress(screen, evaluator, declaration.generations, most) as progress,
             refusing(OperatorError),
+            stopping(SearchStopped, OSError),
         ):
             for generation in search(declaration, toolbox):
                 summary = use.summary()
@@ -146,8 +233,9 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path) -> int:
         log.info("stopped: %s", generation.stopped)
         for alias, count in toolbox.redrawn.items():
             log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)
-        folder.write_population(generation.population, problem.space)
-        results = folder.write_results(evaluator)
+        with stopping(OSError):
+            folder.write_population(generation.population, problem.space)
+            results = folder.write_results(evaluator)
         print_results(screen, evaluator)
         log.info("written: %s and the rest of %s", results, folder.path)
     return 0

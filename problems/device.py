@@ -16,10 +16,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def resolve_device(declared: str) -> tuple[str, list[str]]:
-    """The device that `declared` means here ("cpu" or "cuda:N"), and warnings for the person.
+    """The device that `declared` means here, and warnings for the person.
 
-    "auto" takes CUDA where it works, else the CPU, and warns if there is an NVIDIA GPU that this
-    torch cannot use.  Raises ValueError for a CUDA device that is not there.
+    "cpu", "cuda:N", or "cuda": of several GPUs each worker its own.  "auto" takes CUDA where it
+    works, else the CPU, and warns if there is an NVIDIA GPU that this torch cannot use.  Raises
+    ValueError for a CUDA device that is not there.
     """
     if declared == "cpu":
         return "cpu", []
@@ -28,7 +29,7 @@ def resolve_device(declared: str) -> tuple[str, list[str]]:
         usable = torch.cuda.is_available()
     if declared == "auto":
         if usable:
-            return "cuda:0", []
+            return "cuda", []
         return "cpu", [_why_no_cuda()] if _has_nvidia_gpu() else []
     kind, _, number = declared.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()):
@@ -37,7 +38,7 @@ def resolve_device(declared: str) -> tuple[str, list[str]]:
         raise ValueError(f"device = {declared!r}: {_why_no_cuda()}")
     if number and int(number) >= torch.cuda.device_count():
         raise ValueError(f"device = {declared!r}: there are {torch.cuda.device_count()} GPUs")
-    return f"cuda:{number or 0}", []
+    return declared, []
 
 
 def describe_device(device: str) -> str:

@@ -14,7 +14,7 @@ from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.splits import Splits, open_splits
 from problems.device import configure, describe_device, resolve_device
-from problems.flight import Flight
+from problems.flight import MOST_ON_A_GPU, Flight
 from problems.flight import Training as InTraining
 from problems.networks.chain import Standardize, build, glorot_uniform
 from problems.precision import resolve_precision
@@ -94,6 +94,24 @@ class ImageClassification:
             raise kind(f"dataset{separator}{error}") from error
         training = replace(self.training, precision=precision)
         return replace(self, device=device, dataset=dataset, training=training)
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs of this machine the workers share; 0 on the CPU."""
+        if self.device == "cuda":
+            return torch.cuda.device_count()
+        return int(self.device != "cpu")
+
+    @property
+    def at_once(self) -> int:
+        """How many networks one process should be given at a time."""
+        return self.in_flight or (MOST_ON_A_GPU if self.device != "cpu" else 1)
+
+    def on_worker(self, rank: int) -> "ImageClassification":
+        """The same problem on the GPU of the worker of this rank on its machine."""
+        if self.device == "cuda":
+            return replace(self, device=f"cuda:{rank % torch.cuda.device_count()}")
+        return self
 
     @cached_property
     def gpu_uuid(self) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toolbox.measure import Outcome, Status
+from toolbox.stopped import SearchStopped
 
 FORMAT = 1
 TABLES = """
@@ -48,6 +49,7 @@ class Record:
             outcome.status,
             outcome.measurement,
             outcome.message,
+            outcome.attempts,
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
@@ -69,7 +71,7 @@ class Archive:
             try:
                 self._connection = sqlite3.connect(path)
                 self._open(self._connection)
-            except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+            except (sqlite3.Error, json.JSONDecodeError, KeyError, SearchStopped) as error:
                 self.close()
                 raise ValueError(f"{path} cannot be used as an archive: {error}") from error
             except ValueError:
@@ -77,6 +79,10 @@ class Archive:
                 raise
 
     def _open(self, connection: sqlite3.Connection) -> None:
+        # A rollback journal, because a write-ahead log is not safe on a network disk, and each
+        # commit on disk, its folder's entry too, before it counts.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
         meta = {}
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             rows = connection.execute("SELECT name, value FROM meta")
@@ -147,8 +153,11 @@ class Archive:
 
     def _write(self, statement: str, row: tuple) -> None:
         if self._connection is not None:
-            with self._connection:
-                self._connection.execute(statement, row)
+            try:
+                with self._connection:
+                    self._connection.execute(statement, row)
+            except sqlite3.Error as error:  # a full disk, say
+                raise SearchStopped(f"{self.path} cannot be written: {error}") from error
 
     def close(self) -> None:
         if self._connection is not None:

@@ -44,7 +44,9 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
         toolbox.register(alias, chosen[alias].target, **chosen[alias].arguments(given))
     toolbox.register("canonical", problem.space.canonical)
     toolbox.register("evaluate", evaluator.evaluate)
-    toolbox.backend = chosen["map"].build(threads=getattr(problem, "threads", 1))
+    toolbox.backend = chosen["map"].build(
+        threads=getattr(problem, "threads", 1), gpus=getattr(problem, "gpus", 0)
+    )
     toolbox.register("map", toolbox.backend)
     algorithm = declaration.algorithm
     toolbox.register("evolve", algorithm.target, **algorithm.arguments(given))

@@ -36,7 +36,7 @@ GIVEN = {
     "mate": {"space", "objectives", "population"},
     "mutate": {"space", "objectives", "population"},
     "select": {"space", "objectives"},
-    "map": {"threads"},
+    "map": {"threads", "gpus"},
     "algorithm": {"space", "objectives"},
 }
 

@@ -30,6 +30,7 @@ class Evaluator:
 
     on_record: called with each record that this evaluator was asked for, as soon as it is known.
     limit: how many distinct networks may be asked for; BudgetSpent is raised before one more.
+    retry_failed: measure again what failed in an earlier run.
     counts: of the individuals asked for, how many were trained, reused, infeasible and failed
     (failed overlaps the others); whoever reads them resets them.
     """
@@ -49,6 +50,7 @@ class Evaluator:
         self.measure = Measure(problem, bounds)
         self._needed = {name for objective in objectives for name in objective.needs}
         self.limit: int | None = None
+        self.retry_failed = False
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
         self.asked: dict[str, Record] = {}  # by key, in the order they became known
@@ -117,8 +119,11 @@ class Evaluator:
         return {}
 
     def _settled(self, key: str) -> Record | None:
-        """The archive's record of a key, unless bounds refused it that have been widened since."""
+        """The archive's record of a key, unless bounds refused it that have been widened since,
+        or it failed and failures are to be tried again."""
         record = self.archive.get(key)
+        if record and record.status in FAILED and self.retry_failed:
+            return None
         if record is None or record.status != "infeasible" or self._complete(record):
             return record
         refused_by_a_rule = not record.measurement

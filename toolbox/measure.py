@@ -34,13 +34,14 @@ class Outcome:
     """What came of a job.
 
     `measurement` is complete if `status` is "ok", has what was known when the network was refused
-    if it is "infeasible", and is empty otherwise.
+    if it is "infeasible", and is empty otherwise.  `attempts`: how often it was begun.
     """
 
     number: int
     status: Status
     measurement: dict[str, float] = field(default_factory=dict)
     message: str = ""
+    attempts: int = 1
 
 
 class Measure:
@@ -52,6 +53,18 @@ class Measure:
     def __init__(self, problem: Problem, bounds: Bounds | None = None):
         self.problem = problem
         self.bounds = bounds or Bounds()
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs one process should have in hand."""
+        return getattr(self.problem, "at_once", 1)
+
+    def on_worker(self, rank: int) -> "Measure":
+        """The same for a worker: the one of this rank on its machine may have a GPU of its own."""
+        problem = self.problem
+        if hasattr(problem, "on_worker"):
+            problem = problem.on_worker(rank)
+        return Measure(problem, self.bounds)
 
     def __call__(self, job: Job) -> Outcome:
         (outcome,) = self.many([job])

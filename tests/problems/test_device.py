@@ -24,7 +24,7 @@ def machine(monkeypatch):
 
 def test_auto_takes_cuda_where_it_is(machine):
     machine(gpu=True, usable=True)
-    assert resolve_device("auto") == ("cuda:0", [])
+    assert resolve_device("auto") == ("cuda", [])
     assert describe_device("cuda:0") == "cuda:0 (A GPU)"
 
 
@@ -52,7 +52,7 @@ def test_a_declared_gpu_must_be_there(machine):
         resolve_device("cuda")
     machine(gpu=True, usable=True, count=2)
     assert resolve_device("cuda:1") == ("cuda:1", [])
-    assert resolve_device("cuda") == ("cuda:0", [])
+    assert resolve_device("cuda") == ("cuda", [])
     with pytest.raises(ValueError, match="device = 'cuda:2': there are 2 GPUs"):
         resolve_device("cuda:2")
 
@@ -98,15 +98,16 @@ def test_the_memory_of_a_step_is_kept_for_the_next():
 import resource, torch
 from problems.device import configure
 configure("cpu", "float32", threads=1)
-for _ in range(3):  # two of 4 MB: by itself glibc gives them back each time
-    first, second = torch.ones(1 << 20), torch.ones(1 << 20)
-    del first, second
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-first, second = torch.ones(1 << 20), torch.ones(1 << 20)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
+faults = []
+for _ in range(10):  # by itself glibc gives the memory back each time
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    activations = [torch.ones(1 << 20) for _ in range(10)]
+    del activations
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(max(faults[5:]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 100  # of 2,048 pages
+    assert int(done.stdout) < 1_000  # of 10,240 pages
 
 
 def test_a_gpu_shows_by_its_driver(monkeypatch, tmp_path):

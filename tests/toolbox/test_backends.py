@@ -1,40 +1,85 @@
-"""Every backend answers every job once; `processes` survives what a network does to it."""
+"""Every backend answers every job once; a child takes with it only what it has in hand."""
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from problems.spaces.bit_string import BitString
 from toolbox.backends import BACKENDS, Processes, Scoop, Serial
-from toolbox.measure import Job, Measure
+from toolbox.backends.child import resident_bytes
+from toolbox.measure import Job, Measure, Outcome
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 
 
 class Misbehaving:
-    """A problem whose first two bits say what goes wrong; importable by spawned children."""
+    """A problem whose first bits say what goes wrong; importable by spawned children."""
 
     space = BitString(6)
 
     def evaluate(self, genome):
-        match genome[:2]:
-            case [1, 0]:
+        match genome[:3]:
+            case [1, 0, 0]:
                 os._exit(7)
-            case [1, 1]:
+            case [1, 0, 1]:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case [1, 1, 0]:
                 time.sleep(600)
-            case [0, 1]:
+            case [1, 1, 1]:
+                sys.exit("I am done")
+            case [0, 1, 0]:
                 raise RuntimeError("no good")
+            case [0, 1, 1]:
+                return {"ones": float("nan")}
+            case [0, 0, 1]:
+                return {"ones": object()}
         return {"pid": os.getpid(), "ones": sum(genome)}
 
 
-class Killed:
-    """A problem whose process is killed from outside, as by a machine without memory."""
+class CrashesAtFirst:
+    """A problem whose process ends in its first `crashes` evaluations of each genome."""
 
     space = BitString(6)
 
+    def __init__(self, folder, crashes):
+        self.folder = Path(folder)
+        self.crashes = crashes
+
     def evaluate(self, genome):
-        os.kill(os.getpid(), signal.SIGKILL)
+        name = "".join(map(str, genome))
+        begun = len(list(self.folder.glob(f"{name}-*")))
+        (self.folder / f"{name}-{begun}").touch()
+        if begun < self.crashes:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"ones": sum(genome)}
+
+
+class InCompany:
+    """A problem that evaluates several genomes in turns; [1, ...] ends the process of them all."""
+
+    space = BitString(6)
+    at_once = 3
+
+    def evaluate_many(self, genomes):
+        flying = []
+        for number, genome in enumerate(genomes):
+            if genome is not None:
+                flying.append((number, genome))
+            if genome is None or len(flying) == self.at_once:
+                yield from self._landed(flying)
+        yield from self._landed(flying)
+
+    def _landed(self, flying):
+        time.sleep(0.05)
+        if any(genome[0] for _, genome in flying):
+            os._exit(3)
+        while flying:
+            number, genome = flying.pop()
+            yield number, {"ones": sum(genome), "pid": os.getpid()}
 
 
 def outcomes(backend, problem, genomes):
@@ -52,46 +97,141 @@ def test_the_serial_backend_works_in_this_process():
     assert (found[1].status, found[1].message) == ("error", "RuntimeError: no good")
 
 
+@posix
 def test_bad_networks_fail_alone_among_good_ones():
-    genomes = [
-        *([0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1]),
-        *([1, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1]),
+    genomes = [[*bits, 0, 0, 0] for bits in GOOD_AND_BAD]
+    backend = Processes(threads=1, workers=2, timeout_seconds=5, retries=0)
+    found = outcomes(backend, Misbehaving(), genomes)
+    assert [(outcome.status, outcome.message) for outcome in found] == [
+        ("ok", ""),
+        ("crash", "its process ended with code 7"),
+        ("crash", "its process was killed by SIGSEGV"),
+        ("timeout", "not finished after 5 s"),
+        ("error", "SystemExit: I am done"),
+        ("error", "RuntimeError: no good"),
+        ("error", "ValueError: evaluate returned ones = nan, not a finite number"),
+        ("error", found[7].message),
+        ("ok", ""),
     ]
-    found = outcomes(Processes(threads=1, workers=2, timeout_seconds=5), Misbehaving(), genomes)
-    statuses = [outcome.status for outcome in found]
-    assert statuses == ["ok", "crash", "ok", "timeout", "error", "ok"]
-    assert found[1].message == "the process of the evaluation ended with code 7"
-    assert found[3].message == "not finished after 5 s"
+    assert "not a finite number" in found[7].message
     assert os.getpid() not in {o.measurement["pid"] for o in found if o.status == "ok"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
-def test_a_killed_child_is_a_crash():
-    (found,) = outcomes(Processes(threads=1, workers=1), Killed(), [[0] * 6])
-    assert (found.status, found.message) == (
-        "crash",
-        "the process of the evaluation ended with code -9",
+GOOD_AND_BAD = (
+    *((0, 0, 0), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1)),
+    *((0, 1, 0), (0, 1, 1), (0, 0, 1), (0, 0, 0)),
+)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("crashes", "status", "attempts"), [(0, "ok", 1), (2, "ok", 3), (9, "crash", 3)]
+)
+def test_a_crash_is_tried_again_as_often_as_declared(tmp_path, crashes, status, attempts):
+    backend = Processes(threads=1, workers=1, retries=2)
+    (found,) = outcomes(backend, CrashesAtFirst(tmp_path, crashes), [[1] * 6])
+    assert (found.status, found.attempts) == (status, attempts)
+    assert len(list(tmp_path.iterdir())) == attempts
+    if status == "crash":
+        assert found.message == "its process was killed by SIGKILL"
+
+
+def test_an_error_is_not_tried_again():
+    (found,) = outcomes(Processes(threads=1, workers=1), Misbehaving(), [[0, 1, 0, 0, 0, 0]])
+    assert (found.status, found.attempts) == ("error", 1)
+
+
+def test_a_crash_in_company_is_charged_to_the_one_that_crashes_alone():
+    genomes = [[0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1]]
+    found = outcomes(Processes(threads=1, workers=1, retries=1), InCompany(), genomes)
+    assert [outcome.status for outcome in found] == ["ok", "crash", "ok", "ok"]
+    assert [outcome.attempts for outcome in found] == [1, 2, 1, 1]
+
+
+def test_a_late_one_in_company_costs_the_others_only_a_new_beginning():
+    found = outcomes(
+        Processes(threads=1, workers=1, timeout_seconds=3),
+        SleepsInCompany(),
+        [[0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1]],
     )
+    assert [outcome.status for outcome in found] == ["ok", "timeout", "ok"]
+
+
+class SleepsInCompany(InCompany):
+    """[1, ...] hangs, and with it those that were begun beside it."""
+
+    def _landed(self, flying):
+        if any(genome[0] for _, genome in flying):
+            time.sleep(600)
+        yield from super()._landed(flying)
 
 
 def test_a_child_is_reused_between_maps():
-    backend = Processes(threads=1, workers=1)
+    assert len(pids_of(Processes(threads=1, workers=1), maps=2, jobs=2)) == 1
+
+
+def test_a_child_is_replaced_after_so_many_evaluations():
+    assert len(pids_of(Processes(threads=1, workers=1, recycle_after=2), maps=1, jobs=5)) == 3
+
+
+def test_a_child_that_holds_too_much_memory_is_replaced():
+    assert resident_bytes() > 2**20
+    assert len(pids_of(Processes(threads=1, workers=1, memory_limit_mib=1), maps=1, jobs=3)) == 3
+    assert len(pids_of(Processes(threads=1, workers=1, memory_limit_mib=1e6), maps=1, jobs=3)) == 1
+
+
+def pids_of(backend, maps, jobs):
+    """The processes of so many maps of so many jobs."""
     measure = Measure(Misbehaving())
     try:
-        pids = {
+        return {
             outcome.measurement["pid"]
-            for _ in range(2)
-            for outcome in backend(measure, [Job(0, [0] * 6), Job(1, [0] * 6)])
+            for _ in range(maps)
+            for outcome in backend(measure, [Job(number, [0] * 6) for number in range(jobs)])
         }
     finally:
         backend.close()
-    assert len(pids) == 1
 
 
-def test_workers_default_to_the_cores_divided_by_the_threads(monkeypatch):
+def test_an_abandoned_map_ends_its_children_and_the_next_one_works():
+    backend = Processes(threads=1, workers=2, timeout_seconds=60)
+    measure = Measure(Misbehaving())
+    try:
+        answers = backend(measure, [Job(0, [0] * 6), Job(1, [1, 1, 0, 0, 0, 0])])
+        assert next(answers).number == 0
+        answers.close()
+        assert [outcome.status for outcome in backend(measure, [Job(0, [0] * 6)])] == ["ok"]
+    finally:
+        backend.close()
+
+
+def test_workers_default_to_the_cores_divided_by_the_threads_or_to_the_gpus(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert [Processes(threads=n).workers for n in (1, 2, 3, 16)] == [8, 4, 2, 1]
     assert Processes(threads=1, workers=3).workers == 3
+    assert Processes(threads=1, gpus=4).workers == 4
+
+
+def test_each_worker_learns_its_rank():
+    backend = Processes(threads=1, workers=2)
+    found = outcomes(backend, KnowsItsRank(), [[0] * 6] * 2)
+    assert sorted(outcome.measurement["rank"] for outcome in found) == [0, 1]
+
+
+class KnowsItsRank:
+    """A problem that would take the GPU of its worker's rank."""
+
+    space = BitString(6)
+
+    def __init__(self, rank=None):
+        self.rank = rank
+
+    def on_worker(self, rank):
+        return KnowsItsRank(rank)
+
+    def evaluate(self, genome):
+        time.sleep(0.2)
+        return {"rank": self.rank}
 
 
 def test_a_function_that_raises_is_an_error():
@@ -99,9 +239,33 @@ def test_a_function_that_raises_is_an_error():
     assert (found.status, found.message) == ("error", "KeyError: 'lost'")
 
 
-def test_an_answer_that_cannot_be_brought_back_costs_one_child():
+def test_what_is_no_outcome_is_an_error():
+    (found,) = outcomes_of(unlike)
+    assert (found.status, found.message) == ("error", "[0] is no outcome")
+
+
+def test_an_outcome_that_cannot_be_sent_back_is_an_error():
     (found,) = outcomes_of(unpicklable)
-    assert found.status == "crash"
+    assert found.status == "error"
+    assert "its outcome cannot be sent back" in found.message
+
+
+def test_a_function_that_cannot_be_sent_is_refused_in_one_line():
+    with pytest.raises(ValueError, match="the problem cannot be sent to another process"):
+        outcomes_of(lambda job: job)
+
+
+def test_a_function_that_cannot_be_read_there_is_an_error():
+    (found,) = outcomes_of(Unreadable())
+    assert (found.status, found.message) == (
+        "error",
+        "ModuleNotFoundError: No module named 'nowhere'",
+    )
+
+
+class Unreadable:
+    def __reduce__(self):
+        return __import__, ("nowhere",)
 
 
 def outcomes_of(function):
@@ -116,8 +280,12 @@ def raising(job):
     raise KeyError("lost")
 
 
+def unlike(job):
+    return [job.number]
+
+
 def unpicklable(job):
-    return lambda: job
+    return Outcome(job.number, "ok", {"no": lambda: job})
 
 
 def test_scoop_is_refused_without_its_launcher():
@@ -126,4 +294,4 @@ def test_scoop_is_refused_without_its_launcher():
 
 
 def test_every_backend_is_on_the_shelf():
-    assert set(BACKENDS) == {"processes", "scoop", "serial"}
+    assert set(BACKENDS) == {"processes", "ray", "scoop", "serial"}

@@ -1,80 +1,225 @@
 """Evaluations on the workers of SCOOP, on one machine or many.
 
-Start it with `python -m scoop -n 3 run_search.py ...`: one process leads, the others evaluate.
-SCOOP's broker and workers exchange pickles without authentication: for trusted networks only.
+`run_search.py --workers 8` or `--hostfile hosts` start it, or `python -m scoop -n 9 run_search.py`:
+one process leads, the others evaluate.  For trusted networks only: SCOOP's broker and workers
+exchange pickles without authentication.
 """
 
-import pickle
+import logging
+import multiprocessing
+import secrets
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, Listener, wait
+from typing import Annotated
 
-from toolbox.measure import Job, Outcome, one_line
+from annotated_types import Ge, Gt
 
-POLL_SECONDS = 0.02
+from toolbox.backends.child import STOP
+from toolbox.backends.children import Care, Ticket, Tickets, pickled
+from toolbox.backends.station import ALIVE, BEAT_SECONDS, stand_ready
+from toolbox.measure import Job, Outcome
+from toolbox.stopped import SearchStopped
+
+SILENT_SECONDS = 15 * BEAT_SECONDS  # without a sign of life a worker counts as lost
+JOIN_SECONDS = 60.0  # this long the first worker may take to arrive
+BROKER_SECONDS = 5.0  # how often SCOOP's broker is looked at, whose end is that of the launcher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Worker:
+    """The leading process's side of one worker."""
+
+    connection: Connection
+    name: str
+    heard: float
+    payload: bytes = STOP
+    ticket: Ticket | None = None
 
 
 class Scoop:
     """A map over SCOOP's workers, in the order in which they finish.
 
+    timeout_seconds: an evaluation that takes longer is killed and recorded as a timeout.
+    retries: how often an evaluation is begun again whose process crashed or whose worker was lost.
+    recycle_after, memory_limit_mib: a worker's child is replaced after so many evaluations, or when
+    it holds more memory than this after one.
+
     Raises ValueError if this process was not started by SCOOP, which otherwise would quietly
     evaluate everything in this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        timeout_seconds: Annotated[float, Gt(0)] | None = None,
+        retries: Annotated[int, Ge(0)] = 2,
+        recycle_after: Annotated[int, Ge(1)] | None = None,
+        memory_limit_mib: Annotated[float, Gt(0)] | None = None,
+    ) -> None:
         import scoop
 
         if not getattr(scoop, "IS_RUNNING", False):
             raise ValueError(
                 "use = 'scoop': it was not started by SCOOP; start it with "
-                "python -m scoop -n 3 run_search.py ..."
+                "run_search.py --workers 2 ... or python -m scoop -n 3 run_search.py ..."
             )
         if scoop.SIZE < 2:
             raise ValueError(
                 f"use = 'scoop': there are no workers with -n {scoop.SIZE}, because one process "
                 "leads; at least -n 2 is needed"
             )
-        from scoop import _types
-
-        # SCOOP asks its broker for every future it has waited for and sends it again if the broker
-        # forgot it, which it does after some seconds: each long evaluation would be run twice.
-        _types.FutureQueue.askForPreviousFutures = lambda queue: None
+        self.care = Care(timeout_seconds, retries, recycle_after, memory_limit_mib)
+        self.expected = scoop.SIZE - 1
+        self._joined = 0
+        self._workers: list[Worker] = []
+        self._arrivals: list[Connection] = []
+        self._bell, self._doorbell = multiprocessing.Pipe(duplex=False)
+        self._listener: Listener | None = None
+        self._begun = 0.0
+        self._broker_seen = 0.0
 
     def __call__(
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
     ) -> Iterator[Outcome]:
-        from scoop import futures
+        payload = pickled(function)
+        self._invite()
+        tickets = Tickets(jobs)
+        try:
+            while not tickets.exhausted or any(worker.ticket for worker in self._workers):
+                self._give(payload, tickets)
+                if tickets.exhausted and not any(worker.ticket for worker in self._workers):
+                    return
+                yield from self._collect(tickets)
+        finally:
+            for worker in [worker for worker in self._workers if worker.ticket]:
+                self._dismiss(worker)  # the map was abandoned: its evaluation is of no use
 
-        payload = pickle.dumps(function)
-        running = {futures.submit(evaluate, sys.path, payload, job): job for job in jobs}
-        while running:
-            # Waiting with a timeout of 0 sends and collects, and never runs a job in this process.
-            done, _ = futures.wait(list(running), timeout=0)
-            for future in done:
-                number = running.pop(future).number
-                if future.exceptionValue is None:
-                    yield future.resultValue
-                else:  # the job could not be unpickled there, say
-                    yield Outcome(number, "error", message=one_line(future.exceptionValue))
-            if not done:
-                time.sleep(POLL_SECONDS)
+    def _invite(self) -> None:
+        """Open the door and send each of SCOOP's workers there, once."""
+        if self._listener:
+            return
+        import scoop
+        from scoop import _types, futures
+
+        # SCOOP asks its broker for every future that has not come back and sends it again if the
+        # broker forgot it, which it does after some seconds.
+        _types.FutureQueue.askForPreviousFutures = lambda queue: None
+        host = scoop.worker.decode().rsplit(":", 1)[0]  # as the workers reach this machine
+        local = host in ("127.0.0.1", "localhost")
+        key = secrets.token_bytes(32)
+        self._listener = Listener(
+            ("127.0.0.1" if local else "0.0.0.0", 0), backlog=1024, authkey=key
+        )
+        address = (host, self._listener.address[1])
+        threading.Thread(target=self._admit, daemon=True).start()
+        invited = [
+            futures.submit(stand_ready, address, key, sys.path, self.care)
+            for _ in range(self.expected)
+        ]
+        futures.wait(invited, timeout=0)  # sends them, and never runs one in this process
+        self._begun = self._broker_seen = time.monotonic()
+
+    def _admit(self) -> None:
+        """In a thread: let in whoever knows the key."""
+        assert self._listener is not None
+        while True:
+            try:
+                self._arrivals.append(self._listener.accept())
+                self._doorbell.send_bytes(b"!")
+            except multiprocessing.AuthenticationError:
+                log.warning("someone without the key knocked at the port of this search")
+            except OSError:
+                return  # the door was closed
+
+    def _give(self, payload: bytes, tickets: Tickets) -> None:
+        for worker in [worker for worker in self._workers if worker.ticket is None]:
+            ticket = tickets.next(idle=True)
+            if ticket is None:
+                return
+            worker.ticket = ticket
+            try:
+                if worker.payload != payload:
+                    worker.connection.send(payload)
+                    worker.payload = payload
+                worker.connection.send(ticket.job)
+            except OSError:
+                log.debug("%s is gone", worker.name)  # noticed when its answer is waited for
+
+    def _collect(self, tickets: Tickets) -> Iterator[Outcome]:
+        """Wait until something happens, and tell what has become known."""
+        ready = wait([self._bell, *(worker.connection for worker in self._workers)], BEAT_SECONDS)
+        now = time.monotonic()
+        if self._bell in ready:
+            self._bell.recv_bytes()
+            self._welcome(self._arrivals.pop(0), now)
+        for worker in list(self._workers):
+            if worker.connection in ready:
+                try:
+                    message = worker.connection.recv()
+                except (EOFError, OSError):
+                    yield from self._lose(worker, tickets, "was lost")
+                    continue
+                worker.heard = now
+                if message != ALIVE:
+                    assert worker.ticket is not None
+                    attempts = worker.ticket.attempts + message.attempts - 1
+                    worker.ticket = None
+                    yield replace(message, attempts=attempts)
+            elif now - worker.heard > SILENT_SECONDS:
+                yield from self._lose(worker, tickets, f"was silent for {SILENT_SECONDS:g} s")
+        self._check(now)
+
+    def _welcome(self, connection: Connection, now: float) -> None:
+        machine, process = connection.recv()
+        self._workers.append(Worker(connection, f"worker {process} on {machine}", now))
+        self._joined += 1
+        log.info("%s joined: %d of %d", self._workers[-1].name, self._joined, self.expected)
+
+    def _lose(self, worker: Worker, tickets: Tickets, how: str) -> Iterator[Outcome]:
+        ticket = worker.ticket
+        self._dismiss(worker)
+        log.warning("%s %s; %d are left", worker.name, how, len(self._workers))
+        if ticket is None:
+            return
+        if ticket.attempts <= self.care.retries:
+            tickets.put_back(replace(ticket, attempts=ticket.attempts + 1))
+        else:
+            message = f"{worker.name} {how}"
+            yield Outcome(ticket.job.number, "crash", message=message, attempts=ticket.attempts)
+
+    def _dismiss(self, worker: Worker) -> None:
+        self._workers.remove(worker)
+        worker.connection.close()
+
+    def _check(self, now: float) -> None:
+        """Raise SearchStopped if nobody is there to go on with, or nobody to lead for."""
+        if not self._workers:
+            if self._joined == self.expected:
+                raise SearchStopped("all workers of SCOOP were lost")
+            if now - self._begun > JOIN_SECONDS:
+                raise SearchStopped(
+                    f"{self._joined} of {self.expected} workers of SCOOP joined, and none is left"
+                )
+        if now - self._broker_seen > BROKER_SECONDS:
+            import scoop
+
+            broker = scoop.BROKER
+            try:
+                address = (broker.hostname, int(broker.task_port))
+                socket.create_connection(address, timeout=BROKER_SECONDS).close()
+            except OSError as error:
+                raise SearchStopped("the launcher of SCOOP is gone") from error
+            self._broker_seen = time.monotonic()
 
     def close(self) -> None:
-        """SCOOP ends its workers itself when the leading process ends."""
-
-
-def evaluate(path: list[str], payload: bytes, job: Job) -> Outcome:
-    """In a worker: `function(job)`.
-
-    The function travels as bytes and is unpickled once, after the leader's import path is set, so
-    that a user's own module is found.
-    """
-    return _unpickled(tuple(path), payload)(job)
-
-
-@lru_cache(maxsize=2)
-def _unpickled(path: tuple[str, ...], payload: bytes) -> Any:
-    sys.path.extend(entry for entry in path if entry not in sys.path)
-    return pickle.loads(payload)
+        """Send the workers home."""
+        for worker in list(self._workers):
+            self._dismiss(worker)
+        if self._listener:
+            self._listener.close()

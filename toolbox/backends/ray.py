@@ -1,0 +1,164 @@
+"""Evaluations on a Ray cluster, or on this machine by Ray (the optional package ray).
+
+Placement, retries after a crash and the loss of a machine are Ray's own.  For trusted networks
+only: whoever reaches a Ray cluster can run code on it.
+"""
+
+import logging
+import pickle
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+
+from toolbox.backends.child import answer
+from toolbox.backends.children import pickled
+from toolbox.measure import Job, Outcome, one_line
+
+
+class Ray:
+    """A map over Ray's workers, in the order in which they finish.
+
+    address: of a cluster, "auto" for the one this machine belongs to, "local" to start one here.
+    gpus_per_worker: what each evaluation reserves of a GPU, 0.5 for two evaluations on each; it
+    reserves as many CPUs as an evaluation has threads.  timeout_seconds: an evaluation that takes
+    longer is killed.  retries: how often Ray begins an evaluation again whose process or machine
+    was lost.  recycle_after: a worker process is replaced after so many evaluations.
+
+    Raises ValueError if ray is not installed.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        address: str = "local",
+        workers: Annotated[int, Ge(1)] | None = None,
+        gpus_per_worker: Annotated[float, Ge(0)] = 0.0,
+        timeout_seconds: Annotated[float, Gt(0)] | None = None,
+        retries: Annotated[int, Ge(0)] = 2,
+        recycle_after: Annotated[int, Ge(1)] | None = None,
+    ):
+        try:
+            import ray
+        except ImportError as error:
+            raise ValueError(
+                "use = 'ray': the package ray is not installed; pip install 'deap-nas[ray]'"
+            ) from error
+        self._ray = ray
+        self.address = address
+        self.workers = workers
+        self.timeout_seconds = timeout_seconds
+        self.options: dict[str, Any] = {
+            "num_cpus": threads,
+            "num_gpus": gpus_per_worker,
+            "max_retries": retries,
+            "max_calls": recycle_after or 0,
+        }
+        if address != "local":  # a cluster that is not there shows before anything begins
+            self._connect()
+
+    def _connect(self) -> None:
+        """Join the cluster, or start one here, unless this process already has one."""
+        if self._ray.is_initialized():
+            return
+        settings: dict[str, Any] = {}
+        if self.address == "local":
+            cpus = self.workers * self.options["num_cpus"] if self.workers else None
+            settings = {"num_cpus": cpus, "include_dashboard": False}
+            # By itself Ray begins again and again what the machine's memory does not hold.
+            settings["_system_config"] = {"task_oom_retries": self.options["max_retries"]}
+        elif self.workers:
+            raise ValueError(
+                f"use = 'ray': workers = {self.workers} is for address = 'local'; a cluster has "
+                "its own number"
+            )
+        try:
+            self._ray.init(
+                address=self.address,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                **settings,
+            )
+        except (ConnectionError, ValueError) as error:
+            raise ValueError(
+                f"use = 'ray': address = {self.address!r}: {one_line(error)}"
+            ) from error
+
+    def __call__(
+        self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
+    ) -> Iterator[Outcome]:
+        ray = self._ray
+        self._connect()
+        payload = ray.put(pickled(function))
+        task = ray.remote(evaluate).options(**self.options)
+        waiting = deque(jobs)
+        running: dict[Any, tuple[Job, float]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._most_running():
+                    job = waiting.popleft()
+                    running[task.remote(sys.path, payload, job)] = (job, time.monotonic())
+                done, _ = ray.wait(list(running), timeout=self._patience(running))
+                for reference in done:
+                    job, _ = running.pop(reference)
+                    yield self._outcome(job, reference)
+                yield from self._late(running)
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+    def _most_running(self) -> float:
+        """All at once, for Ray to place; with a timeout so many as can begin at once."""
+        if self.timeout_seconds is None:
+            return float("inf")
+        has = self._ray.cluster_resources()
+        slots = has.get("CPU", 1) / self.options["num_cpus"]
+        if self.options["num_gpus"]:
+            slots = min(slots, has.get("GPU", 0) / self.options["num_gpus"])
+        return max(1, int(slots))
+
+    def _patience(self, running: dict[Any, tuple[Job, float]]) -> float | None:
+        if self.timeout_seconds is None:
+            return None
+        first = min(begun for _, begun in running.values())
+        return max(0.0, first + self.timeout_seconds - time.monotonic())
+
+    def _late(self, running: dict[Any, tuple[Job, float]]) -> Iterator[Outcome]:
+        limit = self.timeout_seconds
+        if limit is None:
+            return
+        now = time.monotonic()
+        for reference in [r for r, (_, begun) in running.items() if now - begun >= limit]:
+            job, _ = running.pop(reference)
+            self._ray.cancel(reference, force=True)
+            yield Outcome(job.number, "timeout", message=f"not finished after {limit:g} s")
+
+    def _outcome(self, job: Job, reference: Any) -> Outcome:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:  # what it let through
+            return Outcome(job.number, "error", message=one_line(error.cause or error))
+        except self._ray.exceptions.RayError as error:
+            message = f"{type(error).__name__}: its process or machine was lost"
+            attempts = self.options["max_retries"] + 1
+            return Outcome(job.number, "crash", message=message, attempts=attempts)
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        if self._ray.is_initialized():
+            self._ray.shutdown()
+
+
+def evaluate(path: list[str], payload: bytes, job: Job) -> Outcome:
+    """In a worker: the pickled function's outcome of a job."""
+    sys.path.extend(entry for entry in path if entry not in sys.path)
+    return answer(_unpickled(payload), job)
+
+
+@lru_cache(maxsize=2)
+def _unpickled(payload: bytes) -> Any:
+    return pickle.loads(payload)

@@ -1,0 +1,114 @@
+"""What a worker of SCOOP does: it stands ready for the leading process, with a child for the work.
+
+SCOOP brings the workers to their machines and calls `stand_ready` once on each.  Jobs and outcomes
+then travel on a connection of our own, because SCOOP's broker runs long tasks twice and stops for
+good when it sends to a worker that has died.
+"""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from toolbox.backends.child import STOP
+from toolbox.backends.children import Care, Children
+from toolbox.measure import Job
+
+BEAT_SECONDS = 1.0
+ALIVE = "alive"
+
+
+def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Care) -> None:
+    """In a worker: evaluate what the leading process at `address` sends, until it ends.
+
+    It never returns: a worker without its leading process has nothing to do, and without SCOOP's
+    broker it would not even learn of that.
+    """
+    sys.path.extend(entry for entry in path if entry not in sys.path)
+    # SCOOP calls the user's script SCOOP_WORKER, and a child would look for a module of that name.
+    main = sys.modules["__main__"]
+    main.__spec__ = None
+    try:
+        connection = Client(address, authkey=key)
+        rank, lock = rank_on_this_machine(key)
+        station = Station(connection, Children(1, care, first_rank=rank))
+        station.serve()
+        lock.release()
+    finally:
+        sys.stdout.flush()
+        os._exit(0)
+
+
+class Station:
+    """The worker's side of a connection to the leading process.
+
+    In: the pickled function and jobs, as for a child.  Out: outcomes, and a sign of life every
+    second, by which the leading process tells a long evaluation from a machine that is gone.
+    """
+
+    def __init__(self, connection: Connection, children: Children):
+        self.connection = connection
+        self.children = children
+        self.children.also = [connection]
+        self._lock = threading.Lock()
+        self._next_payload = STOP
+
+    def serve(self) -> None:
+        self._send((os.uname().nodename, os.getpid()))
+        threading.Thread(target=self._beat, daemon=True).start()
+        try:
+            payload = self.connection.recv()
+            while payload != STOP:
+                self._next_payload = STOP
+                for outcome in self.children.outcomes(payload, 1, self._jobs()):
+                    self._send(outcome)
+                payload = self._next_payload
+        except (EOFError, OSError):
+            pass  # the leading process is gone
+        finally:
+            self.children.close()
+
+    def _jobs(self) -> Iterator[Job | None]:
+        while True:
+            if not self.connection.poll():
+                yield None
+                continue
+            message = self.connection.recv()
+            if not isinstance(message, Job):
+                self._next_payload = message
+                return
+            yield message
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS)
+            try:
+                self._send(ALIVE)
+            except OSError:
+                return
+
+    def _send(self, message: object) -> None:
+        with self._lock:
+            self.connection.send(message)
+
+
+def rank_on_this_machine(key: bytes) -> tuple[int, FileLock]:
+    """The first number that no other worker of this search has here, and the lock that holds it.
+
+    The system frees the lock when the process ends, however it ends.
+    """
+    rank = 0
+    while True:
+        lock = FileLock(Path(tempfile.gettempdir(), f"deap-nas-{key.hex()[:16]}-{rank}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            rank += 1
+        else:
+            return rank, lock
