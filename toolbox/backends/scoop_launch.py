@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,12 @@ from pathlib import Path
 
 PIPE, PID, STATUS, HOSTS = "pipe", "pid", "status", "hosts"
 SHUTDOWN_SECONDS = 10.0  # SCOOP gets this long to end by itself
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# SCOOP's launcher, told which of this machine's addresses it would otherwise take for a remote one.
+LAUNCHER = (
+    "import sys, scoop.utils; scoop.utils.localHostnames.append(sys.argv.pop(1)); "
+    "import scoop.launcher; scoop.launcher.main()"
+)
 
 
 def launch(
@@ -35,8 +42,15 @@ def launch(
         if hostfile:
             hosts = read_hosts(hostfile)
             workers = workers or sum(count for _, count in hosts)
-            lines = "".join(f"{host} {count}\n" for host, count in [("127.0.0.1", 1), *hosts])
-            (folder / HOSTS).write_text(lines, encoding="utf-8")
+            here = sum(count for host, count in hosts if host in LOOPBACK)
+            elsewhere = [(host, count) for host, count in hosts if host not in LOOPBACK]
+            first = "127.0.0.1"
+            if elsewhere:
+                first = address_towards(elsewhere[0][0], hostfile)
+                command = [sys.executable, "-c", LAUNCHER, first, "-q"]
+                command += ["--external-hostname", first]
+            lines = [f"{host} {count}\n" for host, count in [(first, here + 1), *elsewhere]]
+            (folder / HOSTS).write_text("".join(lines), encoding="utf-8")
             command += ["--hostfile", str(folder / HOSTS)]
         assert workers
         command += ["-n", str(workers + 1), script, "--leader", name, *arguments]
@@ -85,6 +99,16 @@ def read_hosts(hostfile: Path) -> list[tuple[str, int]]:
     if not hosts:
         raise ValueError(f"--hostfile {hostfile}: it names no host")
     return hosts
+
+
+def address_towards(host: str, hostfile: Path) -> str:
+    """This machine's address as `host` sees it.  Raises ValueError if there is no way there."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 9))  # sends nothing
+            return probe.getsockname()[0]
+    except OSError as error:
+        raise ValueError(f"--hostfile {hostfile}: {host!r} cannot be reached: {error}") from error
 
 
 @contextlib.contextmanager
