@@ -56,8 +56,9 @@ class Ray:
             "num_cpus": threads,
             "num_gpus": gpus_per_worker,
             "max_retries": retries,
-            "max_calls": recycle_after or 0,
+            "max_calls": recycle_after or 0,  # by itself Ray would take a new process for each GPU
         }
+        self._connected = False
         if address != "local":  # a cluster that is not there shows before anything begins
             self._connect()
 
@@ -94,7 +95,7 @@ class Ray:
         ray = self._ray
         self._connect()
         payload = ray.put(pickled(function))
-        task = ray.remote(evaluate).options(**self.options)
+        task = ray.remote(**self.options)(evaluate)
         waiting = deque(jobs)
         running: dict[Any, tuple[Job, float]] = {}
         try:
@@ -149,8 +150,9 @@ class Ray:
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
-        if self._ray.is_initialized():
+        if self._connected:
             self._ray.shutdown()
+            self._connected = False
 
 
 def evaluate(path: list[str], payload: bytes, job: Job) -> Outcome:

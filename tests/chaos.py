@@ -1,0 +1,282 @@
+"""Kill searches at random moments, continue them, and look whether anything was lost or repeated.
+
+    python -m tests.chaos [--rounds 50] [--backends processes scoop ray] [--seed 0]
+
+A round is one kill.  Searches of a problem that only sleeps run one after another; whatever is
+running, a process of it is killed with SIGKILL: the one that leads, a child that evaluates, or a
+worker.  A search that has lost its leading process is started again by the same command.  When it
+has ended, it is held against the same search without a kill.  For Linux.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+GONE_SECONDS = 30.0  # until then nothing of a search whose leading process was killed may be left
+
+PROBLEM = '''
+import os, time
+from dataclasses import dataclass
+from problems.spaces.bit_string import BitString
+
+@dataclass(frozen=True)
+class Sleeping:
+    """As many ones as possible, a nap for each try; it keeps a log of what was begun when."""
+    log: str
+    length: int = 16
+    seconds: float = 0.05
+    seed: int = 0
+
+    @property
+    def space(self):
+        return BitString(self.length)
+
+    def evaluate(self, genome):
+        line = f"{time.time()} {''.join(map(str, genome))}\\n"
+        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(log, line.encode())
+        os.close(log)
+        time.sleep(self.seconds * (1 + sum(genome) % 3))
+        return {"ones": sum(genome)}
+'''
+
+DECLARATION = """
+objectives = ["ones"]
+[problem]
+use = "sleeping:Sleeping"
+log = "{log}"
+[toolbox]
+select = "tournament"
+mutate = {{ use = "reset_gene", gene_probability = 0.2 }}
+[algorithm]
+use = "genetic_algorithm"
+population = 12
+generations = 8
+"""
+
+COMMANDS = {  # overrides and options of each backend
+    "processes": ["toolbox.map={use='processes', workers=3, retries=50}"],
+    "scoop": ["toolbox.map={use='scoop', retries=50}", "--workers", "3"],
+    "ray": ["toolbox.map={use='ray', workers=3, retries=50}"],
+}
+
+
+@dataclass
+class Search:
+    """One search, and what was seen of it."""
+
+    folder: Path
+    backend: str
+    seed: int
+    runs: str = "runs"
+    kills: Counter[str] = field(default_factory=Counter)
+    not_started: int = 0
+    committed: dict[str, tuple] = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, str(REPOSITORY / "run_search.py"), "chaos.toml"]
+        command += [f"seed={self.seed}", "--runs", self.runs, *COMMANDS[self.backend]]
+        with (self.folder / "output").open("a", encoding="utf-8") as output:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=output, stderr=output, start_new_session=True
+            )
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / self.runs / "chaos" / f"seed-{self.seed}"
+
+    def look(self) -> None:
+        """Read the archive; whatever was once committed must still be there as it was."""
+        archive = self.run_folder / "archive.sqlite"
+        rows = {}
+        columns = "key, genome, measurement, finished_at, status"
+        if archive.exists():
+            file = sqlite3.connect(f"file:{archive}?mode=ro", uri=True)
+            with contextlib.closing(file), contextlib.suppress(sqlite3.OperationalError):
+                found = file.execute(f"SELECT {columns} FROM evaluations")  # or no table yet
+                rows = {key: tuple(rest) for key, *rest in found}
+        for key, row in self.committed.items():
+            assert rows.get(key) == row, f"committed and then lost: {row} is now {rows.get(key)}"
+        self.committed = rows
+
+    def check(self, expected: str) -> None:
+        """Everything committed is there, was evaluated without an error, and never again."""
+        self.look()
+        assert {row[3] for row in self.committed.values()} == {"ok"}
+        finished = {
+            "".join(map(str, json.loads(genome))): when
+            for genome, _, when, _ in self.committed.values()
+        }
+        for line in (self.folder / "log").read_text(encoding="utf-8").splitlines():
+            begun, genome = line.split()
+            begun_at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(float(begun)))
+            fraction = f".{int(float(begun) % 1 * 1000):03d}"
+            assert begun_at + fraction <= finished[genome], f"{genome} was repeated"
+        population = (self.run_folder / "population.csv").read_text(encoding="utf-8")
+        assert population == expected, "another population than that of the uninterrupted search"
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes below `pid` and their command lines."""
+    parents, commands = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text(encoding="utf-8")
+                parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                commands[int(entry.name)] = line.decode(errors="replace")
+    found: dict[int, str] = {}
+    frontier = {pid}
+    while frontier:
+        frontier = {child for child, parent in parents.items() if parent in frontier}
+        found |= {child: commands.get(child, "") for child in frontier}
+    return found
+
+
+def targets(search: Search) -> dict[str, list[int]]:
+    """What can be killed, by what it is."""
+    assert search.process is not None
+    kinds: dict[str, list[int]] = {"child": [], "worker": [], "root": []}
+    for pid, command in descendants(search.process.pid).items():
+        if "spawn_main" in command or command.startswith("ray::"):
+            kinds["child"].append(pid)
+        elif "scoop.bootstrap" in command:
+            kinds["root" if "--origin" in command else "worker"].append(pid)
+    if search.backend == "scoop":
+        kinds["launcher"] = [search.process.pid]
+        if len(kinds["worker"]) < 2:  # the last one is left to go on with
+            kinds["worker"] = []
+    else:
+        kinds["root"] = [search.process.pid]
+    return {kind: pids for kind, pids in kinds.items() if pids}
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    """Nothing that was started for a search may outlive it."""
+    end = time.monotonic() + GONE_SECONDS
+    while alive := [pid for pid in pids if _alive(pid)]:
+        assert time.monotonic() < end, f"left behind: {alive}"
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def uninterrupted(folder: Path, seed: int) -> str:
+    """The final population of a search that nobody disturbs."""
+    search = Search(folder, "processes", seed, runs="uninterrupted")
+    search.start()
+    assert search.process is not None
+    assert search.process.wait() == 0, (folder / "output").read_text(encoding="utf-8")
+    return (search.run_folder / "population.csv").read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def prepared(seed: int) -> Iterator[Path]:
+    """A folder with the problem and its declaration."""
+    folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
+    (folder / "sleeping.py").write_text(PROBLEM, encoding="utf-8")
+    text = DECLARATION.format(log=folder / "log")
+    (folder / "chaos.toml").write_text(text, encoding="utf-8")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def disturb(backend: str, seed: int, rounds: int, luck: random.Random) -> Search:
+    """One search with at most so many kills."""
+    with prepared(seed) as folder:
+        expected = uninterrupted(folder, seed)
+        (folder / "log").unlink()
+        search = Search(folder, backend, seed)
+        search.start()
+        assert search.process is not None
+        while search.process.poll() is None or _ray_did_not_start(search):
+            # A moment for the start-up, or one while it searches.
+            pause = time.monotonic() + luck.uniform(0, 1.5 if luck.random() < 0.7 else 6.0)
+            while time.monotonic() < pause and search.process.poll() is None:
+                time.sleep(0.01)
+            search.look()
+            found = targets(search)
+            if search.process.poll() is not None or search.kills.total() >= rounds or not found:
+                continue
+            kind = luck.choice(sorted(found))
+            before = [search.process.pid, *descendants(search.process.pid)]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(luck.choice(found[kind]), signal.SIGKILL)
+                search.kills[kind] += 1
+            if kind in ("root", "launcher"):
+                ended_before = search.process.wait() == 0  # and is then checked as it is
+                wait_until_gone(before)
+                search.look()
+                if not ended_before:
+                    search.start()
+        output = (folder / "output").read_text(encoding="utf-8")
+        assert search.process.wait() == 0, output
+        search.check(expected)
+        return search
+
+
+def _ray_did_not_start(search: Search) -> bool:
+    """Ray itself may end the process when it is begun just after another one was killed."""
+    output = (search.folder / "output").read_text(encoding="utf-8").splitlines()
+    if search.backend != "ray" or not output or "to register worker to Raylet" not in output[-1]:
+        return False
+    assert search.not_started < 20, "Ray does not start"
+    search.not_started += 1
+    search.start()
+    return True
+
+
+def run(backend: str, rounds: int, seed: int) -> str:
+    """So many rounds on one backend; what was done, if nothing was wrong."""
+    luck = random.Random(seed)
+    start = time.monotonic()
+    kills: Counter[str] = Counter()
+    searches = not_started = 0
+    while kills.total() < rounds:
+        search = disturb(backend, seed * 1000 + searches, rounds - kills.total(), luck)
+        kills += search.kills
+        not_started += search.not_started
+        searches += 1
+    what = ", ".join(f"{count} x {kind}" for kind, count in sorted(kills.items()))
+    again = f"; {not_started} times Ray did not start and was started again" if not_started else ""
+    return (
+        f"{backend}: {kills.total()} kills ({what}) in {searches} searches, "
+        f"{time.monotonic() - start:.0f} s: nothing lost, nothing repeated{again}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=50, help="kills, over all backends")
+    parser.add_argument("--backends", nargs="+", default=sorted(COMMANDS), choices=COMMANDS)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    rounds = -(-arguments.rounds // len(arguments.backends))
+    for backend in arguments.backends:
+        print(run(backend, rounds, arguments.seed), flush=True)
+
+
+if __name__ == "__main__":
+    main()
