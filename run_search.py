@@ -9,6 +9,7 @@ import logging
 import platform
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -226,10 +227,12 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bo
             refusing(OperatorError),
             stopping(SearchStopped, OSError),
         ):
+            begun = time.process_time()
             for generation in search(declaration, toolbox):
                 summary = use.summary()
                 folder.write_generation(generation, summary)
                 progress.generation_done(generation, summary)
+        log.debug("leading process: %.3f s of processor time", time.process_time() - begun)
         log.info("stopped: %s", generation.stopped)
         for alias, count in toolbox.redrawn.items():
             log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)

@@ -26,7 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-GONE_SECONDS = 30.0  # until then nothing of a search whose leading process was killed may be left
+# Until then nothing of a search whose leading process was killed may be left.  A Ray that was begun
+# by it ends by itself, and takes its time.
+GONE_SECONDS = {"processes": 30.0, "scoop": 30.0, "ray": 180.0}
 
 PROBLEM = '''
 import os, time
@@ -88,9 +90,9 @@ class Search:
     committed: dict[str, tuple] = field(default_factory=dict)
     process: subprocess.Popen | None = None
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         command = [sys.executable, str(REPOSITORY / "run_search.py"), "chaos.toml"]
-        command += [f"seed={self.seed}", "--runs", self.runs, *COMMANDS[self.backend]]
+        command += [f"seed={self.seed}", "--runs", self.runs, *COMMANDS[self.backend], *more]
         with (self.folder / "output").open("a", encoding="utf-8") as output:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=output, stderr=output, start_new_session=True
@@ -149,8 +151,8 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
-def targets(search: Search) -> dict[str, list[int]]:
-    """What can be killed, by what it is."""
+def targets(search: Search, spare: int = 1) -> dict[str, list[int]]:
+    """What can be killed, by what it is; so many workers of SCOOP are left to go on with."""
     assert search.process is not None
     kinds: dict[str, list[int]] = {"child": [], "worker": [], "root": []}
     for pid, command in descendants(search.process.pid).items():
@@ -160,19 +162,29 @@ def targets(search: Search) -> dict[str, list[int]]:
             kinds["root" if "--origin" in command else "worker"].append(pid)
     if search.backend == "scoop":
         kinds["launcher"] = [search.process.pid]
-        if len(kinds["worker"]) < 2:  # the last one is left to go on with
+        if len(kinds["worker"]) <= spare:
             kinds["worker"] = []
     else:
         kinds["root"] = [search.process.pid]
     return {kind: pids for kind, pids in kinds.items() if pids}
 
 
-def wait_until_gone(pids: list[int]) -> None:
-    """Nothing that was started for a search may outlive it."""
-    end = time.monotonic() + GONE_SECONDS
-    while alive := [pid for pid in pids if _alive(pid)]:
+def wait_until_gone(pids: list[int], folder: Path, backend: str) -> None:
+    """Nothing that was started for a search may outlive it: these, and whoever is in its folder."""
+    end = time.monotonic() + GONE_SECONDS[backend]
+    while alive := [pid for pid in [*pids, *_inhabitants(folder)] if _alive(pid)]:
         assert time.monotonic() < end, f"left behind: {alive}"
         time.sleep(0.02)
+
+
+def _inhabitants(folder: Path) -> list[int]:
+    """The processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and (entry / "cwd").resolve() == folder:
+                found.append(int(entry.name))
+    return found
 
 
 def _alive(pid: int) -> bool:
@@ -222,12 +234,15 @@ def disturb(backend: str, seed: int, rounds: int, luck: random.Random) -> Search
                 continue
             kind = luck.choice(sorted(found))
             before = [search.process.pid, *descendants(search.process.pid)]
+            pid = luck.choice(found[kind])
             with contextlib.suppress(ProcessLookupError):
-                os.kill(luck.choice(found[kind]), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
                 search.kills[kind] += 1
+                with (folder / "output").open("a", encoding="utf-8") as output:
+                    print(f"{time.strftime('%T')} killed: {kind} {pid} of {found}", file=output)
             if kind in ("root", "launcher"):
                 ended_before = search.process.wait() == 0  # and is then checked as it is
-                wait_until_gone(before)
+                wait_until_gone(before, folder, backend)
                 search.look()
                 if not ended_before:
                     search.start()

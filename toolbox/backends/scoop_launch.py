@@ -144,8 +144,14 @@ def follow(folder: Path) -> None:
     _write(folder / PID, os.getpid())
 
     def watch() -> None:
-        with (folder / PIPE).open("rb") as pipe:
-            pipe.read()
+        # Not blocking at first: opening would wait for a launcher that has already ended.
+        pipe = os.open(folder / PIPE, os.O_RDONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):  # it is there, and has nothing to say
+            os.read(pipe, 1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        os.set_blocking(pipe, True)
+        os.read(pipe, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,110 @@
+"""How close to ideal do many workers come, and what does the leading process need for each network?
+
+    python -m benchmarks.scaling [--workers 64] [--backends scoop ray] [--out FILE.md]
+
+Evaluations that only sleep, a second each, so that all time beyond that is the search's own.  Two
+generations of ten evaluations for each worker; the second one is looked at, when all workers have
+joined.  Then ten generations of one evaluation for each, with a barrier after each.
+"""
+
+import csv
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.result_file import keep, machine, parser_of
+from problems.spaces.bit_string import BitString
+
+REPOSITORY = Path(__file__).parents[1]
+DECLARATION = """
+objectives = ["ones"]
+[problem]
+use = "benchmarks.scaling:Sleeping"
+[algorithm]
+use = "random_search"
+population = {population}
+generations = {generations}
+"""
+
+
+@dataclass(frozen=True)
+class Sleeping:
+    """As many ones as possible, a second for each try."""
+
+    length: int = 48
+    seconds: float = 1.0
+    seed: int = 0
+
+    @property
+    def space(self) -> BitString:
+        return BitString(self.length)
+
+    def evaluate(self, genome: list[int]) -> dict[str, float]:
+        time.sleep(self.seconds)
+        return {"ones": sum(genome)}
+
+
+def measured(
+    options: list[str], workers: int, population: int, generations: int
+) -> tuple[float, float]:
+    """Share of the ideal throughput after the first generation, and the leading process's own
+    time for each evaluation in milliseconds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = DECLARATION.format(population=population, generations=generations)
+        (folder / "scaling.toml").write_text(text, encoding="utf-8")
+        command = [sys.executable, REPOSITORY / "run_search.py", folder / "scaling.toml"]
+        subprocess.run(
+            [*command, "--runs", folder, *options],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        run = folder / "scaling" / "seed-0"
+        with (run / "generations.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        log = (run / "run.log").read_text(encoding="utf-8")
+    seconds = float(rows[-1]["seconds"]) - float(rows[0]["seconds"])
+    evaluated = sum(int(row["trained"]) for row in rows[1:])
+    found = re.search(r"leading process: ([\d.]+) s of processor time", log)
+    assert found, log
+    own = float(found[1]) / sum(int(row["trained"]) for row in rows)
+    return evaluated / workers / seconds, own * 1000
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--backends", nargs="+", default=["scoop", "ray"])
+    arguments = parser.parse_args()
+    workers = arguments.workers
+    options = {
+        "scoop": ["--workers", str(workers)],
+        "ray": [f"toolbox.map={{use='ray', workers={workers}}}"],
+        "processes": [f"toolbox.map={{use='processes', workers={workers}}}"],
+    }
+    lines = [
+        f"# {workers} workers on tasks of one second",
+        "",
+        f"{machine()}; `python -m benchmarks.scaling --workers {workers}`; one run.",
+        "",
+        "| backend | evaluations a generation | share of the ideal | "
+        "leading process, ms an evaluation |",
+        "|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for backend in arguments.backends:
+        for population, generations in ((10 * workers, 1), (workers, 10)):
+            share, own = measured(options[backend], workers, population, generations)
+            line = f"| {backend} | {population} | {share:.1%} | {own:.2f} |"
+            lines.append(line)
+            print(line, flush=True)
+    keep(lines, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
