@@ -102,23 +102,29 @@ class Search:
     def run_folder(self) -> Path:
         return self.folder / self.runs / "chaos" / f"seed-{self.seed}"
 
-    def look(self) -> None:
-        """Read the archive; whatever was once committed must still be there as it was."""
+    def look(self) -> bool:
+        """Read the archive; whatever was once committed must still be there as it was.
+
+        False if it cannot be read now: it is not there yet, or was left in the middle of a commit,
+        which the search itself takes back when it opens it.
+        """
         archive = self.run_folder / "archive.sqlite"
-        rows = {}
-        columns = "key, genome, measurement, finished_at, status"
-        if archive.exists():
+        try:
             file = sqlite3.connect(f"file:{archive}?mode=ro", uri=True)
-            with contextlib.closing(file), contextlib.suppress(sqlite3.OperationalError):
-                found = file.execute(f"SELECT {columns} FROM evaluations")  # or no table yet
+            with contextlib.closing(file):
+                columns = "key, genome, measurement, finished_at, status"
+                found = file.execute(f"SELECT {columns} FROM evaluations")
                 rows = {key: tuple(rest) for key, *rest in found}
+        except sqlite3.OperationalError:
+            return False
         for key, row in self.committed.items():
             assert rows.get(key) == row, f"committed and then lost: {row} is now {rows.get(key)}"
         self.committed = rows
+        return True
 
     def check(self, expected: str) -> None:
         """Everything committed is there, was evaluated without an error, and never again."""
-        self.look()
+        assert self.look()
         assert {row[3] for row in self.committed.values()} == {"ok"}
         finished = {
             "".join(map(str, json.loads(genome))): when

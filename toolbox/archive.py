@@ -18,13 +18,11 @@ from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
 
 FORMAT = 1
-TABLES = """
-CREATE TABLE IF NOT EXISTS evaluations (
-    key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, measurement TEXT,
-    message TEXT, attempts INTEGER, finished_at TEXT
-);
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT);
-"""
+TABLES = (
+    "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
+    "measurement TEXT, message TEXT, attempts INTEGER, finished_at TEXT)",
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
+)
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,8 @@ class Archive:
                 f"problem: {self.path} was begun with another one ({'; '.join(changes)}); "
                 "declare it as it was, or choose another folder with --runs"
             )
-        with connection:
-            connection.executescript(TABLES)
-        for name, value in self._notes.items():
-            if name not in meta:
-                self.note(name, value)
+        if not meta:
+            self._create(connection)
         self._notes |= meta
         columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
         for row in connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid"):
@@ -108,6 +103,15 @@ class Archive:
             self._records[key] = Record(
                 key, json.loads(genome), architecture, status, json.loads(measurement), *rest
             )
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        """Make the tables and their first notes at once: a kill leaves all of it or nothing."""
+        connection.execute("BEGIN")  # else each table would be a transaction of its own
+        for statement in TABLES:
+            connection.execute(statement)
+        rows = [(name, json.dumps(value)) for name, value in self._notes.items()]
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+        connection.commit()
 
     def key(self, architecture: str) -> str:
         """The identity of a network: its architecture and all that is declared of its training."""

@@ -2,8 +2,10 @@ import sqlite3
 
 import pytest
 
+from toolbox import archive as archive_module
 from toolbox.archive import Archive, Record, differences
 from toolbox.measure import Outcome
+from toolbox.stopped import SearchStopped
 
 PROBLEM = {"use": "onemax", "length": 3, "training": {"epochs": 5}}
 
@@ -109,3 +111,54 @@ def test_notes_are_kept_and_replaced():
 
 def test_equal_declarations_have_no_differences():
     assert differences(PROBLEM, dict(PROBLEM)) == []
+
+
+def test_a_creation_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "archive.sqlite"
+    with monkeypatch.context() as broken:
+        broken.setattr(archive_module, "TABLES", (*archive_module.TABLES, "no statement"))
+        with pytest.raises(ValueError, match="cannot be used as an archive"):
+            Archive({}, path)
+    Archive({}, path).close()
+
+
+def test_a_disk_that_is_full_stops_the_search_and_keeps_what_was_written(tmp_path):
+    archive = Archive({}, tmp_path / "archive.sqlite")
+    archive._connection.execute("PRAGMA max_page_count = 6")
+
+    def fill():
+        for number in range(1000):
+            archive.add(Record(f"key {number}", [1], "x" * 500, "ok"))
+
+    with pytest.raises(SearchStopped, match=r"archive\.sqlite cannot be written: .* full"):
+        fill()
+    archive.close()
+    again = Archive({}, tmp_path / "archive.sqlite")
+    assert len(again) == len(archive) > 0
+    again.close()
+
+
+@pytest.mark.parametrize("left", [100, 4096, 9000])
+def test_a_truncated_archive_is_refused_and_left_alone(tmp_path, left):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive({}, path)
+    for number in range(100):
+        archive.add(Record(f"key {number}", [1], "x" * 500, "ok"))
+    archive.close()
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(ValueError, match=r"archive\.sqlite cannot be used as an archive"):
+        Archive({}, path)
+    assert path.stat().st_size == left
+
+
+def test_another_program_that_holds_the_archive_stops_the_search(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive({}, path)
+    archive._connection.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(path)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SearchStopped, match="cannot be written: database is locked"):
+        archive.add(Record("key", [1], "x", "ok"))
+    other.close()
+    archive.add(Record("key", [1], "x", "ok"))
+    archive.close()

@@ -6,6 +6,7 @@ only: whoever reaches a Ray cluster can run code on it.
 
 import logging
 import pickle
+import signal
 import sys
 import time
 from collections import deque
@@ -77,6 +78,7 @@ class Ray:
                 f"use = 'ray': workers = {self.workers} is for address = 'local'; a cluster has "
                 "its own number"
             )
+        stop = signal.getsignal(signal.SIGTERM)
         try:
             self._ray.init(
                 address=self.address,
@@ -88,6 +90,9 @@ class Ray:
             raise ValueError(
                 f"use = 'ray': address = {self.address!r}: {one_line(error)}"
             ) from error
+        finally:
+            signal.signal(signal.SIGTERM, stop)  # Ray's own would end the process at once
+        self._connected = True
 
     def __call__(
         self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
