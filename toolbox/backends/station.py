@@ -6,6 +6,7 @@ good when it sends to a worker that has died.
 """
 
 import os
+import platform
 import sys
 import tempfile
 import threading
@@ -60,7 +61,7 @@ class Station:
         self._next_payload = STOP
 
     def serve(self) -> None:
-        self._send((os.uname().nodename, os.getpid()))
+        self._send((platform.node(), os.getpid()))
         threading.Thread(target=self._beat, daemon=True).start()
         try:
             payload = self.connection.recv()
