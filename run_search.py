@@ -1,10 +1,11 @@
 """Search for convolutional networks: python run_search.py EXPERIMENT.toml [key=value ...]
 
-The only file that knows both the toolbox, which evolves genomes, and the problems, which turn a
-genome into a measurement.
+Only this file and `commands/` know both the toolbox, which evolves genomes, and the problems, which
+turn a genome into a measurement.
 """
 
 import argparse
+import importlib
 import logging
 import platform
 import signal
@@ -15,6 +16,8 @@ from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
+
+from commands import COMMANDS
 
 EPILOG = """\
 an override addresses the declaration:
@@ -47,7 +50,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = OneLineParser(
         prog="run_search.py",
         description="Evolve convolutional networks by a declaration.",
-        epilog=EPILOG,
+        epilog=EPILOG + "".join(f"\n\nafter it: run_search.py {name} --help" for name in COMMANDS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -86,7 +89,9 @@ def _positive(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a search from the command line; the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] and arguments[0] in COMMANDS:
+        return run_command(arguments[0], arguments[1:])
     chosen = parse(arguments)
     lost = False
     try:
@@ -123,6 +128,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         leave(status, chosen.leader, lost)
         return 0
     return status
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Run what is not a search; the exit status."""
+    command = importlib.import_module(COMMANDS[name])
+    parser = OneLineParser(
+        prog=f"run_search.py {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    chosen = parser.parse_args(arguments)
+    try:
+        with refusing(ValueError), stopping_on_signals(None):
+            return command.run(chosen)
+    except Refused as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def clone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
     for name in ("Makefile", "setup.cfg", "pyproject.toml", "README.md", "run_search.py"):
         shutil.copy(REPOSITORY / name, folder)
-    for name in ("toolbox", "problems", "experiments"):
+    for name in ("commands", "toolbox", "problems", "experiments"):
         shutil.copytree(REPOSITORY / name, folder / name)
     for name in ("my_ops.py", "my_search.py"):
         (folder / name).write_text(python_block(name))

@@ -5,6 +5,7 @@ loses only what was still training; a search continues by running again from its
 served from here.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -76,6 +77,22 @@ class Archive:
                 self.close()
                 raise
 
+    @classmethod
+    def read(cls, path: Path) -> "Archive":
+        """The archive in `path` as it is now, in memory, for whatever problem; the file is only
+        read.  Raises ValueError as the constructor does."""
+        archive = cls({})
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            with contextlib.closing(connection):
+                archive.path = path
+                archive._notes = archive._read_meta(connection)
+                archive.problem = archive._notes["problem"]
+                archive._read_records(connection)
+        except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+            raise ValueError(f"{path} cannot be used as an archive: {error}") from error
+        return archive
+
     def _open(self, connection: sqlite3.Connection) -> None:
         # A rollback journal, because a write-ahead log is not safe on a network disk, and each
         # commit on disk, its folder's entry too, before it counts.
@@ -83,12 +100,7 @@ class Archive:
         connection.execute("PRAGMA synchronous = EXTRA")
         meta = {}
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            rows = connection.execute("SELECT name, value FROM meta")
-            meta = {name: json.loads(value) for name, value in rows}
-        if meta and meta["format"] != FORMAT:
-            raise ValueError(
-                f"{self.path} has format {meta['format']}; this version reads format {FORMAT}"
-            )
+            meta = self._read_meta(connection)
         if meta and (changes := differences(meta["problem"], self.problem)):
             raise ValueError(
                 f"problem: {self.path} was begun with another one ({'; '.join(changes)}); "
@@ -97,6 +109,18 @@ class Archive:
         if not meta:
             self._create(connection)
         self._notes |= meta
+        self._read_records(connection)
+
+    def _read_meta(self, connection: sqlite3.Connection) -> dict[str, Any]:
+        rows = connection.execute("SELECT name, value FROM meta")
+        meta = {name: json.loads(value) for name, value in rows}
+        if meta["format"] != FORMAT:
+            raise ValueError(
+                f"{self.path} has format {meta['format']}; this version reads format {FORMAT}"
+            )
+        return meta
+
+    def _read_records(self, connection: sqlite3.Connection) -> None:
         columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
         for row in connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid"):
             key, genome, architecture, status, measurement, *rest = row

@@ -1,0 +1,7 @@
+"""What `run_search.py` does besides searching: one command, one file.
+
+A command is a module with `add_arguments(parser)` and `run(chosen) -> exit status`, which raises
+ValueError for what a person wrote.  Like run_search.py they know the toolbox and the problems.
+"""
+
+COMMANDS: dict[str, str] = {}

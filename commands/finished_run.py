@@ -1,0 +1,54 @@
+"""A run folder read again, whether its search has ended or is still going on."""
+
+import csv
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from problems import PROBLEMS
+from toolbox.archive import Archive
+from toolbox.declaration import Declaration, load
+from toolbox.evaluation import Evaluator
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A search's declaration, problem and archive; nothing here writes."""
+
+    path: Path
+    declaration: Declaration
+    problem: Any
+    archive: Archive
+
+    @classmethod
+    def open(cls, path: Path) -> "FinishedRun":
+        """The run in a folder.  Raises ValueError, one line, if there is none or it is empty."""
+        if not (path / "archive.sqlite").is_file():
+            near = sorted(str(found.parent) for found in path.glob("**/archive.sqlite"))
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{path}: there is no archive.sqlite in it; a run folder is needed, like "
+                f"runs/quickstart/seed-1{hint}"
+            )
+        archive = Archive.read(path / "archive.sqlite")
+        if not len(archive):
+            raise ValueError(f"{path}: nothing has been evaluated in it yet")
+        declaration = load(path / "declaration.toml", [], PROBLEMS)
+        declaration = replace(declaration, name=path.absolute().parent.name)
+        return cls(path, declaration, declaration.problem.build(), archive)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Reads fitness off the records, as the search did."""
+        declaration = self.declaration
+        return Evaluator(self.problem, declaration.objectives, self.archive, declaration.bounds)
+
+    @cached_property
+    def generations(self) -> list[dict[str, str]]:
+        """The rows of generations.csv; none if the search has not finished its first one."""
+        path = self.path / "generations.csv"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))

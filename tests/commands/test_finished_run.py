@@ -1,0 +1,40 @@
+import shutil
+
+import pytest
+
+from commands.finished_run import FinishedRun
+from tests.conftest import run_search
+from tests.test_run_search import ONEMAX
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "onemax.toml").write_text(ONEMAX)
+    assert run_search("onemax.toml", cwd=folder).returncode == 0
+    return folder / "runs" / "onemax" / "seed-1"
+
+
+def test_a_run_is_read_as_the_search_left_it(folder):
+    run = FinishedRun.open(folder)
+    assert run.declaration.name == "onemax"
+    assert [int(row["generation"]) for row in run.generations] == list(range(6))
+    best = max(run.archive, key=run.evaluator.fitness)
+    assert run.evaluator.fitness(best)[0] == best.measurement["ones"]
+    assert run.problem.space.decode(best.genome) == best.architecture
+
+
+def test_a_folder_that_is_no_run_is_refused_with_the_nearest_one(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"there is no archive\.sqlite in it; .*did you mean"):
+        FinishedRun.open(folder.parent)
+    with pytest.raises(ValueError, match=r"there is no archive\.sqlite in it"):
+        FinishedRun.open(tmp_path)
+
+
+def test_an_archive_that_cannot_be_read_is_refused_and_left_alone(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    archive = tmp_path / "run" / "archive.sqlite"
+    archive.write_text("no archive")
+    with pytest.raises(ValueError, match="cannot be used as an archive"):
+        FinishedRun.open(tmp_path / "run")
+    assert archive.read_text() == "no archive"
