@@ -117,6 +117,26 @@ def test_the_readme_s_diff_is_that_of_the_two_experiments():
     assert diff.splitlines() == [text for a, b in pairs for text in (f"-{a}", f"+{b}")]
 
 
+def test_the_readme_s_figures_are_those_of_the_results():
+    results = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (REPOSITORY / "benchmarks" / "results").glob("*_cpu-*.md")
+    )
+    _, _, section = TEXT.partition("## How fast")
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    figures = [
+        figure.strip()
+        for row in rows
+        for cell in row.split("|")[2:5]
+        for figure in cell.split(";")
+        if re.fullmatch(r"[\d,.]+", figure.strip())
+    ]
+    assert len(figures) >= 15
+    for figure in figures:
+        # The results have a ratio by two decimals.
+        assert re.search(rf"(?<![\d,.]){re.escape(figure)}\d?(?![\d,])", results), figure
+
+
 def test_the_readme_names_everything_on_the_shelves():
     from problems import PROBLEMS
     from problems.datasets import DATASETS

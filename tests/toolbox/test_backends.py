@@ -11,6 +11,7 @@ import pytest
 from problems.spaces.bit_string import BitString
 from toolbox.backends import BACKENDS, Processes, Scoop, Serial
 from toolbox.backends.child import resident_bytes
+from toolbox.backends.station import rank_on_this_machine
 from toolbox.measure import Job, Measure, Outcome
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
@@ -232,6 +233,32 @@ class KnowsItsRank:
     def evaluate(self, genome):
         time.sleep(0.2)
         return {"rank": self.rank}
+
+
+def test_too_much_memory_is_an_error_of_that_network_alone():
+    found = outcomes(Processes(threads=1, workers=1), Hungry(), [[1] * 6, [0] * 6])
+    assert [outcome.status for outcome in found] == ["error", "ok"]
+    assert found[0].message.startswith("MemoryError")
+
+
+class Hungry:
+    """[1, ...] asks for more memory than there is."""
+
+    space = BitString(6)
+
+    def evaluate(self, genome):
+        return {"bytes": len(bytearray(genome[0] << 60))}
+
+
+def test_workers_on_one_machine_have_different_ranks_and_leave_them_at_their_end():
+    key = os.urandom(32)
+    ranks = [rank_on_this_machine(key) for _ in range(3)]
+    assert [rank for rank, _ in ranks] == [0, 1, 2]
+    ranks[1][1].release()
+    again, lock = rank_on_this_machine(key)
+    assert again == 1
+    for held in (ranks[0][1], ranks[2][1], lock):
+        held.release()
 
 
 def test_a_function_that_raises_is_an_error():

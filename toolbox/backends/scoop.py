@@ -8,13 +8,14 @@ exchange pickles without authentication.
 import logging
 import multiprocessing
 import secrets
+import selectors
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, Listener, wait
+from multiprocessing.connection import Connection, Listener
 from typing import Annotated
 
 from annotated_types import Ge, Gt
@@ -25,7 +26,7 @@ from toolbox.backends.station import ALIVE, BEAT_SECONDS, stand_ready
 from toolbox.measure import Job, Outcome
 from toolbox.stopped import SearchStopped
 
-SILENT_SECONDS = 15 * BEAT_SECONDS  # without a sign of life a worker counts as lost
+SILENT_SECONDS = 5 * BEAT_SECONDS  # without a sign of life a worker counts as lost
 JOIN_SECONDS = 60.0  # this long the first worker may take to arrive
 BROKER_SECONDS = 5.0  # how often SCOOP's broker is looked at, whose end is that of the launcher
 
@@ -80,6 +81,8 @@ class Scoop:
         self._workers: list[Worker] = []
         self._arrivals: list[Connection] = []
         self._bell, self._doorbell = multiprocessing.Pipe(duplex=False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._bell, selectors.EVENT_READ)
         self._listener: Listener | None = None
         self._begun = 0.0
         self._broker_seen = 0.0
@@ -91,11 +94,11 @@ class Scoop:
         self._invite()
         tickets = Tickets(jobs)
         try:
+            self._give(payload, tickets)
             while not tickets.exhausted or any(worker.ticket for worker in self._workers):
-                self._give(payload, tickets)
-                if tickets.exhausted and not any(worker.ticket for worker in self._workers):
-                    return
-                yield from self._collect(tickets)
+                outcomes = list(self._collect(tickets))
+                self._give(payload, tickets)  # before the outcomes are written to the archive
+                yield from outcomes
         finally:
             for worker in [worker for worker in self._workers if worker.ticket]:
                 self._dismiss(worker)  # the map was abandoned: its evaluation is of no use
@@ -153,7 +156,7 @@ class Scoop:
 
     def _collect(self, tickets: Tickets) -> Iterator[Outcome]:
         """Wait until something happens, and tell what has become known."""
-        ready = wait([self._bell, *(worker.connection for worker in self._workers)], BEAT_SECONDS)
+        ready = {key.fileobj for key, _ in self._selector.select(BEAT_SECONDS)}
         now = time.monotonic()
         if self._bell in ready:
             self._bell.recv_bytes()
@@ -178,6 +181,7 @@ class Scoop:
     def _welcome(self, connection: Connection, now: float) -> None:
         machine, process = connection.recv()
         self._workers.append(Worker(connection, f"worker {process} on {machine}", now))
+        self._selector.register(connection, selectors.EVENT_READ)
         self._joined += 1
         log.info("%s joined: %d of %d", self._workers[-1].name, self._joined, self.expected)
 
@@ -195,6 +199,7 @@ class Scoop:
 
     def _dismiss(self, worker: Worker) -> None:
         self._workers.remove(worker)
+        self._selector.unregister(worker.connection)
         worker.connection.close()
 
     def _check(self, now: float) -> None:

@@ -21,7 +21,7 @@ from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Children
 from toolbox.measure import Job
 
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 3.0
 ALIVE = "alive"
 
 
@@ -49,8 +49,8 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
 class Station:
     """The worker's side of a connection to the leading process.
 
-    In: the pickled function and jobs, as for a child.  Out: outcomes, and a sign of life every
-    second, by which the leading process tells a long evaluation from a machine that is gone.
+    In: the pickled function and jobs, as for a child.  Out: outcomes, and a sign of life now and
+    then, by which the leading process tells a long evaluation from a machine that is gone.
     """
 
     def __init__(self, connection: Connection, children: Children):
