@@ -287,9 +287,11 @@ def run(backend: str, rounds: int, seed: int) -> str:
         searches += 1
     what = ", ".join(f"{count} x {kind}" for kind, count in sorted(kills.items()))
     again = f"; {given_up} times Ray itself gave up, and the search was started again"
+    if not given_up:
+        again = ""
     return (
         f"{backend}: {kills.total()} kills ({what}) in {searches} searches, "
-        f"{time.monotonic() - start:.0f} s: nothing lost, nothing repeated{again if given_up else ''}"
+        f"{time.monotonic() - start:.0f} s: nothing lost, nothing repeated{again}"
     )
 
 

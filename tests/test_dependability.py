@@ -59,7 +59,7 @@ def folder():
         yield found
 
 
-@pytest.mark.parametrize(("backend", "rounds"), [("processes", 20), ("scoop", 20), ("ray", 10)])
+@pytest.mark.parametrize(("backend", "rounds"), [("processes", 20), ("scoop", 20), ("ray", 5)])
 def test_nothing_is_lost_or_repeated_by_kills_at_random_moments(backend, rounds):
     assert "nothing lost, nothing repeated" in chaos.run(backend, rounds, seed=1)
 
