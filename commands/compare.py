@@ -1,0 +1,296 @@
+"""Compare variants of a search at one budget of networks, with random search as the baseline.
+
+  compare EXPERIMENT.toml --vary toolbox.mutate=reset_gene,shift_gene --seeds 10
+
+Each variant and random search are run with the same seeds and the same number of distinct
+networks.  The searches of one seed share an archive, so a network is trained once.
+"""
+
+import argparse
+import csv
+import io
+import itertools
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.table import Table
+
+from problems import PROBLEMS
+from toolbox.archive import Archive
+from toolbox.assemble import assemble, rehearse
+from toolbox.declaration import Declaration, load
+from toolbox.evaluation import Evaluator
+from toolbox.progress import log_to_console
+from toolbox.report.comparison import Course, Difference, differences, grid, quality
+from toolbox.report.tables import as_number
+from toolbox.search import search
+from toolbox.signature import prefixed
+
+BASELINE = "random search"
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="KEY=A,B",
+        help="what the variants differ in; given twice, every combination is a variant",
+    )
+    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="default: 10")
+    parser.add_argument(
+        "--budget", type=int, metavar="N", help="distinct networks; default: the declaration's most"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: runs/<experiment>/comparison"
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run every search, or go on with them, then write and print the comparison."""
+    if chosen.seeds < 1:
+        raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
+    screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
+    log_to_console(screen)
+    variants = variants_of(chosen.vary)
+    declared = load(chosen.experiment, chosen.overrides, PROBLEMS)
+    budget = declared.most_evaluations if chosen.budget is None else chosen.budget
+    if budget < declared.population:
+        raise ValueError(
+            f"--budget {budget}: less than the population of {declared.population}, so that "
+            "nothing would evolve"
+        )
+    problem = declared.problem.build()
+    if hasattr(problem, "prepared"):
+        with prefixed("problem"):
+            problem = problem.prepared()  # so that missing data shows before anything else
+    plan = {
+        name: [
+            _declaration(chosen, [*more, f"seed={seed}"], declared.population, budget)
+            for seed in range(1, chosen.seeds + 1)
+        ]
+        for name, more in variants.items()
+    }
+    identities = {
+        name: declarations[0].identity(declarations[0].problem.build())
+        for name, declarations in plan.items()
+    }
+    for name, declarations in plan.items():
+        if identities[name] != identities[BASELINE]:
+            raise ValueError(
+                f"--vary: {name!r} changes the problem, and networks that are trained otherwise "
+                "cannot be compared"
+            )
+        rehearse(declarations[0], problem)
+    out = chosen.out or Path("runs") / declared.name / "comparison"
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"{out}: another comparison is running in this folder") from None
+    with lock:
+        reached = _run_all(plan, out, budget)
+        _write(reached, budget, declared, out, screen)
+    return 0
+
+
+def variants_of(varied: Sequence[str]) -> dict[str, list[str]]:
+    """The overrides of each variant, by its name; the baseline among them.
+
+    >>> variants_of(["toolbox.mutate=a,{use='b', p=[1,2]}"])["{use='b', p=[1,2]}"]
+    ["toolbox.mutate={use='b', p=[1,2]}"]
+    """
+    choices = []
+    for text in varied:
+        key, equals, values = text.partition("=")
+        parts = split_outside_brackets(values)
+        if not equals or not key.strip() or len(parts) < 1 or not all(parts):
+            raise ValueError(f"--vary {text!r}: it is KEY=A,B, like toolbox.mutate=a,b")
+        choices.append([(part, f"{key}={part}") for part in parts])
+    variants = {
+        " ".join(name for name, _ in combination): [override for _, override in combination]
+        for combination in itertools.product(*choices)
+    }
+    return {**variants, BASELINE: []}
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """The parts between commas that are in no bracket and no quotes.
+
+    >>> split_outside_brackets("a, {b=1, c=[2,3]},'x,y'")
+    ['a', '{b=1, c=[2,3]}', "'x,y'"]
+    """
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "{[(":
+            depth += 1
+        elif character in "}])":
+            depth -= 1
+        elif character == "," and not depth:
+            parts.append("")
+            continue
+        parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _declaration(
+    chosen: argparse.Namespace, more: Sequence[str], population: int, budget: int
+) -> Declaration:
+    """A variant's declaration, which stops at the budget and at nothing else."""
+    generations = 20 * budget // population + 20  # as many as there are duplicates to be served
+    size = f"population={population}, generations={generations}"
+    base = [*chosen.overrides, f"stop={{evaluations={budget}}}"]
+    if len(more) == 1:  # the seed alone: the baseline
+        more = [f"algorithm={{use='random_search', {size}}}", *more]
+    else:
+        more = [*more, f"algorithm.generations={generations}"]
+    return load(chosen.experiment, [*base, *more], PROBLEMS)
+
+
+def _run_all(
+    plan: dict[str, list[Declaration]], out: Path, budget: int
+) -> dict[str, list[list[float]]]:
+    """What each variant reached at each point of the budget, seed by seed."""
+    reached: dict[str, list[list[float]]] = {name: [] for name in plan}
+    for number in range(len(plan[BASELINE])):
+        seed = plan[BASELINE][number].seed
+        problem = plan[BASELINE][number].problem.build()
+        if hasattr(problem, "prepared"):
+            problem = problem.prepared()
+        identity = plan[BASELINE][number].identity(problem)
+        courses = {}
+        with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:
+            for name, declarations in plan.items():
+                known = len(archive)
+                courses[name] = _course(declarations[number], problem, archive)
+                log.info(
+                    "seed %d, %s: %d networks, %d of them trained now",
+                    *(seed, name, len(courses[name].records), len(archive) - known),
+                )
+            evaluator = _evaluator(plan[BASELINE][number], problem, archive)
+            for name, values in quality(evaluator, courses, budget).items():
+                reached[name].append(values)
+    return reached
+
+
+def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:
+    toolbox = assemble(declaration, problem, archive)
+    # The seconds are of the variant that was here before.
+    archive.note("generation_seconds", [])
+    counts = []
+    with closing(toolbox):
+        for _ in search(declaration, toolbox):
+            counts.append(len(toolbox.evaluator.asked))
+    return Course(list(toolbox.evaluator.asked.values()), counts)
+
+
+def _evaluator(declaration: Declaration, problem: Any, archive: Archive) -> Evaluator:
+    return Evaluator(problem, declaration.objectives, archive, declaration.bounds)
+
+
+def _write(
+    reached: dict[str, list[list[float]]],
+    budget: int,
+    declaration: Declaration,
+    out: Path,
+    screen: Console,
+) -> None:
+    objectives = declaration.objectives
+    several = len(objectives) > 1
+    what = "hypervolume, share of all found" if several else objectives[0].name
+    maximize = several or objectives[0].direction == "maximize"
+    last = {name: [values[-1] for values in seeds] for name, seeds in reached.items()}
+    found = differences(last, BASELINE, maximize)
+    rows = [
+        {"variant": name, "seed": seed, "networks": point, "value": value}
+        for name, seeds in reached.items()
+        for seed, values in enumerate(seeds, start=1)
+        for point, value in zip(grid(budget), values, strict=True)
+    ]
+    _replace(out / "comparison.csv", _csv(rows))
+    _replace(out / "differences.csv", _csv([vars(difference) for difference in found]))
+    for suffix in ("svg", "png"):
+        _draw(reached, budget, what, out / f"comparison.{suffix}")
+    for table in _tables(last, found, what, budget):
+        screen.print(table)
+        screen.print()
+    screen.print(f"written: {out / 'comparison.png'} and the rest of {out}")
+
+
+def _tables(
+    last: dict[str, list[float]], found: Sequence[Difference], what: str, budget: int
+) -> list[Table]:
+    seeds = len(last[BASELINE])
+    title = f"{what} after {budget:,} networks, {seeds} seeds"
+    variants = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("variant", "median", "lower quartile", "upper quartile"):
+        variants.add_column(name, justify="left" if name == "variant" else "right", overflow="fold")
+    for name, values in last.items():
+        quartiles = numpy.nanpercentile(values, [25, 75])
+        variants.add_row(name, *map(as_number, (median(values), *quartiles)))
+    title = "Differences, paired by seed (positive: the first is better)"
+    pairs = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("first", "second", "median", "effect", "p"):
+        pairs.add_column(
+            name, justify="left" if name in ("first", "second") else "right", overflow="fold"
+        )
+    for one in found:
+        p = "too few seeds" if one.p is None else f"{one.p:.3g}"
+        pairs.add_row(one.first, one.second, as_number(one.median), f"{one.effect:+.2f}", p)
+    return [variants, pairs]
+
+
+def _draw(reached: dict[str, list[list[float]]], budget: int, what: str, path: Path) -> None:
+    """Medians over the seeds with the band between the quartiles."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, seeds in reached.items():
+        values = numpy.array(seeds)
+        seen = ~numpy.isnan(values).all(axis=0)
+        points = numpy.array(grid(budget))[seen]
+        lower, middle, upper = numpy.nanpercentile(values[:, seen], [25, 50, 75], axis=0)
+        style = "--" if name == BASELINE else "-"
+        (line,) = axes.plot(points, middle, style, label=name)
+        axes.fill_between(points, lower, upper, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xlabel("distinct networks evaluated")
+    axes.set_ylabel(what)
+    axes.set_title(f"Median and quartiles of {len(reached[BASELINE])} seeds")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    part = path.with_name(f".{path.name}")
+    figure.savefig(part, format=path.suffix[1:], dpi=150)
+    os.replace(part, path)
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    os.replace(part, path)

@@ -1,0 +1,122 @@
+import csv
+import sqlite3
+
+import pytest
+
+from commands.compare import BASELINE, split_outside_brackets, variants_of
+from tests.conftest import run_search
+from tests.test_run_search import DIGITS, ONEMAX
+
+LOTZ = """
+objectives = ["leading_ones", "trailing_zeros"]
+[problem]
+use = "lotz"
+length = 8
+[toolbox]
+map = "serial"
+[algorithm]
+use = "nsga2"
+population = 6
+generations = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "onemax.toml").write_text(ONEMAX)
+    (tmp_path / "lotz.toml").write_text(LOTZ)
+    (tmp_path / "digits.toml").write_text(DIGITS)
+    return tmp_path
+
+
+def compare(folder, *arguments):
+    return run_search("compare", *arguments, cwd=folder)
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_variants_and_the_baseline_have_the_same_budget_and_share_an_archive(folder):
+    done = compare(folder, "onemax.toml", "--vary", "toolbox.mutate=reset_gene,shift_gene",
+                   "--seeds", "6", "--budget", "30")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    out = folder / "runs" / "onemax" / "comparison"
+    found = rows(out / "comparison.csv")
+    assert {row["variant"] for row in found} == {"reset_gene", "shift_gene", BASELINE}
+    assert {row["seed"] for row in found} == set("123456")
+    for variant in ("reset_gene", "shift_gene", BASELINE):
+        mine = [row for row in found if row["variant"] == variant and row["seed"] == "1"]
+        assert mine[-1]["networks"] == "30"
+        values = [float(row["value"]) for row in mine if row["value"] != "nan"]
+        assert values == sorted(values)  # the best so far never gets worse
+    assert {(row["first"], row["second"]) for row in rows(out / "differences.csv")} == {
+        ("reset_gene", BASELINE),
+        ("shift_gene", BASELINE),
+        ("reset_gene", "shift_gene"),
+    }
+    # On bits both operators draw the other value, so that they are one search, trained once.
+    archive = sqlite3.connect(out / "seed-1.sqlite")
+    (evaluated,) = archive.execute("SELECT count(*) FROM evaluations").fetchone()
+    archive.close()
+    assert evaluated < 3 * 30
+    assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (out / "comparison.svg").read_text()
+    assert "30 networks, 6 seeds" in done.stdout
+
+
+def test_several_objectives_are_compared_by_hypervolume_and_nothing_is_trained_twice(folder):
+    arguments = ("lotz.toml", "--vary", "toolbox.mate=uniform,one_point", "--seeds", "2")
+    first = compare(folder, *arguments)
+    assert first.returncode == 0, first.stderr
+    out = folder / "runs" / "lotz" / "comparison"
+    values = [float(row["value"]) for row in rows(out / "comparison.csv")]
+    assert 0 <= min(values) <= max(values) <= 1
+    assert max(values) > 0.5
+    before = (out / "comparison.csv").read_bytes()
+    again = compare(folder, *arguments)
+    assert again.stdout.count("0 of them trained now") == 6
+    assert (out / "comparison.csv").read_bytes() == before
+    assert "too few seeds" in again.stdout
+
+
+@pytest.mark.slow
+def test_networks_are_compared_too(folder):
+    done = compare(folder, "digits.toml", "--vary", "algorithm.use=nsga2", "--seeds", "1",
+                   "--budget", "5", "--out", "here")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (folder / "here" / "comparison.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["onemax.toml"], "the following arguments are required: --vary"),
+        (["nowhere.toml", "--vary", "seed=1"], "there is no such file"),
+        (["onemax.toml", "--vary", "toolbox.mutate"], "it is KEY=A,B, like toolbox.mutate=a,b"),
+        (["onemax.toml", "--vary", "toolbox.mutate=reset_gen"], "did you mean 'reset_gene'?"),
+        (["onemax.toml", "--vary", "toolbox.mutate=reset_gene", "--seeds", "0"], "--seeds 0"),
+        (["onemax.toml", "--vary", "toolbox.mutate=reset_gene", "--budget", "3"], "--budget 3"),
+        (["onemax.toml", "--vary", "problem.length=4,5"], "changes the problem"),
+    ],
+)
+def test_a_mistake_is_one_line(folder, arguments, part):
+    done = compare(folder, *arguments)
+    assert done.returncode == 2
+    assert part in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(folder.glob("runs/*/*/*.csv"))
+
+
+def test_every_combination_is_a_variant():
+    variants = variants_of(["toolbox.mate=a,b", "toolbox.mutate=c,{use='d', p=[1,2]}"])
+    assert list(variants) == [
+        "a c",
+        "a {use='d', p=[1,2]}",
+        "b c",
+        "b {use='d', p=[1,2]}",
+        BASELINE,
+    ]
+    assert variants["b c"] == ["toolbox.mate=b", "toolbox.mutate=c"]
+    assert split_outside_brackets('"a,b",c') == ['"a,b"', "c"]
