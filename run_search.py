@@ -70,6 +70,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="try networks again that failed; otherwise a failure is remembered",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="tell what happens in JSON lines on standard output"
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write scalars for TensorBoard into the run folder (needs the package tensorboard)",
+    )
     parser.add_argument("--leader", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"deap-nas {_version()}")
     return parser.parse_intermixed_args(arguments)
@@ -105,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 chosen.experiment,
                 [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])],
                 chosen.runs,
-                chosen.retry_failed,
+                retry_failed=chosen.retry_failed,
+                json_lines=chosen.json,
+                tensorboard=chosen.tensorboard,
             )
     except Refused as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -200,7 +210,14 @@ def stopping(*kinds: type[Exception]) -> Iterator[None]:
         raise Stopped(error) from error
 
 
-def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bool = False) -> int:
+def run(
+    experiment: Path,
+    overrides: Sequence[str],
+    runs: Path,
+    retry_failed: bool = False,
+    json_lines: bool = False,
+    tensorboard: bool = False,
+) -> int:
     """Check everything, then search; the exit status.
 
     Raises Refused for a user's error, Stopped if it cannot go on.
@@ -211,6 +228,7 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bo
     from toolbox.assemble import assemble, rehearse
     from toolbox.declaration import load
     from toolbox.device_use import device_use
+    from toolbox.event_log import EventLog, JsonLines, TensorBoard, tensorboard_writer
     from toolbox.operator_error import OperatorError
     from toolbox.progress import SearchProgress, log_to_console, log_to_file
     from toolbox.report.tables import print_results
@@ -221,9 +239,11 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bo
 
     # A user's own modules lie in the current folder or beside the declaration.
     sys.path[:0] = [str(Path.cwd()), str(experiment.parent.absolute())]
-    screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
+    shown = sys.stderr if json_lines else sys.stdout
+    screen = Console(file=shown, width=None if shown.isatty() else 160)  # a file has no width
     log_to_console(screen)
     with refusing(ValueError):
+        new_writer = tensorboard_writer() if tensorboard else None
         declaration = load(experiment, overrides, PROBLEMS)
         problem = declaration.problem.build()
         if hasattr(problem, "prepared"):
@@ -243,6 +263,11 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bo
         stack.callback(toolbox.close)
         use = stack.enter_context(device_use(problem))
         with refusing(OSError):
+            events: list[EventLog] = [JsonLines(sys.stdout)] if json_lines else []
+            if new_writer:
+                events.append(TensorBoard(folder.path / "tensorboard", new_writer))
+            for event_log in events:
+                stack.callback(event_log.close)
             stack.enter_context(log_to_file(folder.path / "run.log"))
             folder.write_declaration()
         log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
@@ -250,17 +275,21 @@ def run(experiment: Path, overrides: Sequence[str], runs: Path, retry_failed: bo
         evaluator = toolbox.evaluator
         evaluator.retry_failed = retry_failed
         with (
-            SearchProgress(screen, evaluator, declaration.generations, most) as progress,
+            SearchProgress(screen, evaluator, declaration.generations, most, events) as progress,
             refusing(OperatorError),
             stopping(SearchStopped, OSError),
         ):
             begun = time.process_time()
             for generation in search(declaration, toolbox):
                 summary = use.summary()
-                folder.write_generation(generation, summary)
+                row = folder.write_generation(generation, summary)
                 progress.generation_done(generation, summary)
+                for event_log in events:
+                    event_log.generation(row)
         log.debug("leading process: %.3f s of processor time", time.process_time() - begun)
         log.info("stopped: %s", generation.stopped)
+        for event_log in events:
+            event_log.stopped(generation.stopped)
         for alias, count in toolbox.redrawn.items():
             log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)
         with stopping(OSError):

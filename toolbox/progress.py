@@ -1,7 +1,7 @@
 """What a person sees while a search runs: a live bar on a terminal, log lines elsewhere."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolbox.archive import Record
 from toolbox.evaluation import FAILED, Evaluator
+from toolbox.event_log import EventLog
 from toolbox.objectives.objective import Objective
 from toolbox.report.tables import as_number
 from toolbox.search import Generation
@@ -55,11 +56,20 @@ def log_to_file(path: Path) -> Iterator[None]:
 class SearchProgress:
     """Follows a search record by record.  Use as a context manager around it.
 
-    most: how many networks it evaluates at most, for the time left.
+    most: how many networks it evaluates at most, for the time left.  events: who else hears of
+    each network.
     """
 
-    def __init__(self, console: Console, evaluator: Evaluator, generations: int, most: int):
+    def __init__(
+        self,
+        console: Console,
+        evaluator: Evaluator,
+        generations: int,
+        most: int,
+        events: Sequence[EventLog] = (),
+    ):
         self.evaluator = evaluator
+        self.events = events
         self.generations = generations
         self.generation = 0
         self.known = self.new = self.reused = self.failed = 0
@@ -93,6 +103,8 @@ class SearchProgress:
 
     def record(self, record: Record) -> None:
         """One more network is known."""
+        for event_log in self.events:
+            event_log.network(record)
         self.known += 1
         self.new += record.key not in self.archived and record.status != "infeasible"
         self.reused += record.key in self.archived

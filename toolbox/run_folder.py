@@ -58,8 +58,10 @@ class RunFolder:
     def write_declaration(self) -> None:
         self._replace("declaration.toml", tomlkit.dumps(self.declaration.table()))
 
-    def write_generation(self, generation: Generation, device_use: Mapping[str, float]) -> None:
-        """Add a generation, and how the device was used in it, to generations.csv."""
+    def write_generation(
+        self, generation: Generation, device_use: Mapping[str, float]
+    ) -> dict[str, Any]:
+        """Add a generation, and how the device was used in it, to generations.csv; its row."""
         names = [objective.name for objective in self.declaration.objectives]
         row: dict[str, Any] = {"generation": generation.number}
         row |= {name: getattr(generation, name) for name in COUNTS}
@@ -73,6 +75,7 @@ class RunFolder:
             self._write_table("generations.csv", self._generations)
         except OSError as error:  # a spreadsheet may hold it open; the next generation tries again
             log.warning("generations.csv cannot be written now: %s", error.strerror)
+        return row
 
     def write_population(self, population: Sequence[Any], space: Any) -> None:
         names = [objective.name for objective in self.declaration.objectives]
