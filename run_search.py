@@ -150,7 +150,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     command.add_arguments(parser)
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     try:
         with refusing(ValueError), stopping_on_signals(None):
             return command.run(chosen)

@@ -54,7 +54,7 @@ def run(command, cwd):
 def test_the_first_screen_has_two_commands_and_three_uses():
     assert COMMANDS[:2] == ["make search", "make test"]
     assert TEXT.index("## Three uses") < TEXT.index("## Installing")
-    assert len(SEARCHES) == 4
+    assert len(SEARCHES) == 5
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_a_search_of_the_readme_runs(clone, command):
     program, *arguments = shlex.split(command)
     assert program == "python"
     output = run([sys.executable, *arguments, *SMALLER], clone)
-    assert "INFO written: runs/" in output.replace(os.sep, "/")
+    assert "written: runs/" in output.replace(os.sep, "/")
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -41,8 +42,11 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
         station = Station(connection, Children(1, care, first_rank=rank))
         station.serve()
         lock.release()
+    except Exception:  # SCOOP would keep it to itself
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(0)
 
 
