@@ -151,6 +151,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     )
     command.add_arguments(parser)
     chosen = parser.parse_intermixed_args(arguments)
+    sys.path.insert(0, str(Path.cwd()))  # a user's own modules, as in a search
     try:
         with refusing(ValueError), stopping_on_signals(None):
             return command.run(chosen)

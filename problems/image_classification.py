@@ -12,7 +12,7 @@ from annotated_types import Ge
 
 from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
-from problems.datasets.splits import Splits, open_splits
+from problems.datasets.splits import Split, Splits, open_splits
 from problems.device import configure, describe_device, resolve_device
 from problems.flight import MOST_ON_A_GPU, Flight
 from problems.flight import Training as InTraining
@@ -176,15 +176,23 @@ class ImageClassification:
         """The genome's network, not trained, and its images, both on the device."""
         configure(self.device, self.training.precision, self.threads)
         splits = open_splits(self.dataset, self.device)
+        return self.untrained(genome, splits.train), splits
+
+    def untrained(self, genome: list[int], images: Split) -> torch.nn.Module:
+        """The genome's network with its first weights, for training on `images`; on the device."""
         network = build(self.space.chain(genome), self.space.image_shape)
         if self.training.initialization == "glorot":
             glorot_uniform(network)
         if self.training.normalize:
-            network.insert(0, Standardize(*splits.train.channel_statistics))
+            network.insert(0, Standardize(*images.channel_statistics))
         # The layout that oneDNN and cuDNN compute fastest in, for these small networks too.
         network.to(memory_format=torch.channels_last)
-        return network.to(self.device), splits
+        return network.to(self.device)
 
     def _seed(self, genome: list[int]) -> int:
-        text = f"{self.seed} {self.space.decode(genome)}"
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
+        return seed_of(f"{self.seed} {self.space.decode(genome)}")
+
+
+def seed_of(text: str) -> int:
+    """The seed that stands for a text: the same one everywhere, and another for another text."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

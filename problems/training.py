@@ -48,13 +48,7 @@ def train(
     steps = Steps(network, splits.train, recipe, seed)
     watch = Watch(recipe)
     for epoch in range(recipe.epochs):
-        steps.begin_epoch()
-        for _ in range(steps.per_epoch):
-            steps.take()
-            yield steps.alone
-        yield from _until_done(device, steps)
-        if not steps.loss.isfinite():
-            raise Diverged(f"the training loss is {steps.loss.item()} in epoch {epoch + 1}")
+        yield from take_epoch(steps, epoch)
         if watch.every_epoch or epoch + 1 == recipe.epochs:
             scores = score(network, splits.validation)
             yield from _until_done(device, steps)
@@ -64,6 +58,17 @@ def train(
         if watch.should_stop:
             break
     return {**watch.keep(network), "epochs": epoch + 1, "train_seconds": steps.seconds}
+
+
+def take_epoch(steps: Steps, epoch: int) -> Iterator[bool]:
+    """The turns of one epoch of steps.  Raises Diverged when its loss is not finite."""
+    steps.begin_epoch()
+    for _ in range(steps.per_epoch):
+        steps.take()
+        yield steps.alone
+    yield from _until_done(steps.device, steps)
+    if not steps.loss.isfinite():
+        raise Diverged(f"the training loss is {steps.loss.item()} in epoch {epoch + 1}")
 
 
 def _until_done(device: torch.device, steps: Steps) -> Iterator[bool]:

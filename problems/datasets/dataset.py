@@ -1,7 +1,8 @@
 """What every data set of images declares, and how it is split.
 
 A data set reads its official training and test images as uint8; `problems.datasets.splits` carves
-validation out of the training images.  A search never reads the test split.
+validation out of the training images.  A search never reads the test split; only
+`problems.datasets.final_splits` does.
 """
 
 import os
@@ -61,6 +62,10 @@ class Dataset(ABC):
 
     def require(self) -> None:  # noqa: B027  (most have nothing to fetch)
         """Make sure that `read` will work, or raise DataMissing."""
+
+    def class_names(self) -> list[str]:
+        """What the classes are called, in the order of their labels."""
+        return [str(label) for label in range(self.classes)]
 
     @abstractmethod
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:

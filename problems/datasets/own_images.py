@@ -71,10 +71,10 @@ class ImageFolder(OwnImages):
             return torchvision.datasets.ImageFolder(str(self._part(part)))
         except (FileNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise DataMissing(
-                f"root = {self.root!r}: it must hold train/<class>/<image> or "
-                f"<class>/<image> ({reason})"
-            ) from error
+            needed = "train/<class>/<image> or <class>/<image>"
+            if part == "test":
+                needed = "test/<class>/<image> to be tested on"
+            raise DataMissing(f"root = {self.root!r}: it must hold {needed} ({reason})") from error
 
     def located(self) -> "ImageFolder":
         opened = self._open("train")
@@ -89,8 +89,17 @@ class ImageFolder(OwnImages):
             fingerprint=digest(files),
         )
 
+    def class_names(self) -> list[str]:
+        return list(self._open("train").classes)
+
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
         opened = self._open(part)
+        if part == "test" and opened.classes != (known := self.class_names()):
+            # torchvision numbers the folders that it finds, so the labels would not agree.
+            raise ValueError(
+                f"root = {self.root!r}: test/ has the classes {', '.join(opened.classes)}, "
+                f"but trained on are {', '.join(known)}"
+            )
         images = self._pixels(opened.loader(path) for path, _ in opened.samples)
         return images, numpy.asarray(opened.targets, dtype=numpy.int64)
 
@@ -149,11 +158,19 @@ class HuggingFace(OwnImages):
         declared = getattr(opened.features[self.label_column], "names", None)
         return declared or sorted(set(opened[self.label_column]))
 
+    def class_names(self) -> list[str]:
+        return [str(name) for name in self._names(self._open("train"))]
+
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
         opened = self._open(part)
         images = self._pixels(row[self.image_column] for row in opened)
         labels = list(opened[self.label_column])
         if not hasattr(opened.features[self.label_column], "names"):
             names = self._names(self._open("train"))
+            if unknown := set(labels) - set(names):
+                raise ValueError(
+                    f"label_column = {self.label_column!r}: {sorted(unknown)[0]!r} is not among "
+                    "the classes that are trained on"
+                )
             labels = [names.index(label) for label in labels]
         return images, numpy.asarray(labels, dtype=numpy.int64)

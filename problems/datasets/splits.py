@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import numpy
 import torch
 
 from problems.datasets.dataset import Dataset
@@ -21,6 +22,14 @@ class Split:
 
     images: torch.Tensor
     labels: torch.Tensor
+
+    @classmethod
+    def on(cls, device: str, images: numpy.ndarray, labels: numpy.ndarray) -> "Split":
+        """The images and labels of a data set, put on a device."""
+        return cls(
+            torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(labels).to(device),
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,14 +63,9 @@ def open_splits(dataset: Dataset, device: str) -> Splits:
     images, labels = dataset.read("train")
     order = stratified_order(labels, dataset.seed)
 
-    def on_device(chosen) -> Split:
-        tensor = torch.from_numpy(images[chosen]).to(device)
-        return Split(
-            tensor.contiguous(memory_format=torch.channels_last),
-            torch.from_numpy(labels[chosen]).to(device),
-        )
-
     first_train, end = dataset.validation, dataset.validation + dataset.train_images
+    train, validation = order[first_train:end], order[:first_train]
     return Splits(
-        train=on_device(order[first_train:end]), validation=on_device(order[:first_train])
+        train=Split.on(device, images[train], labels[train]),
+        validation=Split.on(device, images[validation], labels[validation]),
     )

@@ -47,6 +47,9 @@ class TorchvisionSet(Dataset):
                 "to the folder that has them"
             ) from error
 
+    def class_names(self) -> list[str]:
+        return list(self._open("train", download=False).classes)
+
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
         opened = self._open(part, download=False)
         images = numpy.asarray(opened.data)

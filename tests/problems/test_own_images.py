@@ -162,3 +162,14 @@ def test_without_the_package_it_is_one_line(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataMissing, match=r"pip install 'deap-nas\[hugging_face\]'"):
         made(HuggingFace, folder).located()
+
+
+def test_test_images_of_other_classes_or_none_are_refused(folder, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "other")
+    assert made(ImageFolder, other).class_names() == ["day", "night"]
+    (other / "test" / "day").rename(other / "test" / "noon")
+    with pytest.raises(ValueError, match=re.escape("test/ has the classes night, noon, but")):
+        made(ImageFolder, other).located().read("test")
+    shutil.rmtree(other / "test")
+    with pytest.raises(DataMissing, match="it must hold test/<class>/<image> to be tested on"):
+        made(ImageFolder, other).located().read("test")

@@ -1,0 +1,182 @@
+"""Export a retrained network for other programs, and check that it computes the same there.
+
+onnx writes network.onnx and needs pip install 'deap-nas[export]'; torch writes network.pt2
+(torch.export).  Both take any number of images at a time: (N, C, H, W), float32, scaled to [0, 1].
+
+Each file is read again and run on validation images of the search (never the test images); the
+largest difference in a logit is reported, and one that is too large is refused.  The latency of one
+image on this CPU is reported too: the median of warmed-up passes, in the search's number of
+threads.  use_onnx.py or use_torch.py shows in ten lines how to classify image files with it.
+
+Written to DIR: network.onnx or network.pt2, the ten lines, and onnx.json or torch.json, which says
+what was exported and seen.
+
+--pick RULE: as for retrain; a network must have been retrained before.  Of several recipes the one
+that was finished last is taken, and of its seeds the first: to choose by test accuracy would make
+that accuracy a lie."""
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.finished_run import FinishedRun
+from commands.retrain import FOLDER, overridden, picked, require_images
+from commands.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from problems.saved_network import Blueprint
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {"onnx": "onnx", "torch": "pt2"}
+
+USE_ONNX = '''\
+"""Classify image files: python use_onnx.py IMAGE [IMAGE ...]"""
+import sys
+from pathlib import Path
+import numpy, onnxruntime
+from PIL import Image
+CLASSES = {classes}
+session = onnxruntime.InferenceSession(Path(__file__).with_name("network.onnx"))
+for path in sys.argv[1:]:
+    pixels = numpy.float32(Image.open(path).convert("{mode}").resize(({width}, {height}))) / 255
+    images = pixels.reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2)
+    print(path, CLASSES[session.run(None, {{"images": images}})[0].argmax()], sep="\\t")
+'''
+USE_TORCH = '''\
+"""Classify image files: python use_torch.py IMAGE [IMAGE ...]"""
+import sys
+from pathlib import Path
+import numpy, torch
+from PIL import Image
+CLASSES = {classes}
+network = torch.export.load(Path(__file__).with_name("network.pt2")).module()
+for path in sys.argv[1:]:
+    pixels = numpy.float32(Image.open(path).convert("{mode}").resize(({width}, {height}))) / 255
+    images = torch.from_numpy(pixels).view(1, {height}, {width}, {channels}).permute(0, 3, 1, 2)
+    print(path, CLASSES[network(images).argmax()], sep="\\t")
+'''
+SNIPPETS = {"onnx": USE_ONNX, "torch": USE_TORCH}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
+    parser.add_argument("--format", required=True, choices=list(SUFFIXES))
+    parser.add_argument("--pick", metavar="RULE", help="default: as for retrain")
+    parser.add_argument(
+        "--retrained", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/exported/KEY")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Export what was picked; 0.  Raises ValueError if it was not retrained."""
+    from rich.console import Console
+
+    from toolbox.progress import log_to_console
+
+    log_to_console(Console(width=None if sys.stdout.isatty() else 160))
+    for name in ("onnx_ir", "onnxscript"):  # they tell of every pass over the graph
+        logging.getLogger(name).setLevel(logging.WARNING)
+    finished = FinishedRun.open(chosen.run_folder)
+    require_images(finished)
+    (one,) = picked(finished, [chosen.pick] if chosen.pick else None)
+    weights, seed = _retrained(chosen, one.record.key, one.name)
+    _require_packages(chosen.format)
+
+    from problems.datasets.splits import open_splits
+    from problems.export import to_onnx, to_torch
+    from problems.saved_network import load
+
+    problem, _ = overridden(finished, ["device=cpu", "training.precision=float32"])
+    network, blueprint = load(weights)
+    images = open_splits(problem.dataset, "cpu").validation
+    to_format = {"onnx": to_onnx, "torch": to_torch}[chosen.format]
+    exported = to_format(network, images, problem.threads)
+
+    out = chosen.out or chosen.run_folder / "exported" / weights.parent.name
+    path = out / f"network.{SUFFIXES[chosen.format]}"
+    seen = {name: value for name, value in asdict(exported).items() if name != "content"}
+    about = {
+        "pick": one.name,
+        "key": one.record.key,
+        "architecture": one.record.architecture,
+        "weights": str(weights),
+        "seed": seed["seed"],
+        "test_accuracy": seed["test"]["accuracy"],
+        "torch": seed["torch"],
+        "threads": problem.threads,
+        "bytes": len(exported.content),
+        **seen,
+    }
+    snippet = out / f"use_{chosen.format}.py"
+    try:
+        write_whole(path, exported.content)
+        write_whole(snippet, _snippet(chosen.format, blueprint))
+        write_whole(out / f"{chosen.format}.json", json.dumps(about, indent=1))
+    except OSError as error:
+        raise ValueError(f"{out}: it cannot be written: {error.strerror}") from error
+    log.info("exported: %s, %s", one.name, one.record.architecture)
+    log.info("weights: %s, test accuracy %.4f", weights, about["test_accuracy"])
+    log.info(
+        "checked on %d validation images, in batches of %s: a logit differs by %.2g at most",
+        exported.images,
+        ", ".join(map(str, exported.batches)),
+        exported.difference,
+    )
+    for name, seconds in exported.latencies.items():
+        log.info(
+            "one image by %s: %.3f ms on this CPU, threads = %d",
+            name,
+            1e3 * seconds,
+            problem.threads,
+        )
+    log.info("written: %s (%s bytes) and %s", path, f"{len(exported.content):,}", snippet)
+    return 0
+
+
+def _retrained(chosen: argparse.Namespace, key: str, name: str) -> tuple[Path, Any]:
+    """The weights to export and what their seed left: the last recipe's first seed."""
+    from commands.retrained import finished_of_key
+
+    folder = chosen.retrained or chosen.run_folder / FOLDER
+    found = finished_of_key(folder, key)
+    if not found:
+        rule = f" --pick {chosen.pick!r}" if chosen.pick else ""
+        raise ValueError(
+            f"{folder}: {name} ({key[:8]}) has not been retrained; "
+            f"first: run_search.py retrain {chosen.run_folder}{rule}"
+        )
+    last = max(found, key=lambda entry: entry[1]["finished_at"])
+    same = [entry for entry in found if entry[0].parent == last[0].parent]
+    recipes = len({path.parent for path, _ in found})
+    if recipes > 1:
+        log.info("of %d retrainings with other recipes, the last: %s", recipes, last[0].parent)
+    return min(same, key=lambda entry: entry[1]["seed"])
+
+
+def _require_packages(kind: str) -> None:
+    from importlib.util import find_spec
+
+    from problems.export import ONNX_PACKAGES
+
+    missing = [package for package in ONNX_PACKAGES if find_spec(package) is None]
+    if kind == "onnx" and missing:
+        raise ValueError(
+            f"--format onnx: {', '.join(missing)} must be installed: pip install 'deap-nas[export]'"
+        )
+
+
+def _snippet(kind: str, blueprint: "Blueprint") -> str:
+    channels, height, width = blueprint.image_shape
+    return SNIPPETS[kind].format(
+        classes=list(blueprint.classes),
+        mode="L" if channels == 1 else "RGB",
+        channels=channels,
+        height=height,
+        width=width,
+    )

@@ -1,0 +1,322 @@
+"""Train networks of a finished search once more, and score them on the official test images.
+
+A network is trained on the training and validation images together, by the search's recipe or an
+overridden one, several times with other seeds.  This is the only place that reads the test images:
+once at its start, to score each network after its training.
+
+No images are left to watch, so there is no early stop and the last weights are kept.  A network
+runs for the number of epochs that it ran in the search (which an early stop may have cut short),
+or for training.epochs if that is overridden.
+
+--pick RULE (several may be given; default: best for one objective, knee for several):
+  best                 by the first objective
+  knee                 of the front: each objective scaled to [0, 1] over the front, the least sum
+                       of what is lost (minimum Manhattan distance; Chiu, Yen & Juan, 2016)
+  3f2a...              a key of the archive, or its beginning
+  params<=10000        the best within bounds on anything measured: <= >= < >, joined by commas;
+                       knee,params<=10000 is the knee of those within
+
+overrides: training.KEY=VALUE, dataset.limit, dataset.root, device, threads, in_flight
+
+Written to DIR/KEY-RECIPE/, one folder for each network and recipe: weights and layers of each seed
+(safetensors), scores (JSON), curves, per_class and confusion_matrix (CSV, PNG); and DIR/summary.csv
+and .json of the picks of this command.  What has been finished is not trained again."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from commands.finished_run import FinishedRun
+from commands.whole_file import write_table, write_whole
+from toolbox.archive import Record
+from toolbox.report.picking import default_rule, pick
+from toolbox.report.tables import as_number
+from toolbox.shelf import did_you_mean
+from toolbox.signature import prefixed
+
+if TYPE_CHECKING:
+    from commands.retrained import RetrainedFolder, Seed
+    from problems.image_classification import ImageClassification
+
+log = logging.getLogger(__name__)
+
+FOLDER = "retrained"
+OTHER_OVERRIDES = ("dataset.limit", "dataset.root", "device", "threads", "in_flight")
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A network and the rules that picked it."""
+
+    rules: tuple[str, ...]
+    record: Record
+
+    @property
+    def name(self) -> str:
+        return " = ".join(self.rules)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--pick", action="append", metavar="RULE", help="see above")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Retrain what was picked; 0, or 1 if a training diverged.  Raises ValueError."""
+    from filelock import FileLock, Timeout
+    from rich.console import Console
+
+    from toolbox.progress import log_to_console
+
+    screen = Console(width=None if sys.stdout.isatty() else 160)
+    log_to_console(screen)
+    if chosen.seeds < 1:
+        raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
+    finished = FinishedRun.open(chosen.run_folder)
+    require_images(finished)
+    picks = picked(finished, chosen.pick)
+    problem, epochs = overridden(finished, chosen.overrides)
+    out = chosen.out or chosen.run_folder / FOLDER
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            return _retrain_all(screen, picks, problem, epochs, chosen.seeds, out)
+    except KeyboardInterrupt:
+        log.info("the seeds that were finished are kept in %s; the same command goes on", out)
+        raise
+    except Timeout:
+        raise ValueError(
+            f"{out}: another retraining is running in this folder; wait for it, or choose another "
+            "one with --out"
+        ) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise ValueError(f"{error.filename}: it cannot be written: {error.strerror}") from error
+
+
+def require_images(finished: FinishedRun) -> None:
+    """Raise ValueError if the run's problem is none of networks and images."""
+    from problems.image_classification import ImageClassification
+
+    if not isinstance(finished.problem, ImageClassification):
+        raise ValueError(
+            f"{finished.path}: its problem is {finished.declaration.problem.use!r}, which has no "
+            "network to train; image_classification is needed"
+        )
+
+
+def picked(finished: FinishedRun, rules: Sequence[str] | None) -> list[Pick]:
+    """The networks that the rules (default: the one that fits the objectives) name, each once."""
+    found: dict[str, Pick] = {}
+    for rule in rules or [default_rule(finished.evaluator)]:
+        record = pick(finished.evaluator, rule)
+        before = found.get(record.key, Pick((), record))
+        found[record.key] = replace(before, rules=tuple(dict.fromkeys([*before.rules, rule])))
+    return list(found.values())
+
+
+def overridden(
+    finished: FinishedRun, overrides: Sequence[str]
+) -> tuple["ImageClassification", int | None]:
+    """The run's problem with the overrides of its recipe, prepared, and the epochs if overridden.
+
+    Raises ValueError for an override that there is not, or that a retraining has no use for.
+    """
+    from problems.recipe import Training
+    from problems.retraining import WATCHING
+
+    recipe = [f"training.{field.name}" for field in fields(Training) if field.name not in WATCHING]
+    legal = [*recipe, *OTHER_OVERRIDES]
+    texts, epochs_given = [], False
+    for text in overrides:
+        text = text.strip().removeprefix("problem.")
+        key = text.partition("=")[0].strip()
+        parts = key.split(".")
+        if parts[0] == "training" and parts[1:2] and parts[1] in WATCHING:
+            raise ValueError(
+                f"{key}: a retraining has no validation images to watch; say training.epochs=N"
+            )
+        if not any(key == name or key.startswith(f"{name}.") for name in legal):
+            near = f"training.{key}"
+            hint = f"; did you mean {near!r}?" if near in legal else did_you_mean(key, legal)
+            raise ValueError(f"{key}: it cannot be overridden; legal: {', '.join(legal)}{hint}")
+        epochs_given |= key == "training.epochs"
+        texts.append(f"problem.{text}")
+    problem = finished.redeclared(texts).problem.build()
+    with prefixed("problem"):
+        problem = problem.prepared()
+    return problem, problem.training.epochs if epochs_given else None
+
+
+def _retrain_all(
+    screen: Any,
+    picks: Sequence[Pick],
+    problem: "ImageClassification",
+    epochs: int | None,
+    seeds: int,
+    out: Path,
+) -> int:
+    from commands.retrained import RetrainedFolder
+    from commands.retraining_report import write_report
+    from problems.retraining import official_test, unwatched
+
+    plans = []
+    for one in picks:
+        ran = int(one.record.measurement.get("epochs", problem.training.epochs))
+        recipe = unwatched(problem.training, epochs or ran)
+        trained_so = replace(problem, training=recipe)
+        folder = RetrainedFolder.of(out, one.record, trained_so)
+        missing = [seed for seed in range(1, seeds + 1) if folder.finished(seed) is None]
+        plans.append((one, trained_so, folder, missing))
+        log.info(
+            "%s: %s, %d of %d seeds to train x %d epochs x %s images",
+            one.name,
+            one.record.architecture,
+            len(missing),
+            seeds,
+            recipe.epochs,
+            f"{problem.dataset.validation + problem.dataset.train_images:,}",
+        )
+    with prefixed("problem.dataset"):
+        classes = problem.dataset.class_names()
+        if any(missing for *_, missing in plans):  # before hours of training: it may not be there
+            test = official_test(problem)
+            log.info("the official test split is read here and nowhere else: %d images", len(test))
+    rows, diverged = [], 0
+    total = sum(len(missing) * plan.training.epochs for _, plan, _, missing in plans)
+    with _progress(screen, total) as advance:
+        for one, trained_so, folder, missing in plans:
+            _retrain(one, trained_so, folder, missing, advance)
+            found = [folder.finished(seed) for seed in range(1, seeds + 1)]
+            results = [content for content in found if content is not None]
+            diverged += seeds - len(results)
+            if results:
+                title = f"{one.record.architecture}\n{one.name}"
+                write_report(folder.path, title, classes, results)
+                rows.append(_row(one, results, folder))
+    if rows:
+        _summarize(screen, rows, out)
+    return 1 if diverged else 0
+
+
+def _retrain(
+    one: Pick,
+    problem: "ImageClassification",
+    folder: "RetrainedFolder",
+    seeds: Sequence[int],
+    advance: Any,
+) -> None:
+    """Train, save, score and keep these seeds of one network; one that diverges is left out."""
+    from problems.retraining import blueprint, logits_of, official_test, retrain, scores_of
+    from problems.saved_network import as_bytes, load
+
+    genome = one.record.genome
+    for seed, trained in retrain(problem, genome, seeds, advance):
+        if isinstance(trained, FloatingPointError):
+            log.error("%s, seed %d: %s; it is left out", one.name, seed, trained)
+            continue
+        if isinstance(trained, Exception):
+            raise trained
+        test = official_test(problem)
+        logits = logits_of(trained.network, test)
+        folder.keep(seed, as_bytes(trained.network, blueprint(problem, genome)))
+        reloaded, _ = load(folder.weights(seed), problem.device)
+        again = logits_of(reloaded, test)
+        assert again.equal(logits), f"{folder.weights(seed)} does not score as what was trained"
+        scores = scores_of(again, test.labels)
+        seconds = trained.train_seconds
+        folder.finish(seed, {"test": scores, "train_seconds": seconds, "curve": trained.curve})
+        log.info("%s, seed %d: test accuracy %.4f", one.name, seed, scores["accuracy"])
+
+
+def _row(one: Pick, results: Sequence["Seed"], folder: "RetrainedFolder") -> dict[str, Any]:
+    from commands.retraining_report import spread
+
+    record, tests = one.record, [seed["test"] for seed in results]
+    accuracies = [test["accuracy"] for test in tests]
+    f1 = [mean(test["f1"]) for test in tests]
+    return {
+        "pick": one.name,
+        "key": record.key,
+        "architecture": record.architecture,
+        "params": record.measurement["params"],
+        "search_val_accuracy": record.measurement["val_accuracy"],
+        "seeds": len(results),
+        "epochs": len(results[0]["curve"]),
+        "test_accuracy_mean": mean(accuracies),
+        "test_accuracy_std": spread(accuracies),
+        "test_loss_mean": mean(test["loss"] for test in tests),
+        "macro_f1_mean": mean(f1),
+        "macro_f1_std": spread(f1),
+        "folder": folder.path.name,
+    }
+
+
+def agreement(rows: Sequence[dict[str, Any]]) -> float | None:
+    """Kendall's tau-b of validation accuracy in the search and mean test accuracy afterwards.
+
+    1: the same order, -1: the reverse; None if there is no order (one network, or all equal).
+    """
+    from scipy.stats import kendalltau
+
+    before = [row["search_val_accuracy"] for row in rows]
+    after = [row["test_accuracy_mean"] for row in rows]
+    if len(set(before)) < 2 or len(set(after)) < 2:
+        return None
+    return float(kendalltau(before, after).statistic)
+
+
+def _summarize(screen: Any, rows: Sequence[dict[str, Any]], out: Path) -> None:
+    from rich.table import Table
+
+    table = Table(title="Retrained", title_justify="left", box=None, pad_edge=False)
+    for name in ("pick", "key", "params", "search val", "test accuracy", "macro F1", "seeds"):
+        table.add_column(name, justify="left" if name in ("pick", "key") else "right")
+    for row in rows:
+        table.add_row(
+            row["pick"],
+            row["key"][:8],
+            as_number(row["params"]),
+            f"{row['search_val_accuracy']:.4f}",
+            _mean_and_spread(row["test_accuracy_mean"], row["test_accuracy_std"]),
+            _mean_and_spread(row["macro_f1_mean"], row["macro_f1_std"]),
+            str(row["seeds"]),
+        )
+    screen.print(table)
+    summary: dict[str, Any] = {"networks": rows}
+    if len(rows) > 1:
+        tau = agreement(rows)
+        summary["kendall_tau"] = tau
+        said = "not defined, all are equal" if tau is None else f"{tau:.3f}"
+        log.info("Kendall tau of search and retrained accuracy: %s (%d networks)", said, len(rows))
+    write_table(out / "summary.csv", rows)
+    write_whole(out / "summary.json", json.dumps(summary, indent=1))
+    log.info("written: %s and the folders beside it", out / "summary.csv")
+
+
+def _mean_and_spread(middle: float, deviation: float | None) -> str:
+    return f"{middle:.4f}" if deviation is None else f"{middle:.4f} ± {deviation:.4f}"
+
+
+@contextmanager
+def _progress(screen: Any, total: int) -> Iterator[Any]:
+    """A bar over so many epochs on a terminal; gives what to call after each of them."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("epoch {task.completed}/{task.total}"), BarColumn(bar_width=20))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=screen, disable=not screen.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda seed, epoch: bar.advance(task)

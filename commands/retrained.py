@@ -1,0 +1,99 @@
+"""What a retraining leaves: a folder for each network and recipe, a JSON file for each seed.
+
+<out>/<12 letters of the network's key>-<8 of its recipe>/
+    seed-1.safetensors   weights and layers, see problems.saved_network
+    seed-1.json          scores, curve, and what was trained and how
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from commands.whole_file import write_whole
+from problems.image_classification import ImageClassification
+from toolbox.archive import Record
+from toolbox.signature import described
+
+FORMAT = 1
+KEY_LETTERS = 12  # of the 32 of a key, in the name of a folder
+
+Seed = dict[str, Any]  # what seed-N.json holds
+
+
+@dataclass(frozen=True)
+class RetrainedFolder:
+    """The finished seeds of one network by one recipe.
+
+    identity: all that their scores depend on, but for the seed, as JSON data.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+
+    @classmethod
+    def of(cls, out: Path, record: Record, problem: ImageClassification) -> "RetrainedFolder":
+        """The folder of a record that is trained again as `problem` declares."""
+        table = {"architecture": record.architecture, "problem": described(problem, identity=True)}
+        identity = {"key": record.key} | table
+        text = json.dumps(table, sort_keys=True)
+        digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        name = f"{record.key[:KEY_LETTERS]}-{digest}"
+        return cls(out / name, json.loads(json.dumps(identity)))
+
+    def weights(self, seed: int) -> Path:
+        return self.path / f"seed-{seed}.safetensors"
+
+    def finished(self, seed: int) -> Seed | None:
+        """What a seed left, if it is complete and its weights are what was scored."""
+        found = read_seed(self.path / f"seed-{seed}.json")
+        return found if found and found["identity"] == self.identity else None
+
+    def keep(self, seed: int, weights: bytes) -> None:
+        """Write the weights; the seed is finished only by `finish`."""
+        write_whole(self.weights(seed), weights)
+
+    def finish(self, seed: int, content: Seed) -> None:
+        """Write what a seed left, after its weights."""
+        content = {
+            "format": FORMAT,
+            "seed": seed,
+            "identity": self.identity,
+            "torch": torch.__version__,
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "weights": {"file": self.weights(seed).name, "sha256": _sha256(self.weights(seed))},
+            **content,
+        }
+        write_whole(self.path / f"seed-{seed}.json", json.dumps(content, indent=1))
+
+
+def finished_of_key(out: Path, key: str) -> list[tuple[Path, Seed]]:
+    """Every finished seed of a network in a folder of retrainings, with its weights."""
+    pattern = f"{key[:KEY_LETTERS]}-*/seed-*.json"
+    found = [(path, read_seed(path)) for path in sorted(out.glob(pattern))]
+    return [
+        (path.with_name(seed["weights"]["file"]), seed)
+        for path, seed in found
+        if seed and seed["identity"]["key"] == key
+    ]
+
+
+def read_seed(path: Path) -> Seed | None:
+    """A seed's JSON file, if it is one of this format and the weights beside it are its own."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            return None
+        weights = content["weights"]
+        whole = _sha256(path.with_name(weights["file"])) == weights["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if whole else None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

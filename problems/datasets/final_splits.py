@@ -1,0 +1,30 @@
+"""The official test images, and everything else to train on: for a report after a search.
+
+The only module that reads the test split.  A search does not import it; a test holds it to that.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from problems.datasets.dataset import Dataset
+from problems.datasets.splits import Split
+from problems.datasets.stratified import stratified_order
+
+
+@dataclass(frozen=True)
+class FinalSplits:
+    """train: what a search trains and validates on, together; test: the official test split."""
+
+    train: Split
+    test: Split
+
+
+@lru_cache(maxsize=1)
+def open_final_splits(dataset: Dataset, device: str) -> FinalSplits:
+    """The images of a final training on `device`.  Raises ValueError if there are none to test."""
+    images, labels = dataset.read("train")
+    chosen = stratified_order(labels, dataset.seed)[: dataset.validation + dataset.train_images]
+    return FinalSplits(
+        train=Split.on(device, images[chosen], labels[chosen]),
+        test=Split.on(device, *dataset.read("test")),
+    )

@@ -1,0 +1,101 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from commands.finished_run import FinishedRun
+from problems.datasets.splits import open_splits
+from problems.saved_network import load
+from tests.commands.test_retrain import assert_refused, worst_key
+from tests.conftest import run_search
+
+
+@pytest.fixture(scope="module")
+def run(searched, tmp_path_factory):
+    """A run folder whose knee has been retrained."""
+    run = shutil.copytree(searched, tmp_path_factory.mktemp("exported") / "run")
+    done = run_search("retrain", run, "--seeds", 2, "training.epochs=3", cwd=run)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def predictions(run, folder, tmp_path):
+    """Paths of image files, and the class that the retrained network gives each of them."""
+    images = open_splits(FinishedRun.open(run).problem.dataset, "cpu").validation
+    network, blueprint = load(run / "retrained" / folder / "seed-1.safetensors")
+    answers = network(images.batch(slice(0, 20))[0]).argmax(dim=1).tolist()
+    paths = []
+    for number, image in enumerate(images.images[:20]):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(image[0].numpy()).save(paths[-1])
+    return [str(path) for path in paths], [blueprint.classes[answer] for answer in answers]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "suffix"), [("onnx", "onnx"), ("torch", "pt2")])
+def test_the_snippet_beside_an_export_classifies_image_files(run, tmp_path, kind, suffix):
+    done = run_search("export", run, "--format", kind, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (out,) = (run / "exported").iterdir()
+    seen = json.loads((out / f"{kind}.json").read_text())
+    assert seen["difference"] < 1e-4
+    assert seen["seed"] == 1
+    assert seen["bytes"] == (out / f"network.{suffix}").stat().st_size
+    assert "one image by torch:" in done.stdout
+    assert len(done.stdout.splitlines()) <= 8  # nothing of what the exporters tell of themselves
+
+    snippet = out / f"use_{kind}.py"
+    assert len(snippet.read_text().splitlines()) <= 1 + 10  # what it is, and ten lines
+    paths, classes = predictions(run, out.name, tmp_path)
+    assert len(set(classes)) > 1
+    used = subprocess.run(
+        [sys.executable, snippet, *paths], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    answers = [line.split("\t") for line in used.stdout.splitlines()]
+    assert answers == [list(pair) for pair in zip(paths, classes, strict=True)]
+
+
+@pytest.mark.slow
+def test_the_retraining_that_was_finished_last_is_exported(run, tmp_path, command):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (seed,) = copy.glob("retrained/*/seed-1.json")
+    other = shutil.copytree(seed.parent, seed.parent.with_name(f"{seed.parent.name[:12]}-later"))
+    later = json.loads((other / "seed-2.json").read_text()) | {"finished_at": "9999-01-01"}
+    (other / "seed-2.json").write_text(json.dumps(later))
+    arguments = ("--format", "torch", "--out", tmp_path / "out")
+    status, said, _ = command("export", copy, *arguments)
+    assert status == 0
+    assert "of 2 retrainings with other recipes, the last" in said
+    about = json.loads((tmp_path / "out" / "torch.json").read_text())
+    assert about["weights"] == str(other / "seed-1.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "tflite"], "argument --format: invalid choice: 'tflite'"),
+        ([], "the following arguments are required: --format"),
+        (["--format", "onnx", "--pick", "bst"], "'bst' is unknown; .*did you mean 'best'"),
+        (["--format", "onnx", "--pick", "params<1"], "none of .* networks is within it"),
+        (["--format", "onnx", "--retrained", "nowhere"], "nowhere: knee .* has not been retrained"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(command, run, arguments, message):
+    status, _, error = command("export", run, *arguments)
+    assert_refused(status, error, message)
+    assert "Traceback" not in error
+
+
+def test_what_was_not_retrained_is_not_exported(command, run):
+    key = worst_key(run)
+    status, _, error = command("export", run, "--format", "torch", "--pick", key)
+    assert_refused(status, error, f"{key} .* has not been retrained; first: .*--pick '{key}'")
+
+
+def test_packages_that_are_missing_are_told(command, run, monkeypatch):
+    monkeypatch.setattr("problems.export.ONNX_PACKAGES", ("no_such_package",))
+    status, _, error = command("export", run, "--format", "onnx")
+    assert_refused(status, error, r"no_such_package must be installed: pip install 'deap-nas\[exp")

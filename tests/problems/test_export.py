@@ -1,0 +1,63 @@
+import io
+
+import numpy
+import onnxruntime
+import pytest
+import torch
+
+import problems.export
+from problems.datasets.splits import open_splits
+from problems.export import ExportDiffers, to_onnx, to_torch
+from problems.networks.chain import ACTIVATIONS
+from problems.spaces.chain import Conv, GlobalAveragePool, Linear
+from tests.problems.test_saved_network import CHAINS, DATA, blueprint, trained
+
+EVERY_ACTIVATION = (
+    *(Conv(3, 3, activation) for activation in ACTIVATIONS),
+    GlobalAveragePool(),
+    Linear(10),
+)
+pytestmark = pytest.mark.slow
+
+
+def batch(size):
+    return open_splits(DATA, "cpu").validation.batch(slice(0, size))[0].contiguous()
+
+
+@pytest.mark.parametrize(
+    "chain", [*CHAINS.values(), EVERY_ACTIVATION], ids=[*CHAINS, "activations"]
+)
+def test_the_exported_network_computes_the_same_for_any_number_of_images(chain):
+    network = trained(blueprint(chain))
+    with torch.inference_mode():
+        expected = network(batch(33)).numpy()
+    splits = open_splits(DATA, "cpu")
+
+    onnx = to_onnx(network, splits.validation, threads=1)
+    session = onnxruntime.InferenceSession(onnx.content)
+    found = session.run(["logits"], {"images": batch(33).numpy()})[0]
+    numpy.testing.assert_allclose(found, expected, atol=1e-4)
+
+    file = to_torch(network, splits.validation, threads=1)
+    reloaded = torch.export.load(io.BytesIO(file.content)).module()
+    with torch.inference_mode():
+        numpy.testing.assert_allclose(reloaded(batch(33)).numpy(), expected, atol=1e-4)
+
+    for exported, runner in ((onnx, "onnxruntime"), (file, "torch.export")):
+        assert 0 <= exported.difference < 1e-4
+        assert (exported.images, exported.batches) == (100, (1, 7, 100))
+        assert set(exported.latencies) == {runner, "torch"}
+        assert min(exported.latencies.values()) > 0
+
+
+def test_an_export_that_computes_something_else_is_refused(monkeypatch):
+    network = trained(blueprint(CHAINS["global"]))
+    by_torch = problems.export._by_torch
+
+    def shifted(module):
+        run = by_torch(module)
+        return (lambda images: run(images) + 1) if module is not network else run
+
+    monkeypatch.setattr(problems.export, "_by_torch", shifted)
+    with pytest.raises(ExportDiffers, match=r"torch\.export differs from the network by 1 in a"):
+        to_torch(network, open_splits(DATA, "cpu").validation, threads=1)
