@@ -1,6 +1,8 @@
 """A run folder read again, whether its search has ended or is still going on."""
 
 import csv
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +12,18 @@ from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.declaration import Declaration, load
 from toolbox.evaluation import Evaluator
+
+
+def declared(path: Path, archive: Archive, overrides: Sequence[str] = ()) -> Declaration:
+    """The declaration in a run folder, named as its experiment."""
+    # Until November 2026 the file did not name the space and the data set; the archive always did.
+    names = [
+        f"problem.{part}.use={json.dumps(described['use'])}"
+        for part, described in archive.problem.items()
+        if isinstance(described, dict) and "use" in described
+    ]
+    declaration = load(path / "declaration.toml", [*names, *overrides], PROBLEMS)
+    return replace(declaration, name=path.absolute().parent.name)
 
 
 @dataclass(frozen=True)
@@ -34,9 +48,12 @@ class FinishedRun:
         archive = Archive.read(path / "archive.sqlite")
         if not len(archive):
             raise ValueError(f"{path}: nothing has been evaluated in it yet")
-        declaration = load(path / "declaration.toml", [], PROBLEMS)
-        declaration = replace(declaration, name=path.absolute().parent.name)
+        declaration = declared(path, archive)
         return cls(path, declaration, declaration.problem.build(), archive)
+
+    def redeclared(self, overrides: Sequence[str]) -> Declaration:
+        """The declaration with `key=value` overrides applied.  Raises ValueError as `load` does."""
+        return declared(self.path, self.archive, overrides)
 
     @cached_property
     def evaluator(self) -> Evaluator:

@@ -194,7 +194,16 @@ def described(value: Any, identity: bool = False, shelf: Mapping[str, Any] | Non
     identity: leave out what does not change a measurement, such as a folder.
     """
     if isinstance(value, Chosen):
-        return {"use": value.use, **described(value.options, identity)}
+        parameters, _ = signature_of(value.target)
+        shelves = {name: parameter.shelf for name, parameter in parameters.items()}
+        return {
+            "use": value.use,
+            **{
+                name: described(option, identity, shelves.get(name))
+                for name, option in value.options.items()
+                if _is_data(option)
+            },
+        }
     if is_dataclass(value) and not isinstance(value, type):
         table = {"use": _name_on(shelf, type(value))} if shelf is not None else {}
         for f in fields(value):

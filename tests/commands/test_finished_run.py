@@ -3,8 +3,9 @@ import shutil
 import pytest
 
 from commands.finished_run import FinishedRun
+from problems.datasets import Digits
 from tests.conftest import run_search
-from tests.test_run_search import ONEMAX
+from tests.test_run_search import DIGITS, ONEMAX
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,20 @@ def test_an_archive_that_cannot_be_read_is_refused_and_left_alone(folder, tmp_pa
     with pytest.raises(ValueError, match="cannot be used as an archive"):
         FinishedRun.open(tmp_path / "run")
     assert archive.read_text() == "no archive"
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["now", "before the parts were named"])
+def test_a_search_of_networks_is_read_with_its_space_and_data_set(older, tmp_path):
+    (tmp_path / "digits.toml").write_text(DIGITS)
+    assert run_search("digits.toml", "algorithm.generations=0", cwd=tmp_path).returncode == 0
+    declaration = tmp_path / "runs" / "digits" / "seed-3" / "declaration.toml"
+    if older:
+        named = declaration.read_text()
+        unnamed = named.replace('use = "layer_string"\n', "").replace('use = "digits"\n', "")
+        assert len(unnamed) < len(named)
+        declaration.write_text(unnamed)
+    run = FinishedRun.open(declaration.parent)
+    assert run.problem.dataset == Digits(size=12, limit=200, validation=100)
+    assert run.problem.space.normal == (1, 1)
+    again = run.redeclared(["problem.training.epochs=7"]).problem.build()
+    assert (again.training.epochs, again.space) == (7, run.problem.space)
