@@ -4,4 +4,4 @@ A command is a module with `add_arguments(parser)` and `run(chosen) -> exit stat
 ValueError for what a person wrote.  Like run_search.py they know the toolbox and the problems.
 """
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {"report": "commands.report"}
