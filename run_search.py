@@ -8,6 +8,7 @@ import argparse
 import importlib
 import logging
 import platform
+import shlex
 import signal
 import sys
 import time
@@ -116,6 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 retry_failed=chosen.retry_failed,
                 json_lines=chosen.json,
                 tensorboard=chosen.tensorboard,
+                # Its launcher put the leader's folder before what the person wrote.
+                command=shlex.join(
+                    ["python", "run_search.py", *arguments[2 if chosen.leader else 0 :]]
+                ),
             )
     except Refused as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -218,10 +223,12 @@ def run(
     retry_failed: bool = False,
     json_lines: bool = False,
     tensorboard: bool = False,
+    command: str = "",
 ) -> int:
     """Check everything, then search; the exit status.
 
-    Raises Refused for a user's error, Stopped if it cannot go on.
+    command: what the person wrote, to be remembered.  Raises Refused for a user's error, Stopped
+    if it cannot go on.
     """
     from rich.console import Console
 
@@ -272,7 +279,10 @@ def run(
             stack.enter_context(log_to_file(folder.path / "run.log"))
             folder.write_declaration()
         log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
+        log.debug("%s", command)
         log.debug("%s", _environment())
+        with stopping(SearchStopped):
+            folder.begin_session(archive, command, _environment())
         evaluator = toolbox.evaluator
         evaluator.retry_failed = retry_failed
         with (
@@ -296,6 +306,8 @@ def run(
         with stopping(OSError):
             folder.write_population(generation.population, problem.space)
             results = folder.write_results(evaluator)
+        with stopping(SearchStopped):
+            folder.end_session(archive, generation.stopped)
         print_results(screen, evaluator)
         log.info("written: %s and the rest of %s", results, folder.path)
     return 0

@@ -7,5 +7,6 @@ ValueError for what a person wrote.  Like run_search.py they know the toolbox an
 COMMANDS: dict[str, str] = {
     "compare": "commands.compare",
     "export": "commands.export",
+    "report": "commands.report",
     "retrain": "commands.retrain",
 }

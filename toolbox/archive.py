@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from toolbox.lineage import Birth
 from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
 
@@ -23,6 +24,11 @@ TABLES = (
     "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
     "measurement TEXT, message TEXT, attempts INTEGER, finished_at TEXT)",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
+)
+# Made with the first generation, because archives of earlier versions do not have it.
+BIRTHS = (
+    "CREATE TABLE IF NOT EXISTS births (number INTEGER PRIMARY KEY, generation INTEGER, key TEXT, "
+    "operators TEXT, parents TEXT, survived INTEGER)"
 )
 
 
@@ -65,6 +71,7 @@ class Archive:
         self.path = path
         self._records: dict[str, Record] = {}
         self._notes: dict[str, Any] = {"format": FORMAT, "problem": self.problem}
+        self._births: dict[int, list[Birth]] = {}  # by generation
         self._connection: sqlite3.Connection | None = None
         if path is not None:
             try:
@@ -89,6 +96,7 @@ class Archive:
                 archive._notes = archive._read_meta(connection)
                 archive.problem = archive._notes["problem"]
                 archive._read_records(connection)
+                archive._read_births(connection)
         except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
             raise ValueError(f"{path} cannot be used as an archive: {error}") from error
         return archive
@@ -110,6 +118,7 @@ class Archive:
             self._create(connection)
         self._notes |= meta
         self._read_records(connection)
+        self._read_births(connection)
 
     def _read_meta(self, connection: sqlite3.Connection) -> dict[str, Any]:
         rows = connection.execute("SELECT name, value FROM meta")
@@ -127,6 +136,17 @@ class Archive:
             self._records[key] = Record(
                 key, json.loads(genome), architecture, status, json.loads(measurement), *rest
             )
+
+    def _read_births(self, connection: sqlite3.Connection) -> None:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'births'").fetchone():
+            return
+        for number, generation, key, operators, parents, survived in connection.execute(
+            "SELECT number, generation, key, operators, parents, survived FROM births "
+            "ORDER BY number"
+        ):
+            made_by, made_of = tuple(json.loads(operators)), tuple(json.loads(parents))
+            birth = Birth(number, generation, key, made_by, made_of, bool(survived))
+            self._births.setdefault(generation, []).append(birth)
 
     def _create(self, connection: sqlite3.Connection) -> None:
         """Make the tables and their first notes at once: a kill leaves all of it or nothing."""
@@ -179,13 +199,51 @@ class Archive:
         """The value that `note` kept under a name."""
         return self._notes.get(name, default)
 
+    @property
+    def births(self) -> list[Birth]:
+        """The individuals of the last search with this archive, each at the index of its number."""
+        return [birth for births in self._births.values() for birth in births]
+
+    def keep_births(self, generation: int, births: Sequence[Birth]) -> None:
+        """Keep the individuals of a generation, in place of this and later ones of another search.
+
+        A search that repeats its steps finds its births as they are and writes nothing.
+        """
+        if self._births.get(generation, []) == list(births):
+            return
+        rows = [
+            (
+                b.number,
+                generation,
+                b.key,
+                json.dumps(b.operators),
+                json.dumps(b.parents),
+                b.survived,
+            )
+            for b in births
+        ]
+        with self._transaction() as connection:
+            if connection is not None:
+                connection.execute(BIRTHS)
+                connection.execute("DELETE FROM births WHERE generation >= ?", (generation,))
+                connection.executemany("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?)", rows)
+        for number in [number for number in self._births if number >= generation]:
+            del self._births[number]
+        self._births[generation] = list(births)
+
     def _write(self, statement: str, row: tuple) -> None:
-        if self._connection is not None:
-            try:
-                with self._connection:
-                    self._connection.execute(statement, row)
-            except sqlite3.Error as error:  # a full disk, say
-                raise SearchStopped(f"{self.path} cannot be written: {error}") from error
+        with self._transaction() as connection:
+            if connection is not None:
+                connection.execute(statement, row)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection | None]:
+        """The connection, if there is one; what is done with it is on disk afterwards, or not."""
+        try:
+            with self._connection or contextlib.nullcontext():
+                yield self._connection
+        except sqlite3.Error as error:  # a full disk, say
+            raise SearchStopped(f"{self.path} cannot be written: {error}") from error
 
     def close(self) -> None:
         if self._connection is not None:

@@ -13,6 +13,7 @@ from deap import base
 from toolbox.archive import Archive, Record
 from toolbox.bounds import Bounds
 from toolbox.individual import Individual
+from toolbox.lineage import Lineage
 from toolbox.measure import Job, Measure, Outcome, Problem, one_line
 from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
@@ -33,6 +34,7 @@ class Evaluator:
     retry_failed: measure again what failed in an earlier run.
     counts: of the individuals asked for, how many were trained, reused, infeasible and failed
     (failed overlaps the others); whoever reads them resets them.
+    lineage: the origin of every individual asked for.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Evaluator:
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
         self.asked: dict[str, Record] = {}  # by key, in the order they became known
+        self.lineage = Lineage()
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
         """The fitness values of one individual."""
@@ -142,8 +145,9 @@ class Evaluator:
         left = len(new) if self.limit is None else self.limit - len(self.asked)
         before = set(self.asked)
         trained = self._know(backend, dict(list(new.items())[:left]))
-        for key in keys:
+        for genome, key in zip(genomes, keys, strict=True):
             if key in self.asked:
+                self.lineage.bear(genome, key)
                 self.counts["evaluated"] += 1
                 self.counts["failed"] += self.asked[key].status in FAILED
                 self.counts["reused" if key in before else trained.get(key, "reused")] += 1

@@ -2,8 +2,9 @@
 
 A child of `mate` or `mutate` that is not a network of the space (a broken rule, a shape that
 collapses) is drawn again from the same parents: rejection, as in the reference systems.  So is one
-that is known to be beyond the bounds, up to their number of redraws.  It holds for every operator,
-registered by a declaration or by the user, DEAP's own included.
+that is known to be beyond the bounds, up to their number of redraws.  And each child knows its
+origin.  Both hold for every operator, registered by a declaration or by the user, DEAP's own
+included.
 """
 
 import functools
@@ -15,6 +16,7 @@ from typing import Any
 from deap import base
 
 from toolbox.evaluation import Backend, Evaluator
+from toolbox.lineage import noting_origin
 from toolbox.operator_error import OperatorError
 
 DRAWS = 100  # then the parents go on unchanged
@@ -44,7 +46,7 @@ class GuardedToolbox(base.Toolbox):
         a pool's `map` or `imap_unordered`, SCOOP's `futures.map`.
         """
         if alias in ("mate", "mutate"):
-            function = self._guarded(alias, function)
+            function = noting_origin(alias, function, self._guarded(alias, function))
         elif alias == "select":
             function = _checked_selection(function)
         elif alias == "evolve":

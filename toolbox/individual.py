@@ -23,13 +23,17 @@ class Fitness(base.Fitness):
 
 
 class Individual(list):
-    """A genome, a list of small ints, with a fitness.
+    """A genome, a list of small ints, with a fitness, and where it came from (see lineage.py).
 
     >>> individual = Individual([0, 2, 1], weights=(1.0, -1.0))
     >>> individual.fitness.values = (0.9, 3264.0)
     >>> individual, individual.fitness.values
     ([0, 2, 1], (0.9, 3264.0))
     """
+
+    born: int | None = None  # the number of its birth, once it was evaluated
+    made_by: tuple[str, ...] = ()  # until then, the operators that changed it
+    made_of: tuple[int, ...] = ()  # and the births that it was made of
 
     def __init__(self, genome: Iterable[int], weights: Sequence[float]):
         super().__init__(genome)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ class RunFolder:
     def open_archive(self, problem: Mapping[str, Any]) -> Archive:
         """The folder's archive, for the problem of this declaration data."""
         return Archive(problem, self.path / "archive.sqlite")
+
+    def begin_session(self, archive: Archive, command: str, versions: str) -> None:
+        """Remember what was started here, when, and with which versions."""
+        began = datetime.now(UTC).isoformat(timespec="milliseconds")
+        session = {"command": command, "versions": versions, "began": began, "ended": ""}
+        archive.note("sessions", [*archive.noted("sessions", []), session])
+
+    def end_session(self, archive: Archive, reason: str) -> None:
+        """Remember that the search came to its end, and why."""
+        *earlier, session = archive.noted("sessions")
+        archive.note("sessions", [*earlier, {**session, "ended": reason}])
 
     def write_declaration(self) -> None:
         self._replace("declaration.toml", tomlkit.dumps(self.declaration.table()))

@@ -68,6 +68,8 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
             population = population or _known(following, toolbox)
             stopped = f"{declaration.stop.evaluations:,} networks were evaluated"
         toolbox.population_now[:] = population
+        lineage = toolbox.evaluator.lineage
+        toolbox.evaluator.archive.keep_births(number, lineage.generation(number, population))
         generation = history.generation(number, population, stopped)
         yield generation
         if generation.stopped:

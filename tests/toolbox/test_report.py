@@ -1,0 +1,79 @@
+import itertools
+
+import moocore
+import numpy
+import pytest
+
+from tests.conftest import Run, lotz, onemax
+from toolbox.archive import Archive, Record
+from toolbox.evaluation import Evaluator
+from toolbox.report.evaluations import Evaluations, hypervolume_so_far, nondominated
+from toolbox.report.origins import ancestry, ancestry_table, operator_table
+
+
+def evaluations(run):
+    return Evaluations("run", run.toolbox.evaluator, run.declaration.population)
+
+
+def test_the_hypervolume_so_far_is_that_of_all_rows_until_each():
+    losses = numpy.random.default_rng(1).random((40, 3))
+    reference = numpy.array([0.9, 0.9, 0.9])
+    volumes = hypervolume_so_far(losses, reference)
+    whole = [moocore.hypervolume(losses[: n + 1], ref=reference) for n in range(len(losses))]
+    assert volumes == pytest.approx(whole)
+
+
+def test_a_network_that_failed_adds_no_volume_and_is_on_no_front():
+    losses = numpy.array([[numpy.nan, numpy.nan], [1.0, 1.0]])
+    assert hypervolume_so_far(losses, numpy.array([2.0, 2.0])).tolist() == [0.0, 1.0]
+    assert nondominated(losses).tolist() == [1]
+
+
+def test_the_time_between_two_sessions_does_not_count():
+    run = Run(onemax(generations=0))
+    archive = Archive({})
+    for number, minute in enumerate((1, 2, 61, 62)):
+        at = f"2026-01-01T0{minute // 60}:{minute % 60:02}:00.000+00:00"
+        archive.add(Record(str(number), [1], "1", "ok", {"ones": 1.0}, finished_at=at))
+    evaluator = Evaluator(run.problem, run.declaration.objectives, archive)
+    assert Evaluations("run", evaluator, 8).seconds.tolist() == [0, 60, 3600, 3660]
+    began = [f"2026-01-01T0{hour}:00:00.000+00:00" for hour in (0, 1)]
+    archive.note("sessions", [{"began": one, "ended": ""} for one in began])
+    assert Evaluations("run", evaluator, 8).seconds.tolist() == [60, 120, 180, 240]
+
+
+@pytest.mark.parametrize("tables", [onemax(), lotz(generations=6)], ids=["onemax", "lotz"])
+def test_the_shares_are_those_that_the_search_counted(tables):
+    run = Run(tables)
+    shares = evaluations(run).shares
+    assert shares["reused"] == sum(generation.reused for generation in run.generations)
+    assert shares["measured"] == sum(generation.trained for generation in run.generations)
+    assert shares["failed"] == shares["infeasible"] == 0
+
+
+def test_every_individual_stands_once_in_the_table_of_operators():
+    run = Run(lotz(generations=6))
+    found = evaluations(run)
+    front = {found.records[place].key for place in nondominated(found.losses)}
+    rows = operator_table([found], front)
+    assert sum(row["individuals"] for row in rows) == len(found.births)
+    assert sum(row["new networks"] for row in rows) == len(found.records)
+    assert sum(row["survivors"] for row in rows) == sum(birth.survived for birth in found.births)
+    assert sum(row["at the top"] for row in rows) == len(front)
+    assert any(row["better than their parents"] for row in rows)
+    (first,) = (row for row in rows if row["made by"] == "first population")
+    assert (first["individuals"], first["better than their parents"]) == (20, 0)
+
+
+def test_the_winners_line_goes_from_the_first_population_to_the_winner():
+    run = Run(onemax())
+    found = evaluations(run)
+    best = int(numpy.argmax(found.fitness[:, 0]))
+    origin = ancestry(found, found.records[best].key)
+    assert origin.line[0].generation == 0
+    assert all(a.number in b.parents for a, b in itertools.pairwise(origin.line))
+    rows = ancestry_table(found, origin)
+    assert rows[0]["ones"] == found.fitness[best, 0]
+    assert rows[-1]["made by"] == "first population"
+    assert {birth.number for birth in origin.near} <= {birth.number for birth in origin.births}
+    assert ancestry(found, "no such key") is None

@@ -1,0 +1,126 @@
+"""Where the individuals of a search came from: which operators made each, out of which parents.
+
+It draws nothing and decides nothing, so a search takes the same steps with it, and a search that is
+run again tells the same births.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Birth:
+    """One individual that was evaluated.
+
+    number: 0, 1, ... in the order of evaluation.  key: the archive's, of its network.  operators:
+    those that changed it, in order, like "mate:uniform"; empty for a copy of its parent.  parents:
+    the numbers of the births it was made of; empty if it was drawn anew.  survived: it was in
+    the population after its generation.
+    """
+
+    number: int
+    generation: int
+    key: str
+    operators: tuple[str, ...] = ()
+    parents: tuple[int, ...] = ()
+    survived: bool = False
+
+
+class Lineage:
+    """The births of one search, generation by generation."""
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []  # of every birth, by its number
+        self._new: list[tuple[str, tuple[str, ...], tuple[int, ...]]] = []
+
+    def bear(self, individual: Any, key: str) -> None:
+        """Take note of an individual that was evaluated; for one that is known, nothing happens."""
+        if not hasattr(individual, "__dict__"):
+            return  # a bare list keeps no notes
+        number = getattr(individual, "born", None)
+        operators, parents = _operators(individual), _sources(individual)
+        if any(parent >= len(self._keys) for parent in parents):
+            operators, parents = (), ()  # it was born in another search
+        elif number is not None:
+            if self._keys[number] == key:
+                return
+            operators = ()  # changed by no operator of the toolbox
+        individual.born, individual.made_by, individual.made_of = len(self._keys), (), ()
+        self._keys.append(key)
+        self._new.append((key, operators, parents))
+
+    def generation(self, generation: int, population: Iterable[Any]) -> list[Birth]:
+        """The births since the last call; those in the population have survived."""
+        alive = {getattr(individual, "born", None) for individual in population}
+        first = len(self._keys) - len(self._new)
+        births = [
+            Birth(number, generation, *new, survived=number in alive)
+            for number, new in enumerate(self._new, start=first)
+        ]
+        self._new = []
+        return births
+
+
+def noting_origin(alias: str, operator: Callable, apply: Callable) -> Callable:
+    """`apply`, which applies an operator, and each child then knows what it was made by and of.
+
+    A child that is what it was before is a copy of one parent.
+    """
+    label = f"{alias}:{_name(operator, alias)}"
+
+    @functools.wraps(apply)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        before = [
+            (list(argument), _operators(argument), _sources(argument))
+            for argument in args
+            if isinstance(argument, list)
+        ]
+        children = apply(*args, **kwargs)
+        together = tuple(dict.fromkeys(source for *_, sources in before for source in sources))
+        for child, (genome, operators, sources) in zip(children, before, strict=True):
+            if hasattr(child, "__dict__"):
+                changed = list(child) != genome
+                child.born = None
+                child.made_by = (*operators, label) if changed else operators
+                child.made_of = together if changed else sources
+        return children
+
+    return noting
+
+
+def _operators(individual: Any) -> tuple[str, ...]:
+    return getattr(individual, "made_by", ())
+
+
+def _sources(individual: Any) -> tuple[int, ...]:
+    """The births that an individual consists of: its own, or those of its parents if it is on its
+    way from one operator to the next."""
+    born = getattr(individual, "born", None)
+    return getattr(individual, "made_of", ()) if born is None else (born,)
+
+
+def _name(operator: Callable, alias: str) -> str:
+    operator = inspect.unwrap(operator)
+    while isinstance(operator, functools.partial):
+        operator = inspect.unwrap(operator.func)
+    return getattr(operator, "__name__", alias)
+
+
+def ancestors(births: Sequence[Birth], number: int) -> list[Birth]:
+    """A birth and all that it comes from, the oldest first.
+
+    >>> births = [Birth(0, 0, "a"), Birth(1, 0, "b"), Birth(2, 1, "c", ("mate:uniform",), (0,))]
+    >>> [birth.key for birth in ancestors(births, 2)]
+    ['a', 'c']
+    """
+    found: set[int] = set()
+    waiting = [number]
+    while waiting:
+        birth = births[waiting.pop()]
+        if birth.number not in found:
+            found.add(birth.number)
+            waiting += birth.parents
+    return [births[one] for one in sorted(found)]

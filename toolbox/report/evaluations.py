@@ -1,0 +1,165 @@
+"""A run's archive as columns, for the report's tables and plots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import moocore
+import numpy
+
+from toolbox.archive import Record
+from toolbox.evaluation import FAILED, Evaluator
+from toolbox.lineage import Birth
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluations:
+    """Every network of a run, in the order in which they became known.
+
+    name: the run's, short.  population: of the search, whose first one sets hypervolume's
+    reference.  generations: the rows of generations.csv.
+    """
+
+    name: str
+    evaluator: Evaluator
+    population: int
+    generations: Sequence[dict[str, str]] = ()
+
+    @cached_property
+    def records(self) -> list[Record]:
+        return sorted(self.evaluator.archive, key=lambda record: record.finished_at)
+
+    @cached_property
+    def feasible(self) -> numpy.ndarray:
+        """(networks,) bool: measured, and within the bounds."""
+        return numpy.array([self.evaluator.feasible(record) for record in self.records], bool)
+
+    @cached_property
+    def fitness(self) -> numpy.ndarray:
+        """(networks, objectives) as the search saw it; NaN where a network is not feasible."""
+        nothing = (numpy.nan,) * len(self.evaluator.objectives)
+        rows = [
+            self.evaluator.fitness(record) if sound else nothing
+            for record, sound in zip(self.records, self.feasible, strict=True)
+        ]
+        return numpy.array(rows, float).reshape(-1, len(nothing))
+
+    @cached_property
+    def losses(self) -> numpy.ndarray:
+        """`fitness` so that less is better."""
+        return -self.fitness * [objective.weight for objective in self.evaluator.objectives]
+
+    @cached_property
+    def measured(self) -> dict[str, None]:
+        """The names in any feasible measurement, in their order."""
+        return dict.fromkeys(
+            name
+            for record, sound in zip(self.records, self.feasible, strict=True)
+            if sound
+            for name in record.measurement
+        )
+
+    def column(self, name: str) -> numpy.ndarray:
+        """(networks,) of an objective or a name of the measurement; NaN where there is none."""
+        names = [objective.name for objective in self.evaluator.objectives]
+        if name in names and name not in self.measured:
+            return self.fitness[:, names.index(name)]
+        values = [
+            record.measurement.get(name, numpy.nan) if sound else numpy.nan
+            for record, sound in zip(self.records, self.feasible, strict=True)
+        ]
+        return numpy.array(values, float)
+
+    @cached_property
+    def seconds(self) -> numpy.ndarray:
+        """(networks,) of searching until each was known, without the time between sessions.
+
+        An archive that noted no sessions counts from its first network.
+        """
+        times = [datetime.fromisoformat(record.finished_at) for record in self.records]
+        moments = numpy.array([time.timestamp() for time in times])
+        begins = [datetime.fromisoformat(session["began"]).timestamp() for session in self.sessions]
+        if not begins or begins[0] > moments[0]:
+            begins = [moments[0], *begins]
+        pauses = numpy.zeros_like(moments)
+        for begin in begins:
+            after = moments >= begin
+            before = moments[~after]
+            if after.any():
+                # What an earlier session spent on networks that it did not finish is not known.
+                pauses[after] += begin - (before[-1] if len(before) else 0)
+        return moments - pauses
+
+    @property
+    def sessions(self) -> list[dict[str, str]]:
+        """What was started, when, and why it ended, if it did."""
+        return self.evaluator.archive.noted("sessions", [])
+
+    @property
+    def ended(self) -> str:
+        """Why the search ended; empty if it did not, or if it is not known."""
+        return self.sessions[-1]["ended"] if self.sessions else ""
+
+    @cached_property
+    def births(self) -> list[Birth]:
+        return self.evaluator.archive.births
+
+    @cached_property
+    def by_key(self) -> dict[str, int]:
+        """The place of each key in `records`."""
+        return {record.key: place for place, record in enumerate(self.records)}
+
+    @cached_property
+    def shares(self) -> dict[str, int]:
+        """How many individuals were measured, failed, infeasible, or of a network already known.
+
+        From the births, which a continued search repeats; without them, what the archive tells.
+        """
+        counts = {"measured": 0, "failed": 0, "infeasible": 0}
+        keys = dict.fromkeys(birth.key for birth in self.births) or self.by_key
+        for key in keys:
+            if (place := self.by_key.get(key)) is not None:
+                failed = self.records[place].status in FAILED
+                kind = "failed" if failed else "measured" if self.feasible[place] else "infeasible"
+                counts[kind] += 1
+        if self.births:
+            counts["reused"] = len(self.births) - len(keys)
+        else:
+            counts["reused"] = sum(int(row["reused"]) for row in self.generations)
+        return counts
+
+
+def nondominated(losses: numpy.ndarray) -> numpy.ndarray:
+    """The places of the rows that no other one dominates; rows with NaN are left out."""
+    places = numpy.flatnonzero(numpy.isfinite(losses).all(axis=1))
+    if not len(places):
+        return places
+    return places[moocore.is_nondominated(losses[places], keep_weakly=True)]
+
+
+def best_so_far(losses: numpy.ndarray) -> numpy.ndarray:
+    """The least of a column until each row; NaN until there is one.
+
+    >>> best_so_far(numpy.array([numpy.nan, 3.0, 5.0, 2.0])).tolist()
+    [nan, 3.0, 3.0, 2.0]
+    """
+    return numpy.fmin.accumulate(losses) if len(losses) else losses
+
+
+def hypervolume_so_far(losses: numpy.ndarray, reference: numpy.ndarray) -> numpy.ndarray:
+    """The volume between the front of the rows until each one and the reference point.
+
+    losses: (networks, objectives), NaN rows add nothing.
+
+    >>> hypervolume_so_far(numpy.array([[1.0, 1.0], [2.0, 2.0], [0.0, 1.0]]), [3, 3]).tolist()
+    [4.0, 4.0, 6.0]
+    """
+    front = numpy.empty((0, losses.shape[1]))
+    volume, volumes = 0.0, numpy.zeros(len(losses))
+    for place, loss in enumerate(losses):
+        if (loss < reference).all() and not (front <= loss).all(axis=1).any():
+            front = numpy.vstack([front[~(loss <= front).all(axis=1)], loss])
+            volume = float(moocore.hypervolume(front, ref=reference))
+        volumes[place] = volume
+    return volumes
