@@ -54,7 +54,7 @@ def run(command, cwd):
 def test_the_first_screen_has_two_commands_and_three_uses():
     assert COMMANDS[:2] == ["make search", "make test"]
     assert TEXT.index("## Three uses") < TEXT.index("## Installing")
-    assert len(SEARCHES) == 7
+    assert len(SEARCHES) == 8
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_make_test_runs_this_suite():
 def test_a_search_of_the_readme_runs(clone, command):
     program, *arguments = shlex.split(command)
     assert program == "python"
-    after = arguments[1] in ("retrain", "export")  # of what a search above has left
+    after = arguments[1] in ("report", "retrain", "export")  # of what a search above has left
     output = run([sys.executable, *arguments, *([] if after else SMALLER)], clone)
     assert "written: runs/" in output.replace(os.sep, "/")
 
