@@ -26,7 +26,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 from commands.finished_run import FinishedRun
 from commands.whole_file import write_table, write_whole
 from toolbox.archive import Record
+from toolbox.event_log import show_curves, tensorboard_writer
 from toolbox.report.picking import default_rule, pick
 from toolbox.report.tables import as_number
 from toolbox.shelf import did_you_mean
@@ -69,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pick", action="append", metavar="RULE", help="see above")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained")
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write the curves for TensorBoard too (needs the package tensorboard)",
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -82,6 +88,7 @@ def run(chosen: argparse.Namespace) -> int:
     log_to_console(screen)
     if chosen.seeds < 1:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
+    new_writer = tensorboard_writer() if chosen.tensorboard else None
     finished = FinishedRun.open(chosen.run_folder)
     require_images(finished)
     picks = picked(finished, chosen.pick)
@@ -90,7 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
-            return _retrain_all(screen, picks, problem, epochs, chosen.seeds, out)
+            return _retrain_all(screen, picks, problem, epochs, chosen.seeds, out, new_writer)
     except KeyboardInterrupt:
         log.info("the seeds that were finished are kept in %s; the same command goes on", out)
         raise
@@ -166,6 +173,7 @@ def _retrain_all(
     epochs: int | None,
     seeds: int,
     out: Path,
+    new_writer: Callable[[str], Any] | None,
 ) -> int:
     from commands.retrained import RetrainedFolder
     from commands.retraining_report import write_report
@@ -204,6 +212,13 @@ def _retrain_all(
             if results:
                 title = f"{one.record.architecture}\n{one.name}"
                 write_report(folder.path, title, classes, results)
+                if new_writer:
+                    curves = {
+                        f"seed-{seed}": content["curve"]
+                        for seed, content in enumerate(found, start=1)
+                        if content is not None
+                    }
+                    show_curves(folder.path / "tensorboard", new_writer, curves)
                 rows.append(_row(one, results, folder))
     if rows:
         _summarize(screen, rows, out)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -67,6 +67,25 @@ class TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def show_curves(
+    folder: Path,
+    new_writer: Callable[[str], Any],
+    curves: Mapping[str, Sequence[Mapping[str, float]]],
+) -> None:
+    """Write curves for TensorBoard, each a run of its own; the folder is begun anew.
+
+    A curve is a row for each epoch, with its number as "epoch".
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, rows in curves.items():
+        writer = new_writer(str(folder / name))
+        for row in rows:
+            for quantity, value in row.items():
+                if quantity != "epoch":
+                    writer.add_scalar(f"retraining/{quantity}", float(value), int(row["epoch"]))
+        writer.close()
 
 
 def tensorboard_writer() -> Callable[[str], Any]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands.finished_run import FinishedRun
 from commands.retrain import agreement
@@ -311,3 +312,18 @@ def test_help_explains_what_can_be_picked(command):
     status, said, _ = command("retrain", "--help")
     assert status == 0
     assert "params<=10000" in said
+
+
+def test_curves_are_written_for_tensorboard_also_of_what_was_retrained_before(
+    copy, searched, command
+):
+    status, _, errors = command("retrain", searched, "--seeds", "2", "--out", copy, "--tensorboard",
+                                "--pick", "best")  # fmt: skip
+    assert status == 0, errors
+    (folder,) = copy.glob("*/tensorboard")
+    for seed in ("seed-1", "seed-2"):
+        scalars = EventAccumulator(str(folder / seed))
+        scalars.Reload()
+        steps = [event.step for event in scalars.Tensors("retraining/train_loss")]
+        assert steps == list(range(1, len(steps) + 1))
+        assert steps
