@@ -59,21 +59,20 @@ def folder():
         yield found
 
 
-@pytest.mark.parametrize(("backend", "rounds"), [("processes", 20), ("scoop", 20), ("ray", 5)])
+@pytest.mark.parametrize(("backend", "rounds"), [("processes", 10), ("scoop", 10), ("ray", 2)])
 def test_nothing_is_lost_or_repeated_by_kills_at_random_moments(backend, rounds):
     assert "nothing lost, nothing repeated" in chaos.run(backend, rounds, seed=1)
 
 
-@pytest.mark.parametrize("lost", [1, 2])
-def test_a_search_goes_on_without_the_workers_of_scoop_that_are_killed(folder, lost):
+def test_a_search_goes_on_without_the_workers_of_scoop_that_are_killed(folder):
     expected = uninterrupted(folder, 5)
     (folder / "log").unlink()
     watched = Watched(folder, "scoop")
     watched.wait_for_evaluations(5)
-    for pid in watched.pids("worker")[:lost]:
+    for pid in watched.pids("worker")[:2]:
         os.kill(pid, signal.SIGKILL)
     assert watched.end() == 0, watched.output
-    assert f"was lost; {3 - lost} are left" in watched.output
+    assert "was lost; 1 are left" in watched.output
     watched.search.check(expected)
 
 
@@ -127,8 +126,15 @@ def test_a_worker_of_scoop_that_no_longer_answers_counts_as_lost(folder):
     assert "was silent for 15 s" in watched.output
 
 
-@pytest.mark.parametrize("backend", ["processes", "scoop", "ray"])
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("backend", "sent"),
+    [
+        ("processes", signal.SIGINT),
+        ("scoop", signal.SIGINT),
+        ("scoop", signal.SIGTERM),
+        ("ray", signal.SIGTERM),
+    ],
+)
 def test_the_first_signal_stops_cleanly_with_130_and_leaves_no_orphan(folder, backend, sent):
     watched = Watched(folder, backend)
     watched.wait_for_evaluations(5)
