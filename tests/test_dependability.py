@@ -136,7 +136,7 @@ def test_a_worker_of_scoop_that_no_longer_answers_counts_as_lost(folder):
     ],
 )
 def test_the_first_signal_stops_cleanly_with_130_and_leaves_no_orphan(folder, backend, sent):
-    watched = Watched(folder, backend)
+    watched = Watched(folder, backend, "problem.seconds=0.3")  # it must not end by itself before
     watched.wait_for_evaluations(5)
     everyone = watched.everyone()
     watched.search.process.send_signal(sent)
