@@ -7,11 +7,9 @@ networks.  The searches of one seed share an archive, so a network is trained on
 """
 
 import argparse
-import csv
 import io
 import itertools
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -34,6 +32,7 @@ from toolbox.report.comparison import Course, Difference, differences, grid, qua
 from toolbox.report.tables import as_number
 from toolbox.search import search
 from toolbox.signature import prefixed
+from toolbox.whole_file import write_table, write_whole
 
 BASELINE = "random search"
 
@@ -225,8 +224,8 @@ def _write(
         for seed, values in enumerate(seeds, start=1)
         for point, value in zip(grid(budget), values, strict=True)
     ]
-    _replace(out / "comparison.csv", _csv(rows))
-    _replace(out / "differences.csv", _csv([vars(difference) for difference in found]))
+    write_table(out / "comparison.csv", rows)
+    write_table(out / "differences.csv", [vars(difference) for difference in found])
     for suffix in ("svg", "png"):
         _draw(reached, budget, what, out / f"comparison.{suffix}")
     for table in _tables(last, found, what, budget):
@@ -277,20 +276,6 @@ def _draw(reached: dict[str, list[list[float]]], budget: int, what: str, path: P
     axes.set_title(f"Median and quartiles of {len(reached[BASELINE])} seeds")
     axes.grid(alpha=0.3)
     axes.legend()
-    part = path.with_name(f".{path.name}")
-    figure.savefig(part, format=path.suffix[1:], dpi=150)
-    os.replace(part, path)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="")
-    os.replace(part, path)
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:], dpi=150)
+    write_whole(path, content.getvalue())

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.finished_run import FinishedRun
 from commands.retrain import FOLDER, overridden, picked, require_images
-from commands.whole_file import write_whole
+from toolbox.whole_file import write_whole
 
 if TYPE_CHECKING:
     from problems.saved_network import Blueprint

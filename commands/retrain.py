@@ -34,13 +34,13 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from commands.finished_run import FinishedRun
-from commands.whole_file import write_table, write_whole
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
 from toolbox.report.picking import default_rule, pick
 from toolbox.report.tables import as_number
 from toolbox.shelf import did_you_mean
 from toolbox.signature import prefixed
+from toolbox.whole_file import write_table, write_whole
 
 if TYPE_CHECKING:
     from commands.retrained import RetrainedFolder, Seed

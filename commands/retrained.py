@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from commands.whole_file import write_whole
 from problems.image_classification import ImageClassification
 from toolbox.archive import Record
 from toolbox.signature import described
+from toolbox.whole_file import write_whole
 
 FORMAT = 1
 KEY_LETTERS = 12  # of the 32 of a key, in the name of a folder

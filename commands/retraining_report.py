@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from commands.retrained import Seed
-from commands.whole_file import write_table, write_whole
+from toolbox.whole_file import write_table, write_whole
 
 MOST_WRITTEN = 20  # classes: with more of them there is no room for a number in each cell
 PER_CLASS = ("precision", "recall", "f1")

@@ -1,10 +1,7 @@
 """The run folder: what a search leaves behind for a person and for its continuation."""
 
-import csv
-import io
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +15,7 @@ from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
+from toolbox.whole_file import write_table, write_whole
 
 log = logging.getLogger(__name__)
 COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
@@ -68,7 +66,7 @@ class RunFolder:
         archive.note("sessions", [*earlier, {**session, "ended": reason}])
 
     def write_declaration(self) -> None:
-        self._replace("declaration.toml", tomlkit.dumps(self.declaration.table()))
+        write_whole(self.path / "declaration.toml", tomlkit.dumps(self.declaration.table()))
 
     def write_generation(
         self, generation: Generation, device_use: Mapping[str, float]
@@ -84,7 +82,7 @@ class RunFolder:
         row |= {"seconds": round(generation.seconds, 3), **device_use}
         self._generations.append(row)
         try:
-            self._write_table("generations.csv", self._generations)
+            write_table(self.path / "generations.csv", self._generations)
         except OSError as error:  # a spreadsheet may hold it open; the next generation tries again
             log.warning("generations.csv cannot be written now: %s", error.strerror)
         return row
@@ -96,7 +94,7 @@ class RunFolder:
             | dict(zip(names, individual.fitness.values, strict=True))
             for individual in population
         ]
-        self._write_table("population.csv", rows)
+        write_table(self.path / "population.csv", rows)
 
     def write_results(self, evaluator: Evaluator) -> Path:
         """front.csv (several objectives) or ranking.csv (one), of everything in the archive."""
@@ -106,7 +104,7 @@ class RunFolder:
             name, records = "ranking.csv", ranking(evaluator, evaluator.archive)
         rows = [self._result(evaluator, record) for record in records]
         objectives = [objective.name for objective in self.declaration.objectives]
-        self._write_table(name, rows, header=[*objectives, "architecture", "genome"])
+        write_table(self.path / name, rows, header=[*objectives, "architecture", "genome"])
         return self.path / name
 
     def _result(self, evaluator: Evaluator, record: Record) -> dict[str, Any]:
@@ -118,18 +116,3 @@ class RunFolder:
             **{k: v for k, v in record.measurement.items() if k not in names},
             "key": record.key,
         }
-
-    def _write_table(
-        self, name: str, rows: Sequence[Mapping[str, Any]], header: Sequence[str] = ()
-    ) -> None:
-        columns = dict.fromkeys(column for row in rows for column in row) or header
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(columns))
-        writer.writeheader()
-        writer.writerows(rows)
-        self._replace(name, text.getvalue())
-
-    def _replace(self, name: str, text: str) -> None:
-        temporary = self.path / f".{name}.part"
-        temporary.write_text(text, encoding="utf-8", newline="")  # CSV brings its own line ends
-        os.replace(temporary, self.path / name)

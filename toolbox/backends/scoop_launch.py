@@ -17,6 +17,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from toolbox.whole_file import write_whole
+
 PIPE, PID, STATUS, HOSTS = "pipe", "pid", "status", "hosts"
 SHUTDOWN_SECONDS = 10.0  # SCOOP gets this long to end by itself
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -141,7 +143,7 @@ def _kill_session(session: int) -> None:
 
 def follow(folder: Path) -> None:
     """In the leading process: say who it is, and stop as by SIGTERM when the launcher ends."""
-    _write(folder / PID, os.getpid())
+    write_whole(folder / PID, str(os.getpid()))
 
     def watch() -> None:
         # Not blocking at first: opening would wait for a launcher that has already ended.
@@ -165,7 +167,7 @@ def leave(status: int, folder: Path | None, lost: bool) -> None:
     lost: SCOOP's broker may be gone, and SCOOP would wait for it for ever.
     """
     if folder:
-        _write(folder / STATUS, status)
+        write_whole(folder / STATUS, str(status))
     elif status:
         atexit.register(os.kill, os.getppid(), signal.SIGTERM)
     if lost:
@@ -175,10 +177,3 @@ def leave(status: int, folder: Path | None, lost: bool) -> None:
             with contextlib.suppress(OSError):
                 os.kill(os.getppid(), signal.SIGTERM)
         os._exit(status)
-
-
-def _write(path: Path, number: int) -> None:
-    """So that a reader sees all of it or nothing."""
-    part = path.with_suffix(".part")
-    part.write_text(str(number), encoding="ascii")
-    part.replace(path)

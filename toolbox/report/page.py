@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from toolbox.report.figures import Plot, styled
+from toolbox.report.tables import as_number
+from toolbox.whole_file import write_whole
 
 MOST_ROWS = 40  # of a table in the page; its file has them all
 HERE = Path(__file__).parent
@@ -112,9 +113,7 @@ def write(page: Page, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            temporary = folder / f".{name}.part"
-            temporary.write_bytes(content)
-            os.replace(temporary, folder / name)
+            write_whole(folder / name, content)
     except OSError as error:
         raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
     return folder / "report.html"
@@ -157,4 +156,4 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
+    return as_number(value)

@@ -16,10 +16,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
     os.replace(temporary, path)
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows with the same names, one at least, as CSV with a header."""
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], header: Sequence[str] = ()) -> None:
+    """Rows as CSV, with every name in any of them as a column; `header` if there are no rows."""
+    columns = dict.fromkeys(column for row in rows for column in row) or header
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer = csv.DictWriter(text, fieldnames=list(columns))
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, text.getvalue())
