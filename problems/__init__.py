@@ -9,4 +9,5 @@ PROBLEMS = {
     "image_classification": "problems.image_classification:ImageClassification",
     "lotz": "problems.bit_counting:LeadingOnesTrailingZeros",
     "onemax": "problems.bit_counting:OneMax",
+    "weight_sharing": "problems.weight_sharing:WeightSharing",
 }
