@@ -43,6 +43,10 @@ class Split:
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.div_(255), self.labels[index]
 
+    def first(self, images: int) -> "Split":
+        """The first so many images."""
+        return Split(self.images[:images], self.labels[:images])
+
     @cached_property  # every network of a process asks for it, and the images never change
     def channel_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of each channel over all images, for images in [0, 1]."""
@@ -76,17 +80,27 @@ class StreamedSplit:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The chosen images, changed, as float32 in [0, 1], and their labels."""
         at = index if isinstance(index, slice) else index.cpu().numpy()
-        images = self.dataset.centres(self.pictures, self.numbers[at])
-        return Split.on(str(self.labels.device), images, self.labels[index].cpu().numpy()).batch(
-            slice(None), change
-        )
+        return self._held(self.numbers[at], self.labels[index]).batch(slice(None), change)
+
+    def first(self, images: int) -> Split:
+        """The first so many images, loaded once and then held in memory."""
+        if images not in self._firsts:
+            self._firsts[images] = self._held(self.numbers[:images], self.labels[:images])
+        return self._firsts[images]
+
+    @cached_property
+    def _firsts(self) -> dict[int, Split]:
+        return {}
+
+    def _held(self, numbers: numpy.ndarray, labels: torch.Tensor) -> Split:
+        images = self.dataset.centres(self.pictures, numbers)
+        return Split.on(str(self.labels.device), images, labels.cpu().numpy())
 
     @cached_property
     def channel_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """As a Split's, over its first images."""
-        first = self.dataset.centres(self.pictures, self.numbers[:STATISTICS_OF])
-        labels = self.labels[:STATISTICS_OF].cpu().numpy()
-        return Split.on(str(self.labels.device), first, labels).channel_statistics
+        few = slice(STATISTICS_OF)
+        return self._held(self.numbers[few], self.labels[few]).channel_statistics
 
     def loader(self) -> "StreamedEpochs":
         return StreamedEpochs(self)

@@ -9,17 +9,17 @@ from problems.spaces.blocks import Block, Unit
 class BlockModule(nn.Module):
     """A block of convolutions for inputs of so many channels.
 
-    affine: whether batch norm has scales and shifts to learn.  A supernet's has none: every path
-    would pull them to its own statistics.
+    shared: whether it is part of a supernet, whose batch norm has neither scales and shifts to
+    learn nor running statistics: every path has its own.
     """
 
-    def __init__(self, block: Block, channels: int, affine: bool = True):
+    def __init__(self, block: Block, channels: int, shared: bool = False):
         super().__init__()
         branches = block.branches(channels)
         self.join = branches.join
         taken = channels // 2 if self.join == "split" else channels
-        self.main = _units(branches.main, taken, affine)
-        self.side = _units(branches.side, channels, affine)
+        self.main = _units(branches.main, taken, shared)
+        self.side = _units(branches.side, channels, shared)
 
     def forward(self, images):
         match self.join:
@@ -33,7 +33,7 @@ class BlockModule(nn.Module):
                 return self.main(images)
 
 
-def _units(units: tuple[Unit, ...], channels: int, affine: bool) -> nn.Sequential:
+def _units(units: tuple[Unit, ...], channels: int, shared: bool) -> nn.Sequential:
     modules: list[nn.Module] = []
     for unit in units:
         modules.append(
@@ -47,7 +47,9 @@ def _units(units: tuple[Unit, ...], channels: int, affine: bool) -> nn.Sequentia
                 bias=False,
             )
         )
-        modules.append(nn.BatchNorm2d(unit.filters, affine=affine))
+        modules.append(
+            nn.BatchNorm2d(unit.filters, affine=not shared, track_running_stats=not shared)
+        )
         if unit.relu:
             modules.append(nn.ReLU(inplace=True))
         channels = unit.filters

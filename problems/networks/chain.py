@@ -80,10 +80,10 @@ class Standardize(nn.Module):
         return (images - self.mean) / self.std
 
 
-def build(chain: Chain, image_shape: Shape, affine: bool = True) -> nn.Sequential:
+def build(chain: Chain, image_shape: Shape, shared: bool = False) -> nn.Sequential:
     """The module of a chain, for images (N, *image_shape) in [0, 1]; it returns (N, classes).
 
-    affine: whether the batch norm of blocks has scales and shifts, as it has outside a supernet.
+    shared: whether its blocks are part of a supernet, see `BlockModule`.
     Raises ShapeCollapsed for a chain that does not fit the images.
     """
     modules: list[nn.Module] = []
@@ -102,7 +102,7 @@ def build(chain: Chain, image_shape: Shape, affine: bool = True) -> nn.Sequentia
                     modules.append(nn.BatchNorm2d(filters))
                 modules.append(ACTIVATIONS[activation]())
             case ConvNorm() | InvertedResidual() | Shuffle():
-                modules.append(BlockModule(counted.layer, shape[0], affine))
+                modules.append(BlockModule(counted.layer, shape[0], shared))
             case GlobalAveragePool():
                 modules.append(GlobalMean())
             case Pool(kind):

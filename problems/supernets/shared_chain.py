@@ -42,8 +42,7 @@ class SharedChain(SupernetPlan):
     paths: Annotated[int, Ge(2)] = 6
     distillation: bool = True
 
-    @property
-    def paths_a_step(self) -> int:
+    def paths_a_step(self, space: Any) -> int:
         return self.paths
 
     def unfit(self, space: Any) -> str:
