@@ -21,9 +21,7 @@ from problems.supernets.training import (
 )
 from problems.training import Diverged
 
-SPACE = PooledCnn(
-    depth=(2, 3), filters=(4, 8), kernels=(3,), units=(8, 16), image_shape=(1, 8, 8)
-)
+SPACE = PooledCnn(depth=(2, 3), filters=(4, 8), kernels=(3,), units=(8, 16), image_shape=(1, 8, 8))
 RECIPE = Training(
     epochs=3,
     batch_size=32,
@@ -139,7 +137,9 @@ def test_the_file_tells_of_the_supernet_and_gives_its_weights(uninterrupted, tmp
 
 
 def test_another_supernet_is_another_file(tmp_path):
-    assert SupernetFile(tmp_path, {"seed": 1}).weights != SupernetFile(tmp_path, {"seed": 2}).weights
+    assert (
+        SupernetFile(tmp_path, {"seed": 1}).weights != SupernetFile(tmp_path, {"seed": 2}).weights
+    )
 
 
 def test_what_is_no_supernet_is_refused_in_one_line(uninterrupted, tmp_path):
