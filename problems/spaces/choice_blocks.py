@@ -170,6 +170,8 @@ class ShuffleBlocks(ChoiceBlocks):
     widths: Numbers = (64, 160, 320, 640)
     stem: Positive = 16
     last: Positive = 1024
+    image_shape: tuple[int, int, int] = field(default=(3, 224, 224), metadata={"declared": False})
+    classes: int = field(default=1000, metadata={"declared": False})
 
     names: ClassVar[tuple[str, ...]] = ("kernel 3", "kernel 5", "kernel 7", "xception")
     stem_stride: ClassVar[int] = 2

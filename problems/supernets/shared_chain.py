@@ -14,7 +14,7 @@ from math import prod
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import nn
 
 from problems.networks.chain import ACTIVATIONS, Dropout, Standardize, build
@@ -22,7 +22,14 @@ from problems.recipe import Training
 from problems.spaces.chain import Conv, Flatten, GlobalAveragePool, Layer, Linear, Pool, count
 from problems.spaces.conv_chain import ConvChain
 from problems.spaces.gene import Gene
-from problems.supernets.supernet import Forward, Genome, Supernet, SupernetPlan, cross_entropy
+from problems.supernets.supernet import (
+    Forward,
+    Genome,
+    Supernet,
+    SupernetPlan,
+    cross_entropy,
+    smoothed,
+)
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -34,13 +41,15 @@ class SharedChain(SupernetPlan):
     kernels: "own" weights for each size of a kernel, or the centre "crop" of the largest one's.
     paths: networks a step; among them the largest and the smallest, and in all of them together
     every choice of every gene equally often (within one, if their number is not a multiple of the
-    number of choices).  distillation: all but the largest learn what the largest answers, not the
-    labels.
+    number of choices).  distillation: the share of the largest one's answers, the rest being
+    labels, in what the others learn.  dropout: in "all" paths, or in the "largest" alone, since
+    what is small or not yet trained has nothing to spare (BigNAS; Yu et al., arXiv 2003.11142).
     """
 
     kernels: Literal["own", "crop"] = "own"
     paths: Annotated[int, Ge(2)] = 6
-    distillation: bool = True
+    distillation: Annotated[float, Ge(0), Le(1)] = 1.0
+    dropout: Literal["all", "largest"] = "largest"
 
     def paths_a_step(self, space: Any) -> int:
         return self.paths
@@ -130,16 +139,19 @@ class SlicedChain(Supernet):
         recipe: Training,
         forward: Forward | None = None,
     ) -> torch.Tensor:
-        if not self.plan.distillation:
-            return super().loss_step(images, labels, paths, recipe, forward)
         forward = forward or self
+        share = self.plan.distillation
         target, total = labels, torch.zeros((), device=labels.device)
+        self.dropout.train()
         for genome in paths:  # the largest is the first
             loss, logits = cross_entropy(forward, images, genome, target, recipe)
             (loss / len(paths)).backward()
             total += loss.detach() / len(paths)
-            if target is labels:
-                target = logits.detach().softmax(dim=1)
+            if target is labels and share:
+                answers = logits.detach().softmax(dim=1)
+                true = smoothed(labels, answers.shape[1], recipe.label_smoothing)
+                target = torch.lerp(true, answers, share)
+            self.dropout.train(self.plan.dropout == "all")
         return total
 
     def forward(self, images: torch.Tensor, genome: Genome) -> torch.Tensor:

@@ -96,6 +96,12 @@ def cross_entropy(
     return nn.functional.cross_entropy(logits, target, label_smoothing=smoothing), logits
 
 
+def smoothed(labels: torch.Tensor, classes: int, smoothing: float) -> torch.Tensor:
+    """Labels (N,) as smoothed probabilities (N, classes), float32."""
+    certain = nn.functional.one_hot(labels, classes).float()
+    return certain * (1 - smoothing) + smoothing / classes
+
+
 @dataclass(frozen=True, kw_only=True)
 class SupernetPlan(ABC):
     """How a supernet is made and trained.
