@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from problems.datasets.splits import Split, Splits, open_splits
+from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure
 from problems.flight import Training as InTraining
 from problems.image_classification import ImageClassification, seed_of
@@ -22,6 +22,7 @@ from problems.networks.chain import Standardize, glorot_uniform
 from problems.precision import resolve_precision
 from problems.supernets import SUPERNETS
 from problems.supernets.gate import GATES, Admits, Gate, KendallTau, Measure
+from problems.supernets.processes import ALONE, Processes, Share
 from problems.supernets.shared_chain import SharedChain
 from problems.supernets.supernet import Supernet, SupernetPlan
 from problems.supernets.training import (
@@ -91,7 +92,7 @@ class WeightSharing(ImageClassification):
     def budget(self, networks: int) -> str:
         """What the supernet, the gate and at most `networks` evaluations train or score."""
         images, recipe = self.dataset.train_images, self.supernet.training
-        paths = self.supernet.paths_a_step
+        paths = self.supernet.paths_a_step(self.space)
         gate = self.gate.budget(self)
         trained = recipe.epochs * images * paths
         return (
@@ -123,17 +124,21 @@ class WeightSharing(ImageClassification):
         self.gate.check(ready, folder / FOLDER, measure, admits)
         return ready
 
-    def trained(self, folder: Path) -> "WeightSharing":
-        """The same problem with its supernet, which is trained now if it is not in `folder`."""
+    def trained(self, folder: Path, processes: Processes = ALONE) -> "WeightSharing":
+        """The same problem with its supernet, which is trained now if it is not in `folder`.
+
+        processes: those that train it together, if there are several; each of them calls this.
+        """
         file = self._file(folder)
         if not file.weights.is_file():
-            train_supernet(self._supernet_training(), file)
+            train_supernet(self._supernet_training(processes), file)
             torch.cuda.empty_cache()  # a GPU's memory is the evaluations' now
         told = about(file.weights)
-        log.info(
-            "supernet: %s, trained in %.0f s, last loss %.4f",
-            *(file.weights, told["train_seconds"], told["losses"][-1]),
-        )
+        if processes.leads:
+            log.info(
+                "supernet: %s, trained in %.0f s, last loss %.4f",
+                *(file.weights, told["train_seconds"], told["losses"][-1]),
+            )
         return replace(self, supernet_file=str(file.weights.absolute()))
 
     def found(self, folder: Path) -> "WeightSharing":
@@ -157,8 +162,9 @@ class WeightSharing(ImageClassification):
             folder / FOLDER, {name: _identity(getattr(self, name)) for name in parts}
         )
 
-    def _supernet_training(self) -> SupernetTraining:
+    def _supernet_training(self, processes: Processes) -> SupernetTraining:
         """The supernet with its first weights and its images, on the device."""
+        share = Share(self.supernet.shards, processes)
         splits = self._splits()
         recipe, seed = self.supernet.training, seed_of(f"supernet {self.seed}")
         with seeded(seed, self.device):
@@ -168,7 +174,8 @@ class WeightSharing(ImageClassification):
             if recipe.initialization == "glorot":
                 glorot_uniform(supernet)
         supernet.to(self.device)
-        return SupernetTraining(supernet, SplitBatches(splits.train, recipe), recipe, self.seed)
+        batches = SplitBatches(splits.train, recipe, share)
+        return SupernetTraining(supernet, batches, recipe, self.seed)
 
     def _evaluation(self, genome: list[int]) -> InTraining:
         yield True  # times are taken below, so nothing else should be under way
@@ -186,19 +193,19 @@ class WeightSharing(ImageClassification):
             "scoring_seconds": ended - begun,
         }
 
-    def inherited(self, genome: list[int], images: Split) -> nn.Module:
+    def inherited(self, genome: list[int], images: Split | StreamedSplit) -> nn.Module:
         """The genome's network with the supernet's weights, on the device.
 
         Its batch norms have the statistics of the first `supernet.recalibration` of `images`.
         """
         network = self._shared().standalone(genome)
         size = self.supernet.training.batch_size
-        last = min(self.supernet.recalibration, len(images))
-        starts = range(0, last, size)
-        recalibrate(network, (images.batch(slice(at, min(at + size, last)))[0] for at in starts))
+        first = images.first(min(self.supernet.recalibration, len(images)))
+        starts = range(0, len(first), size)
+        recalibrate(network, (first.batch(slice(at, at + size))[0] for at in starts))
         return network
 
-    def untrained(self, genome: list[int], images: Split) -> nn.Module:
+    def untrained(self, genome: list[int], images: Split | StreamedSplit) -> nn.Module:
         """The network with its first weights, the inherited ones if it is to begin with them."""
         if self.first_weights is None:
             return super().untrained(genome, images)

@@ -51,8 +51,7 @@ class SharedChain(SupernetPlan):
     distillation: Annotated[float, Ge(0), Le(1)] = 1.0
     dropout: Literal["all", "largest"] = "largest"
 
-    @property
-    def paths_a_step(self) -> int:
+    def paths_a_step(self, space: Any) -> int:
         return self.paths
 
     def unfit(self, space: Any) -> str:

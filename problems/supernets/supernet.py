@@ -107,11 +107,13 @@ class SupernetPlan(ABC):
     """How a supernet is made and trained.
 
     training: its recipe.  recalibration: how many training images the batch norms of a candidate
-    take their statistics from.
+    take their statistics from.  shards: equal parts of each batch, in which batch norm sees its own
+    part alone; several processes can train the supernet if their number divides that of the shards.
     """
 
     training: Training = field(default_factory=lambda: Training(epochs=30))
     recalibration: Annotated[int, Ge(1)] = 2_000
+    shards: Annotated[int, Ge(1)] = 1
 
     def __post_init__(self) -> None:
         recipe = self.training
@@ -122,9 +124,13 @@ class SupernetPlan(ABC):
                 f"training.{key} = {getattr(recipe, key)!r}: a supernet is trained to its last "
                 f"epoch, since no one network's score tells when to stop; legal is {legal!r}"
             )
+        if self.shards > 1 and recipe.batch_size % self.shards:
+            raise ValueError(
+                f"shards = {self.shards}: training.batch_size = {recipe.batch_size} is not a "
+                "multiple of it"
+            )
 
-    @property
-    def paths_a_step(self) -> int:
+    def paths_a_step(self, space: Any) -> int:
         """How many networks are run forward and backward in one training step."""
         return 1
 

@@ -22,11 +22,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from problems.datasets.splits import Split, as_is
+from problems.datasets.splits import Split, StreamedSplit, as_is
 from problems.image_classification import seed_of
 from problems.networks.chain import Dropout
 from problems.recipe import Training
-from problems.supernets.supernet import Forward, Supernet
+from problems.supernets.processes import Share
+from problems.supernets.supernet import Supernet
 from problems.training import Diverged
 
 NAME = "deap-nas supernet 1"  # the format, in the metadata of the file
@@ -35,7 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class Batches(Protocol):
-    """The training images, a batch at a time, on the device."""
+    """This process's share of the training images, a batch at a time, on the device."""
+
+    @property
+    def share(self) -> Share: ...
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
@@ -44,36 +48,46 @@ class Batches(Protocol):
         """images (N, C, H, W), float32 in [0, 1], and labels (N,), in an order of this seed."""
 
 
-@dataclass(frozen=True)
 class SplitBatches:
-    """The batches of a split that lies on the device as a whole."""
+    """The batches of a split, whether it lies on the device as a whole or is streamed."""
 
-    split: Split
-    recipe: Training
+    def __init__(self, split: Split | StreamedSplit, recipe: Training, share: Share | None = None):
+        self.split, self.recipe = split, recipe
+        self.share = share or Share()
+        self._steps = self.share.steps(len(split), recipe.batch_size)
+        self._loader = split.loader() if isinstance(split, StreamedSplit) else None
 
     def __len__(self) -> int:
-        return -(-len(self.split) // self.recipe.batch_size)
+        return len(self._steps)
 
     def epoch(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         generator = torch.Generator().manual_seed(seed)  # on the CPU: the same on every device
         device = self.split.labels.device
-        order = torch.randperm(len(self.split), generator=generator).to(device)
+        order = torch.randperm(len(self.split), generator=generator)
         augmentation = self.recipe.augmentation
         draws = augmentation.draw(len(order), generator).to(device) if augmentation else None
-        for start in range(0, len(order), self.recipe.batch_size):
-            place = slice(start, start + self.recipe.batch_size)
+        places = [self.share.own(begin, end) for begin, end in self._steps]
+        streamed: Iterator[tuple[torch.Tensor, torch.Tensor]] | None = None
+        if self._loader:
+            streamed = self._loader.batches([order[place] for place in places], generator)
+        order = order.to(device)
+        for place in places:
             change = as_is
             if draws is not None:
                 change = partial(augmentation.apply, draws=draws[place])
-            yield self.split.batch(order[place], change)
+            if streamed is None:
+                yield self.split.batch(order[place], change)
+            else:
+                images, labels = next(streamed)
+                yield change(images), labels
 
 
 class SupernetTraining:
     """A supernet on its way.
 
     epoch: how many are done.  losses: the mean loss of each.  seconds: what their steps took, the
-    thread's CPU time on the CPU, elapsed time on a GPU.  forward: what computes the logits in place
-    of the supernet, such as a DistributedDataParallel around it.
+    thread's CPU time on the CPU, elapsed time on a GPU.  The processes of the batches' share train
+    it together, and each of them has all of it.
     """
 
     def __init__(
@@ -82,14 +96,14 @@ class SupernetTraining:
         batches: Batches,
         recipe: Training,
         seed: int,
-        forward: Forward | None = None,
     ):
         self.supernet, self.batches, self.recipe, self.seed = supernet, batches, recipe, seed
-        self.forward = forward or supernet
+        self.processes = batches.share.processes
+        self.forward = self.processes.together(supernet)
         self.epoch = 0
         self.losses: list[float] = []
         self.seconds = 0.0
-        self.optimizer = recipe.optimizer_for(supernet)
+        self.optimizer = recipe.optimizer_for(supernet, fused=recipe.optimizer != "sgd")
         self._masks = torch.Generator(next(supernet.parameters()).device)
         for module in supernet.modules():
             if isinstance(module, Dropout):
@@ -101,9 +115,10 @@ class SupernetTraining:
         clock = time.thread_time if self._masks.device.type == "cpu" else time.perf_counter
         begun = clock()
         paths = torch.Generator().manual_seed(self._drawn("paths"))
-        self._masks.manual_seed(self._drawn("masks"))
+        self._masks.manual_seed(self._drawn("masks") + self.processes.rank)
         self.supernet.train()
-        total: torch.Tensor | float = 0.0
+        shards = self.batches.share.here
+        total = torch.zeros((), device=self._masks.device)
         for step, (images, labels) in enumerate(self.batches.epoch(self._drawn("images"))):
             place = self.epoch * len(self.batches) + step
             factor = recipe.schedule.factor(place, len(self.batches), recipe.epochs)
@@ -112,11 +127,16 @@ class SupernetTraining:
             # What is on no path of this step has no gradient, and its momentum is left alone.
             self.optimizer.zero_grad(set_to_none=True)
             drawn = self.supernet.paths(paths)
-            total += self.supernet.loss_step(images, labels, drawn, recipe, self.forward)
+            for part in zip(images.chunk(shards), labels.chunk(shards), strict=True):
+                total += self.supernet.loss_step(*part, drawn, recipe, self.forward)
+            if shards > 1:
+                for weight in self.supernet.parameters():
+                    if weight.grad is not None:
+                        weight.grad /= shards
             if recipe.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(self.supernet.parameters(), recipe.gradient_clip)
             self.optimizer.step()
-        loss = float(total) / len(self.batches)
+        loss = float(self.processes.mean(total)) / len(self.batches) / shards
         self.seconds += clock() - begun
         if loss != loss or abs(loss) == float("inf"):
             raise Diverged(f"the supernet's training loss is {loss} in epoch {number}")
@@ -231,20 +251,24 @@ def train_supernet(
 ) -> None:
     """Train to the last epoch, from the last checkpoint, and keep what each epoch reached.
 
+    Of several processes the leading one writes; all of them must see its files.
     on_epoch: called after each epoch that is kept.
     """
     file.resume(training)
     epochs = training.recipe.epochs
-    if training.epoch:
+    processes = training.processes
+    if training.epoch and processes.leads:
         log.info("supernet: going on after epoch %d of %d", training.epoch, epochs)
     while training.epoch < epochs:
         before = training.seconds
         training.take_epoch()
-        file.keep(training)
-        log.info(
-            "supernet: epoch %d of %d, loss %.4f, %.1f s",
-            *(training.epoch, epochs, training.losses[-1], training.seconds - before),
-        )
+        if processes.leads:
+            file.keep(training)
+            log.info(
+                "supernet: epoch %d of %d, loss %.4f, %.1f s",
+                *(training.epoch, epochs, training.losses[-1], training.seconds - before),
+            )
+        processes.wait()
         on_epoch(training)
 
 
