@@ -132,6 +132,7 @@ class WeightSharing(ImageClassification):
         file = self._file(folder)
         if not file.weights.is_file():
             train_supernet(self._supernet_training(processes), file)
+            torch.cuda.empty_cache()  # a GPU's memory is the evaluations' now
         told = about(file.weights)
         if processes.leads:
             log.info(
@@ -179,6 +180,7 @@ class WeightSharing(ImageClassification):
     def _evaluation(self, genome: list[int]) -> InTraining:
         yield True  # times are taken below, so nothing else should be under way
         splits = self._splits()
+        self._shared()  # reading the file is no candidate's time
         begun = time.thread_time() if self.device == "cpu" else time.perf_counter()
         network = self.inherited(genome, splits.train)
         val_loss, val_accuracy = score(network, splits.validation).tolist()
@@ -196,9 +198,7 @@ class WeightSharing(ImageClassification):
 
         Its batch norms have the statistics of the first `supernet.recalibration` of `images`.
         """
-        assert self.supernet_file, "ready or found comes first"
-        supernet = _loaded(self.supernet, self.space, self.supernet_file, self.device)
-        network = supernet.standalone(genome)
+        network = self._shared().standalone(genome)
         size = self.supernet.training.batch_size
         first = images.first(min(self.supernet.recalibration, len(images)))
         starts = range(0, len(first), size)
@@ -210,6 +210,11 @@ class WeightSharing(ImageClassification):
         if self.first_weights is None:
             return super().untrained(genome, images)
         return self.inherited(genome, images)
+
+    def _shared(self) -> Supernet:
+        """The trained supernet, on the device."""
+        assert self.supernet_file, "ready or found comes first"
+        return _loaded(self.supernet, self.space, self.supernet_file, self.device)
 
     def _splits(self) -> Splits:
         configure(self.device, self.supernet.training.precision, self.threads)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -102,7 +103,7 @@ class SupernetTraining:
         self.epoch = 0
         self.losses: list[float] = []
         self.seconds = 0.0
-        self.optimizer = recipe.optimizer_for(supernet, fused=False)
+        self.optimizer = recipe.optimizer_for(supernet, fused=recipe.optimizer != "sgd")
         self._masks = torch.Generator(next(supernet.parameters()).device)
         for module in supernet.modules():
             if isinstance(module, Dropout):
@@ -188,11 +189,21 @@ class SupernetFile:
         return self.folder / f"{self._stem}.checkpoint"
 
     def resume(self, training: SupernetTraining) -> None:
-        """Put the training where its last checkpoint left it, if there is one."""
-        if self.checkpoint.is_file():
-            device = next(training.supernet.parameters()).device
+        """Put the training where its last checkpoint left it, if there is one.
+
+        Raises ValueError if the checkpoint cannot be read.
+        """
+        if not self.checkpoint.is_file():
+            return
+        device = next(training.supernet.parameters()).device
+        try:
             # Without code: nothing but tensors and plain data is read.
             training.restore(torch.load(self.checkpoint, map_location=device, weights_only=True))
+        except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self.checkpoint}: it cannot be read ({type(error).__name__}); delete it to "
+                "train the supernet from its first epoch"
+            ) from error
 
     def keep(self, training: SupernetTraining) -> None:
         """Write what the training has reached: a checkpoint, or the weights after the last epoch.

@@ -123,6 +123,15 @@ def test_a_write_that_fails_leaves_the_checkpoint_before(uninterrupted, tmp_path
     assert same_weights(again, uninterrupted)
 
 
+@pytest.mark.parametrize("content", [b"", b"half a file", b"PK\x03\x04"])
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, content):
+    file = SupernetFile(tmp_path, "one")
+    file.checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match=r"it cannot be read .*; delete it") as caught:
+        file.resume(begun())
+    assert "\n" not in str(caught.value)
+
+
 def test_the_file_tells_of_the_supernet_and_gives_its_weights(uninterrupted, tmp_path):
     file = SupernetFile(tmp_path, {"seed": 1})
     file.keep(uninterrupted)
