@@ -147,7 +147,9 @@ class WeightSharing(ImageClassification):
         Also if it was trained on another device, or in another precision.  Raises ValueError if
         there is none of this declaration.
         """
-        wanted = _elsewhere(self._file(folder).identity)
+        # How many images and classes a folder holds is known only when it is read.
+        located = replace(self, dataset=self.dataset.located())
+        wanted = _elsewhere(located._file(folder).identity)
         for path in sorted((folder / FOLDER).glob("*.safetensors")):
             if _elsewhere(about(path)["identity"]) == wanted:
                 return replace(self, supernet_file=str(path.absolute()))
