@@ -28,6 +28,7 @@ from scipy.stats import kendalltau
 from benchmarks.result_file import keep, machine, parser_of
 from problems.augmentation import Augmentation
 from problems.datasets import Cifar10
+from problems.datasets.splits import open_splits
 from problems.recipe import Training
 from problems.schedules import Cosine
 from problems.spaces import MobileBlocks
@@ -116,7 +117,7 @@ class Scores:
         architecture = self.space.decode(genome)
         if architecture not in self.measured:
             begun = time.perf_counter()
-            splits = self.problem._splits()
+            splits = open_splits(self.problem.dataset, self.problem.device)
             network = self.problem.inherited(genome, splits.train)
             loss, accuracy = score(network, splits.validation).tolist()
             self.measured[architecture] = {"val_loss": loss, "val_accuracy": accuracy}

@@ -18,6 +18,8 @@ from problems.recipe import Training
 from problems.retraining import logits_of, official_test, retrain
 from problems.spaces.choice_blocks import MobileBlocks
 from problems.steps import Steps
+from problems.supernets.processes import Processes, Share
+from problems.supernets.training import SplitBatches
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,17 @@ def test_steps_take_the_images_of_their_order_with_the_recipe_s_own_changes(fold
     assert [len(images) for images in seen] == [20, 12, 20, 12]
     assert all(image.all() for images in seen[:2] for image in images)
     assert not all(image.all() for images in seen[2:] for image in images)  # black at an edge
+
+
+def test_processes_load_their_own_shares_of_a_batch(folder):
+    split = open_splits(made(folder).located(), "cpu").train
+    recipe = Training(batch_size=12, augmentation=Augmentation(crop_padding=1, flip=True))
+    shares = [Share(2), *(Share(2, Processes(rank, 2)) for rank in range(2))]
+    whole, *halves = (list(SplitBatches(split, recipe, share).epoch(5)) for share in shares)
+    assert [len(labels) for _, labels in whole] == [12, 12, 8]
+    for step, (images, labels) in enumerate(whole):
+        assert torch.equal(torch.cat([half[step][0] for half in halves]), images)
+        assert torch.equal(torch.cat([half[step][1] for half in halves]), labels)
 
 
 def test_channel_statistics_are_those_of_the_centres(folder):

@@ -12,9 +12,10 @@ from problems.networks.chain import Standardize, build
 from problems.recipe import Training
 from problems.spaces import MobileBlocks, PooledCnn, ShuffleBlocks
 from problems.supernets.choice_blocks import ChoiceBlocks
-from problems.supernets.processes import ALONE, Processes, Share
+from problems.supernets.processes import ALONE, Processes, Share, joined
 from problems.supernets.training import SplitBatches, SupernetTraining, recalibrate
 from problems.training import seeded
+from problems.weight_sharing import WeightSharing
 from tests.conftest import REPOSITORY
 
 MOBILE = MobileBlocks(stages=(1, 2), widths=(8, 16), stem=8, last=16, image_shape=(1, 12, 12))
@@ -162,6 +163,18 @@ def test_more_processes_than_shards_are_refused():
 )
 def test_the_last_batch_is_cut_to_its_shards(images, steps):
     assert Share(4).steps(images, 20) == steps
+
+
+def test_a_device_of_one_process_is_refused_for_several(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")  # as torchrun sets it
+    message = "device = 'cuda:1': under torchrun each process has its own"
+    with pytest.raises(ValueError, match=message), joined("cuda:1"):
+        pass
+
+
+def test_a_strictly_fair_step_is_counted_with_all_its_paths():
+    problem = WeightSharing(space=MOBILE, dataset=IMAGES, supernet=ChoiceBlocks(fairness="strict"))
+    assert problem.budget(9).startswith("a supernet of 3 paths x 30 epochs x 200 images = 18,000 ")
 
 
 def test_processes_share_a_batch_without_rest():
