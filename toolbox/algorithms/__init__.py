@@ -3,7 +3,9 @@
 from toolbox.algorithms.deap_algorithms import ea_mu_comma_lambda, ea_mu_plus_lambda, ea_simple
 from toolbox.algorithms.genetic_algorithm import genetic_algorithm
 from toolbox.algorithms.nsga2 import nsga2
+from toolbox.algorithms.nsga3 import nsga3
 from toolbox.algorithms.random_search import random_search
+from toolbox.algorithms.spea2 import spea2
 
 ALGORITHMS = {
     "eaMuCommaLambda": ea_mu_comma_lambda,
@@ -11,5 +13,7 @@ ALGORITHMS = {
     "eaSimple": ea_simple,
     "genetic_algorithm": genetic_algorithm,
     "nsga2": nsga2,
+    "nsga3": nsga3,
     "random_search": random_search,
+    "spea2": spea2,
 }

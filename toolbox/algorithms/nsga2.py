@@ -24,9 +24,14 @@ def nsga2(
     parents = crowded_tournament(population, len(population))
     offspring = algorithms.varAnd(parents, toolbox, crossover_probability, mutation_probability)
     evaluate_invalid(offspring, toolbox)
-    distinct, copies = without_copies(population + offspring, toolbox)
-    missing = max(0, len(population) - len(distinct))
-    return toolbox.select(distinct, len(population) - missing) + copies[:missing]
+    return survivors(population + offspring, len(population), toolbox)
+
+
+def survivors(individuals: list, size: int, toolbox: Any) -> list:
+    """`size` of them by `toolbox.select`; copies only where there are too few others."""
+    distinct, copies = without_copies(individuals, toolbox)
+    missing = max(0, size - len(distinct))
+    return toolbox.select(distinct, size - missing) + copies[:missing]
 
 
 def without_copies(individuals: list, toolbox: Any) -> tuple[list, list]:
