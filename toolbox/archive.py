@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,14 @@ class Archive:
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         connection.commit()
 
+    @cached_property
+    def _problem_text(self) -> str:
+        return json.dumps(self.problem, sort_keys=True)
+
     def key(self, architecture: str) -> str:
         """The identity of a network: its architecture and all that is declared of its training."""
-        text = json.dumps([architecture, self.problem], sort_keys=True)
+        # As json.dumps([architecture, problem], sort_keys=True) writes it.
+        text = f"[{json.dumps(architecture)}, {self._problem_text}]"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def add(self, record: Record) -> None:
@@ -172,17 +178,18 @@ class Archive:
         It takes the place of a record of the same key, of a network refused by bounds that have
         been widened since.
         """
-        row = (
-            record.key,
-            json.dumps(record.genome),
-            record.architecture,
-            record.status,
-            json.dumps(record.measurement),
-            record.message,
-            record.attempts,
-            record.finished_at,
-        )
-        self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if self._connection is not None:
+            row = (
+                record.key,
+                json.dumps(record.genome),
+                record.architecture,
+                record.status,
+                json.dumps(record.measurement),
+                record.message,
+                record.attempts,
+                record.finished_at,
+            )
+            self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._records[record.key] = record
         self._positions[record.key] = next(self._ticks)
 

@@ -164,7 +164,7 @@ class Evaluator:
             if key not in self.asked and key not in new:
                 new[key] = canonical
         left = len(new) if self.limit is None else self.limit - len(self.asked)
-        before = set(self.asked)
+        before = {key for key in keys if key in self.asked}
         trained = self._know(backend, dict(list(new.items())[:left]))
         for genome, key in zip(genomes, keys, strict=True):
             if key in self.asked:
@@ -184,7 +184,7 @@ class Evaluator:
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
-        canonical = [int(gene) for gene in self.space.canonical(list(genome))]
+        canonical = list(map(int, self.space.canonical(list(genome))))
         return self.archive.key(self.space.decode(canonical)), canonical
 
     def _know(self, backend: Backend, new: dict[str, list[int]]) -> dict[str, str]:
@@ -202,9 +202,11 @@ class Evaluator:
         if cost := getattr(self.problem, "cost", None):
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
+        if not jobs:
+            return trained
         waiting = {job.number for job in jobs}
         with unmoved_generators():
-            for outcome in backend(self.measure, jobs) if jobs else ():
+            for outcome in backend(self.measure, jobs):
                 waiting.remove(outcome.number)
                 key = keys[outcome.number]
                 trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
