@@ -1,10 +1,14 @@
 """NSGA-III (Deb & Jain, 2014), one generation a call."""
 
 import random
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-from deap import algorithms, base
+from deap import base
 
 from toolbox.algorithms.nsga2 import survivors
+from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
 from toolbox.probability import Probability
 
@@ -14,13 +18,27 @@ def nsga3(
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 1.0,
+    remutations: Remutations = 10,
 ) -> list:
     """The next population: parents and offspring compete, `toolbox.select` decides who survives.
 
-    `toolbox.select` is `nsga3` unless another is declared.  Parents are drawn at random, each once.
-    Copies of a network are set aside as in `nsga2`.
+    `toolbox.select` is `nsga3` unless another is declared.  Parents are drawn at random, each
+    equally often.
+    remutations: see `toolbox.breeding.offspring`.  Copies of a network are set aside as in `nsga2`.
     """
-    parents = random.sample(population, len(population))
-    offspring = algorithms.varAnd(parents, toolbox, crossover_probability, mutation_probability)
-    evaluate_invalid(offspring, toolbox)
-    return survivors(population + offspring, len(population), toolbox)
+    children = offspring(
+        toolbox,
+        partial(at_random, population),
+        len(population),
+        crossover_probability,
+        mutation_probability,
+        remutations,
+    )
+    evaluate_invalid(children, toolbox)
+    return survivors(population + children, len(population), toolbox)
+
+
+def at_random(individuals: Sequence[Any], k: int) -> list:
+    """k of the individuals, each equally often, in random order."""
+    rounds = -(-k // len(individuals))
+    return [one for _ in range(rounds) for one in random.sample(individuals, len(individuals))][:k]
