@@ -1,8 +1,8 @@
 """The optimizers that a user could pick instead: pymoo's and Optuna's, and random search.
 
 Each is given what its own users would give it: integers for the genes of pymoo, categories or
-integers for those of Optuna, and a memory in front of the evaluation, so that a network that it asks for
-twice counts once.
+integers for those of Optuna, and a memory in front of the evaluation, so that a network that it
+asks for twice counts once.
 """
 
 import random
@@ -33,9 +33,9 @@ class Spent(Exception):
 class Memory:
     """The losses of a genome, which is evaluated only when it is asked for the first time.
 
-    genomes: the distinct ones, in the order in which they were asked for.  asks: how many were, with
-    repetitions; Spent is raised for more than `most_asks`, so that an optimizer that has converged
-    to what is known ends.  seconds: of processor time within the evaluation.
+    genomes: the distinct ones, in the order in which they were asked for.  asks: how many were,
+    with repetitions; Spent is raised for more than `most_asks`, so that an optimizer that has
+    converged to what is known ends.  seconds: of processor time within the evaluation.
     """
 
     def __init__(

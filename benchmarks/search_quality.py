@@ -18,9 +18,9 @@ Two objectives, accuracy and FLOPs: the hypervolume of all networks evaluated, a
 table's.  First axis (best - mean accuracy) / (best - 80) in percent, second the FLOPs scaled by the
 table's range to [0, 1], reference point (1, 1).
 
-Seconds are of processor time outside the evaluation, for each distinct network, everything included:
-archive in memory, lineage, guards.  What peers found is kept in --cache by version and
-settings, ours is run each time.
+Seconds are of processor time outside the evaluation, for each distinct network, everything
+included: archive in memory, lineage, guards.  What peers found is kept in --cache by version and
+settings; ours is run each time.
 """
 
 import hashlib
@@ -169,6 +169,7 @@ def problem_of(table: str, seed: int) -> Tabular:
 def declared(task: Task) -> dict[str, Any]:
     """The declaration of a search of ours, as TOML data."""
     changes = task.settings or {}
+    generations = MOST_ASKS * task.budget // POPULATION
     base: dict[str, Any] = {
         "objectives": list(OBJECTIVES[task.objectives]),
         "seed": task.seed,
@@ -291,7 +292,7 @@ def table_of(title: str, rows: Mapping[str, Sequence[Sequence[float]]], digits: 
 
     rows: of each optimizer, seed by seed, its score at each budget.
     """
-    budgets = [budget for budget in BUDGETS][: len(next(iter(rows.values()))[0])]
+    budgets = BUDGETS[: len(next(iter(rows.values()))[0])]
     lines = [title, "", f"| optimizer | {' | '.join(map(str, budgets))} |"]
     lines.append("|---" * (len(budgets) + 1) + "|")
     for name, seeds in rows.items():
