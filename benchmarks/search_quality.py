@@ -175,10 +175,7 @@ def declared(task: Task) -> dict[str, Any]:
         "seed": task.seed,
         "problem": {"use": "tabular", "path": task.table, "format": "nas_bench_macro"},
         "toolbox": {"map": "serial", "mutate": MUTATED},
-        "algorithm": {
-            "population": POPULATION,
-            "generations": MOST_ASKS * task.budget // POPULATION,
-        },
+        "algorithm": {"population": POPULATION, "generations": generations},
         "stop": {"evaluations": task.budget},
     }
     return base | {key: {**base.get(key, {}), **table} for key, table in changes.items()}
