@@ -104,7 +104,7 @@ def belongs(genome: Any, space: Any, alias: str) -> bool:
             raise OperatorError(
                 f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
             )
-        if not 0 <= index < len(gene.choices):
+        if not 0 <= int(index) < len(gene.choices):
             return False
     return not space.violation(list(genome))
 
