@@ -27,10 +27,10 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -353,7 +353,7 @@ def draw(curves: Mapping[str, Mapping[str, numpy.ndarray]], points: list[int], p
     path.write_bytes(content.getvalue())
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--seeds", type=int, default=30)
@@ -364,7 +364,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="keeps what the peers found")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--plot", type=Path, help="draw the curves here")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     budgets = [budget for budget in BUDGETS if budget <= arguments.budget]
     if not budgets:
         parser.error(f"--budget {arguments.budget}: at least {BUDGETS[0]} is needed")
@@ -388,7 +388,11 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     curves: dict[str, dict[str, numpy.ndarray]] = {}
     kinds = list(OBJECTIVES) if arguments.objectives == "both" else [arguments.objectives]
-    with get_context("spawn").Pool(arguments.processes) as pool:
+    with ExitStack() as stack:
+        apply: Callable = map
+        if arguments.processes > 1:
+            pool = stack.enter_context(get_context("spawn").Pool(arguments.processes))
+            apply = partial(pool.map, chunksize=1)
         for objectives in kinds:
             courses: dict[str, list[Course]] = {}
             for name, settings in contestants(arguments.only, objectives).items():
@@ -397,7 +401,9 @@ def main() -> None:
                     Task(name, objectives, seed, arguments.budget, table, settings, kept)
                     for seed in seeds
                 ]
-                courses[name] = pool.map(run, tasks, chunksize=1)
+                courses[name] = list(apply(run, tasks))
+            if not courses:
+                parser.error(f"--only {' '.join(arguments.only)}: no optimizer is called so")
             part, curves[objectives] = report(objectives, courses, seeds, scorer, budgets, points)
             print("\n".join(part), flush=True)
             lines += part
