@@ -39,7 +39,9 @@ from typing import Any
 
 import moocore
 import numpy
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from benchmarks.result_file import keep, machine, parser_of
 from problems import PROBLEMS
@@ -150,6 +152,11 @@ class Scorer:
         accuracy = [self.accuracy[name] for name in networks]
         observed = self.observed(networks, seed)
         return [regret(accuracy[:n], observed[:n], self.best) for n in points]
+
+    def floor(self, seeds: Iterable[int]) -> list[float]:
+        """The regret of a search that has seen the whole table, for each seed."""
+        everything = list(self.network)
+        return [self.regrets(everything, seed, [len(everything)])[0] for seed in seeds]
 
     def lowest_regrets(self, networks: Sequence[str], points: Iterable[int]) -> list[float]:
         accuracy = [self.accuracy[name] for name in networks]
@@ -315,41 +322,52 @@ def cost_table(courses: Mapping[str, Sequence[Course]]) -> list[str]:
     return [*lines, ""]
 
 
-def draw(curves: Mapping[str, Mapping[str, numpy.ndarray]], points: list[int], path: Path) -> None:
+def draw(
+    curves: Mapping[str, Mapping[str, numpy.ndarray]],
+    points: Sequence[int],
+    floor: float,
+    path: Path,
+) -> None:
     """Regret, and the hypervolume that is missing, against distinct networks, with the standard
-    error as a band.
+    error as a band; ours solid, peers dashed.
 
-    curves: "one" and "two", of each optimizer (seeds, points).
+    curves: "one" and "two", of each optimizer (seeds, points).  floor: the regret of a search that
+    has seen the whole table.
     """
-    figure = Figure(figsize=(12, 5.5), layout="constrained")
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
     labels = {
-        "one": ("regret of the network returned, percentage points", "Accuracy alone"),
+        "one": ("regret of the network returned, percentage points", "Accuracy"),
         "two": ("hypervolume missing, % of the table's", "Accuracy and FLOPs"),
     }
-    for axes, (objectives, found) in zip(
-        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
-    ):
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (objectives, found) in zip(panels, curves.items(), strict=True):
+        colors = {True: iter(colormaps["tab10"].colors), False: iter(colormaps["Dark2"].colors)}
         for name, values in found.items():
+            own = name in OURS[objectives]
             values = values if objectives == "one" else 100 - values
             middle = values.mean(axis=0)
             error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
-            style = "-" if name in OURS[objectives] else "--"
-            (line,) = axes.plot(points, middle, style, label=name)
-            low = numpy.maximum(middle - error, middle / 10)
+            look = {"color": next(colors[own], "black"), "linewidth": 2.2 if own else 1.3}
+            axes.plot(points, middle, "-" if own else "--", label=name, **look)
+            low = numpy.maximum(middle - error, middle / 2)  # which has a place on a log axis
             axes.fill_between(
-                points, low, middle + error, color=line.get_color(), alpha=0.15, linewidth=0
+                points, low, middle + error, color=look["color"], alpha=0.08, linewidth=0
             )
+        if objectives == "one":
+            axes.axhline(floor, color="grey", linestyle=":", label="the whole table, as noisy")
         what, title = labels[objectives]
         axes.set(xscale="log", yscale="log", title=title, ylabel=what)
         axes.set_xlabel("distinct networks evaluated")
-        axes.set_xticks([n for n in (20, *BUDGETS) if n <= points[-1]])
+        axes.set_xticks([n for n in (POPULATION, *BUDGETS) if n <= points[-1]])
+        axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter("{x:.0f}")
-        axes.xaxis.set_minor_formatter("")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize=8)
+        axes.yaxis.set_minor_formatter("")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="lower left")
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
+    figure.savefig(content, format="png", dpi=110)
     path.write_bytes(content.getvalue())
 
 
@@ -408,7 +426,7 @@ def main(words: Sequence[str] | None = None) -> None:
             print("\n".join(part), flush=True)
             lines += part
     if arguments.plot:
-        draw(curves, points, arguments.plot)
+        draw(curves, points, mean(scorer.floor(seeds)), arguments.plot)
     keep(lines[:-1], arguments.out)
 
 
@@ -441,9 +459,7 @@ def report(
         ]
         for name, found in courses.items()
     }
-    everything = list(scorer.network)
-    whole = [scorer.regrets(everything, seed, [len(everything)]) for seed in seeds]
-    returned["whole table"] = [values * len(budgets) for values in whole]
+    returned["whole table"] = [[value] * len(budgets) for value in scorer.floor(seeds)]
     lowest = {
         name: [scorer.lowest_regrets(course.networks, budgets) for course in found]
         for name, found in courses.items()
