@@ -189,7 +189,10 @@ class Archive:
                 record.attempts,
                 record.finished_at,
             )
-            self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                )
         self._records[record.key] = record
         self._positions[record.key] = next(self._ticks)
 
@@ -208,7 +211,10 @@ class Archive:
 
     def note(self, name: str, value: Any) -> None:
         """Keep a JSON value in the meta table, in place of an earlier one of this name."""
-        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        if self._connection is not None:
+            row = (name, json.dumps(value))
+            with self._transaction() as connection:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
         self._notes[name] = value
 
     def noted(self, name: str, default: Any = None) -> Any:
@@ -227,19 +233,19 @@ class Archive:
         """
         if self._births.get(generation, []) == list(births):
             return
-        rows = [
-            (
-                b.number,
-                generation,
-                b.key,
-                json.dumps(b.operators),
-                json.dumps(b.parents),
-                b.survived,
-            )
-            for b in births
-        ]
-        with self._transaction() as connection:
-            if connection is not None:
+        if self._connection is not None:
+            rows = [
+                (
+                    b.number,
+                    generation,
+                    b.key,
+                    json.dumps(b.operators),
+                    json.dumps(b.parents),
+                    b.survived,
+                )
+                for b in births
+            ]
+            with self._transaction() as connection:
                 connection.execute(BIRTHS)
                 connection.execute("DELETE FROM births WHERE generation >= ?", (generation,))
                 connection.executemany("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?)", rows)
@@ -247,16 +253,13 @@ class Archive:
             del self._births[number]
         self._births[generation] = list(births)
 
-    def _write(self, statement: str, row: tuple) -> None:
-        with self._transaction() as connection:
-            if connection is not None:
-                connection.execute(statement, row)
-
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, if there is one; what is done with it is on disk afterwards, or not."""
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection of an archive with a file; what is done with it is on disk afterwards, or
+        not."""
+        assert self._connection is not None
         try:
-            with self._connection or contextlib.nullcontext():
+            with self._connection:
                 yield self._connection
         except sqlite3.Error as error:  # a full disk, say
             raise SearchStopped(f"{self.path} cannot be written: {error}") from error
