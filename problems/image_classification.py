@@ -1,6 +1,5 @@
 """Genome -> convolutional network -> trained on images -> measurement."""
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
@@ -19,6 +18,7 @@ from problems.flight import Training as InTraining
 from problems.networks.chain import Standardize, build, glorot_uniform
 from problems.precision import resolve_precision
 from problems.recipe import Training
+from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
@@ -191,8 +191,3 @@ class ImageClassification:
 
     def _seed(self, genome: list[int]) -> int:
         return seed_of(f"{self.seed} {self.space.decode(genome)}")
-
-
-def seed_of(text: str) -> int:
-    """The seed that stands for a text: the same one everywhere, and another for another text."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

@@ -7,11 +7,13 @@ served from here.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ class Archive:
         self.problem = json.loads(json.dumps(problem))  # as it will be read back
         self.path = path
         self._records: dict[str, Record] = {}
+        self._positions: dict[str, int] = {}
+        self._ticks = itertools.count()
         self._notes: dict[str, Any] = {"format": FORMAT, "problem": self.problem}
         self._births: dict[int, list[Birth]] = {}  # by generation
         self._connection: sqlite3.Connection | None = None
@@ -136,6 +140,7 @@ class Archive:
             self._records[key] = Record(
                 key, json.loads(genome), architecture, status, json.loads(measurement), *rest
             )
+            self._positions[key] = next(self._ticks)
 
     def _read_births(self, connection: sqlite3.Connection) -> None:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'births'").fetchone():
@@ -157,9 +162,14 @@ class Archive:
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         connection.commit()
 
+    @cached_property
+    def _problem_text(self) -> str:
+        return json.dumps(self.problem, sort_keys=True)
+
     def key(self, architecture: str) -> str:
         """The identity of a network: its architecture and all that is declared of its training."""
-        text = json.dumps([architecture, self.problem], sort_keys=True)
+        # As json.dumps([architecture, problem], sort_keys=True) writes it.
+        text = f"[{json.dumps(architecture)}, {self._problem_text}]"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def add(self, record: Record) -> None:
@@ -168,21 +178,30 @@ class Archive:
         It takes the place of a record of the same key, of a network refused by bounds that have
         been widened since.
         """
-        row = (
-            record.key,
-            json.dumps(record.genome),
-            record.architecture,
-            record.status,
-            json.dumps(record.measurement),
-            record.message,
-            record.attempts,
-            record.finished_at,
-        )
-        self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if self._connection is not None:
+            row = (
+                record.key,
+                json.dumps(record.genome),
+                record.architecture,
+                record.status,
+                json.dumps(record.measurement),
+                record.message,
+                record.attempts,
+                record.finished_at,
+            )
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                )
         self._records[record.key] = record
+        self._positions[record.key] = next(self._ticks)
 
     def get(self, key: str) -> Record | None:
         return self._records.get(key)
+
+    def position(self, key: str) -> int:
+        """Where a known record stands in the order in which the records were finished."""
+        return self._positions[key]
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records.values())
@@ -192,7 +211,10 @@ class Archive:
 
     def note(self, name: str, value: Any) -> None:
         """Keep a JSON value in the meta table, in place of an earlier one of this name."""
-        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        if self._connection is not None:
+            row = (name, json.dumps(value))
+            with self._transaction() as connection:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
         self._notes[name] = value
 
     def noted(self, name: str, default: Any = None) -> Any:
@@ -211,19 +233,19 @@ class Archive:
         """
         if self._births.get(generation, []) == list(births):
             return
-        rows = [
-            (
-                b.number,
-                generation,
-                b.key,
-                json.dumps(b.operators),
-                json.dumps(b.parents),
-                b.survived,
-            )
-            for b in births
-        ]
-        with self._transaction() as connection:
-            if connection is not None:
+        if self._connection is not None:
+            rows = [
+                (
+                    b.number,
+                    generation,
+                    b.key,
+                    json.dumps(b.operators),
+                    json.dumps(b.parents),
+                    b.survived,
+                )
+                for b in births
+            ]
+            with self._transaction() as connection:
                 connection.execute(BIRTHS)
                 connection.execute("DELETE FROM births WHERE generation >= ?", (generation,))
                 connection.executemany("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?)", rows)
@@ -231,16 +253,13 @@ class Archive:
             del self._births[number]
         self._births[generation] = list(births)
 
-    def _write(self, statement: str, row: tuple) -> None:
-        with self._transaction() as connection:
-            if connection is not None:
-                connection.execute(statement, row)
-
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, if there is one; what is done with it is on disk afterwards, or not."""
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection of an archive with a file; what is done with it is on disk afterwards, or
+        not."""
+        assert self._connection is not None
         try:
-            with self._connection or contextlib.nullcontext():
+            with self._connection:
                 yield self._connection
         except sqlite3.Error as error:  # a full disk, say
             raise SearchStopped(f"{self.path} cannot be written: {error}") from error

@@ -17,6 +17,7 @@ from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES, Objective
 from toolbox.objectives.objective import Direction
+from toolbox.screening import SCREENS
 from toolbox.selection import SELECTIONS
 from toolbox.shelf import did_you_mean, take
 from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
@@ -28,6 +29,7 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "mate": (CROSSOVERS, 2, "uniform"),
     "mutate": (MUTATIONS, 1, "reset_gene"),
     "select": (SELECTIONS, 2, "nsga2"),
+    "screen": (SCREENS, 2, "everyone"),
     "map": (BACKENDS, 0, "processes"),
 }
 # What a function may ask for in its signature, besides what the declaration says.
@@ -36,6 +38,7 @@ GIVEN = {
     "mate": {"space", "objectives", "population"},
     "mutate": {"space", "objectives", "population"},
     "select": {"space", "objectives"},
+    "screen": {"space", "objectives", "evaluator"},
     "map": {"threads", "gpus"},
     "algorithm": {"space", "objectives"},
 }
@@ -192,7 +195,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             f"stop.target_fitness = {described(stop.target_fitness)!r}: "
             f"{len(objectives)} numbers are needed, one for each objective"
         )
-    aliases = _aliases(found["toolbox"])
+    aliases = _aliases(found["toolbox"], algorithm.use)
     given = aliases["individual"].options.get("genomes", ())
     if len(given) > size["population"]:
         raise ValueError(
@@ -276,8 +279,10 @@ def _problem(table: Any, problems: Mapping[str, Any], seed: int) -> Chosen:
     return chosen
 
 
-def _aliases(table: Any) -> dict[str, Chosen]:
+def _aliases(table: Any, algorithm: str) -> dict[str, Chosen]:
     parameters = {alias: Parameter(default=use) for alias, (_, _, use) in ALIASES.items()}
+    if algorithm in SELECTIONS:  # an algorithm that is named for who survives in it
+        parameters["select"] = Parameter(default=algorithm)
     entries = check(table, parameters, "toolbox")
     return {
         alias: choose(

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +19,8 @@ from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
 
 FAILED = ("error", "timeout", "crash")
-Backend = Callable[[Callable[[Job], Outcome], Sequence[Job]], Iterable[Outcome]]
+# Jobs in any number; those of a stream come one by one, and None for none right now.
+Backend = Callable[[Callable[[Job], Outcome], Any], Iterable[Outcome]]
 
 
 class BudgetSpent(Exception):
@@ -55,6 +56,7 @@ class Evaluator:
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
         self.asked: dict[str, Record] = {}  # by key, in the order they became known
+        self.awaited: Container[str] = ()  # keys of networks on their way in a stream
         self.lineage = Lineage()
 
     def use(self, problem: Problem) -> None:
@@ -76,12 +78,23 @@ class Evaluator:
         function is the user's own and is simply applied.
         """
         individuals = list(individuals)
-        behind = _unwrapped(function)
-        if behind == self.evaluate:
-            return [self.fitness(record) for record in self.records(backend, individuals)]
-        if _undecorated(behind) == self.evaluate:
-            self.records(backend, individuals)  # the decorated function is then served from here
-        return list(map(function, individuals, *more))
+        if not self.is_asked_by(function):
+            return list(map(function, individuals, *more))
+        records = self.records(backend, individuals)
+        return [
+            self.answer(function, individual, record)
+            for individual, record in zip(individuals, records, strict=True)
+        ]
+
+    def answer(self, function: Callable, individual: Individual, record: Record) -> Any:
+        """What `function`, which `is_asked_by`, says of an individual whose record is known."""
+        if _unwrapped(function) == self.evaluate:
+            return self.fitness(record)
+        return function(individual)  # a decorated one, which is served from here now
+
+    def is_asked_by(self, function: Callable) -> bool:
+        """Whether `function` is `evaluate`, or what `toolbox.decorate` made of it."""
+        return _undecorated(_unwrapped(function)) == self.evaluate
 
     def fitness(self, record: Record) -> tuple[float, ...]:
         """The objectives of a record, all of them finite.
@@ -121,11 +134,19 @@ class Evaluator:
 
     def known(self, genome: list[int]) -> dict[str, float]:
         """What the problem tells of a genome without training it, if a bound asks for it."""
-        if self.bounds.limits and hasattr(self.problem, "known"):
-            return self.problem.known(list(genome))
-        return {}
+        return self.arithmetic(genome) if self.bounds.limits else {}
 
-    def _settled(self, key: str) -> Record | None:
+    def arithmetic(self, genome: list[int]) -> dict[str, float]:
+        """What the problem tells of a genome without training it; nothing if it has none."""
+        return self.problem.known(list(genome)) if hasattr(self.problem, "known") else {}
+
+    def losses(self, records: Sequence[Record]) -> numpy.ndarray:
+        """The fitness of records (records, objectives), negated where it is maximized."""
+        weights = numpy.array([objective.weight for objective in self.objectives])
+        fitness = numpy.array([self.fitness(record) for record in records])
+        return -fitness.reshape(-1, len(weights)) * weights
+
+    def settled(self, key: str) -> Record | None:
         """The archive's record of a key, unless bounds refused it that have been widened since,
         or it failed and failures are to be tried again."""
         record = self.archive.get(key)
@@ -147,22 +168,27 @@ class Evaluator:
             if key not in self.asked and key not in new:
                 new[key] = canonical
         left = len(new) if self.limit is None else self.limit - len(self.asked)
-        before = set(self.asked)
+        before = {key for key in keys if key in self.asked}
         trained = self._know(backend, dict(list(new.items())[:left]))
         for genome, key in zip(genomes, keys, strict=True):
             if key in self.asked:
-                self.lineage.bear(genome, key)
-                self.counts["evaluated"] += 1
-                self.counts["failed"] += self.asked[key].status in FAILED
-                self.counts["reused" if key in before else trained.get(key, "reused")] += 1
+                self.count(genome, key, "reused" if key in before else trained.get(key, "reused"))
                 before.add(key)
         if len(new) > left:
             raise BudgetSpent
         return [self.asked[key] for key in keys]
 
+    def count(self, individual: list[int], key: str, how: str) -> None:
+        """Take note of an individual whose record is known, and "how" it became known: "trained",
+        "reused" or "infeasible"."""
+        self.lineage.bear(individual, key)
+        self.counts["evaluated"] += 1
+        self.counts["failed"] += self.asked[key].status in FAILED
+        self.counts[how] += 1
+
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
-        canonical = [int(gene) for gene in self.space.canonical(list(genome))]
+        canonical = list(map(int, self.space.canonical(list(genome))))
         return self.archive.key(self.space.decode(canonical)), canonical
 
     def _know(self, backend: Backend, new: dict[str, list[int]]) -> dict[str, str]:
@@ -170,35 +196,43 @@ class Evaluator:
         trained, jobs = {}, []
         keys = list(new)
         for number, key in enumerate(keys):
-            if record := self._settled(key):
-                self._announce(record)
-                continue
-            reason = self.space.violation(new[key])
-            known = {} if reason else self.known(new[key])
-            if reason := reason or self.bounds.reason(known):
+            if record := self.settled(key):
+                self.announce(record)
+            elif refused := self.refused(new[key]):
                 trained[key] = "infeasible"
-                self._keep(key, new[key], Outcome(number, "infeasible", known, reason))
+                self.keep(key, new[key], refused)
             else:
                 jobs.append(Job(number, new[key]))
         if cost := getattr(self.problem, "cost", None):
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
+        if not jobs:
+            return trained
         waiting = {job.number for job in jobs}
         with unmoved_generators():
-            for outcome in backend(self.measure, jobs) if jobs else ():
+            for outcome in backend(self.measure, jobs):
                 waiting.remove(outcome.number)
                 key = keys[outcome.number]
                 trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
-                self._keep(key, new[key], outcome)
+                self.keep(key, new[key], outcome)
         assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
         return trained
 
-    def _keep(self, key: str, genome: list[int], outcome: Outcome) -> None:
+    def refused(self, genome: list[int]) -> Outcome | None:
+        """The outcome of a genome that a rule of the space or a bound refuses without training."""
+        reason = self.space.violation(genome)
+        known = {} if reason else self.known(genome)
+        reason = reason or self.bounds.reason(known)
+        return Outcome(0, "infeasible", known, reason) if reason else None
+
+    def keep(self, key: str, genome: list[int], outcome: Outcome) -> None:
+        """Put an outcome into the archive, and announce it."""
         record = Record.of(key, genome, self.space.decode(genome), outcome)
         self.archive.add(record)
-        self._announce(record)
+        self.announce(record)
 
-    def _announce(self, record: Record) -> None:
+    def announce(self, record: Record) -> None:
+        """This search knows a record now."""
         self.asked[record.key] = record
         self.on_record(record)
 
