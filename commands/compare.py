@@ -174,6 +174,9 @@ def _run_all(
         problem = plan[BASELINE][number].problem.build()
         if hasattr(problem, "prepared"):
             problem = problem.prepared()
+        if hasattr(problem, "in_folder"):
+            (out / f"seed-{seed}").mkdir(exist_ok=True)
+            problem = problem.in_folder(out / f"seed-{seed}")
         identity = plan[BASELINE][number].identity(problem)
         courses = {}
         with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:

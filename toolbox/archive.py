@@ -8,6 +8,7 @@ served from here.
 import contextlib
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,9 +158,13 @@ class Archive:
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         connection.commit()
 
-    def key(self, architecture: str) -> str:
-        """The identity of a network: its architecture and all that is declared of its training."""
-        text = json.dumps([architecture, self.problem], sort_keys=True)
+    def key(self, architecture: str, **less: Any) -> str:
+        """The identity of a network: its architecture and all that is declared of its training.
+
+        less: what was asked for instead of that, such as fewer epochs, has a record of its own.
+        """
+        asked = [architecture, self.problem, *([less] if less else [])]
+        text = json.dumps(asked, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def add(self, record: Record) -> None:
@@ -183,6 +188,27 @@ class Archive:
 
     def get(self, key: str) -> Record | None:
         return self._records.get(key)
+
+    def is_whole(self, record: Record) -> bool:
+        """Whether a record is of all that is declared, and not of fewer epochs."""
+        return record.key == self.key(record.architecture)
+
+    def networks(self) -> list[Record]:
+        """One record for each network: the whole one, or that of the most epochs.
+
+        One that failed or was refused on its way ends there.
+        """
+        furthest: dict[str, Record] = {}
+        for record in self._records.values():
+            known = furthest.setdefault(record.architecture, record)
+            if known is not record and self._reach(record) > self._reach(known):
+                furthest[record.architecture] = record
+        return list(furthest.values())
+
+    def _reach(self, record: Record) -> tuple[bool, float]:
+        failed = record.status not in ("ok", "infeasible")
+        epochs = record.measurement.get("epochs", math.inf)
+        return self.is_whole(record), math.inf if failed else epochs
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records.values())

@@ -12,6 +12,7 @@ from deap import base
 
 from toolbox.archive import Archive, Record
 from toolbox.bounds import Bounds
+from toolbox.halving import Halving, epochs_for
 from toolbox.individual import Individual
 from toolbox.lineage import Lineage
 from toolbox.measure import Job, Measure, Outcome, Problem, one_line
@@ -32,6 +33,8 @@ class Evaluator:
     on_record: called with each record that this evaluator was asked for, as soon as it is known.
     limit: how many distinct networks may be asked for; BudgetSpent is raised before one more.
     retry_failed: measure again what failed in an earlier run.
+    halving: new networks are trained in steps, and only the best go on.
+    epochs: all that were trained for what this evaluator was asked for, whenever that was.
     counts: of the individuals asked for, how many were trained, reused, infeasible and failed
     (failed overlaps the others); whoever reads them resets them.
     lineage: the origin of every individual asked for.
@@ -53,9 +56,11 @@ class Evaluator:
         self._needed = {name for objective in objectives for name in objective.needs}
         self.limit: int | None = None
         self.retry_failed = False
+        self.halving: Halving | None = None
+        self.epochs = 0.0
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
-        self.asked: dict[str, Record] = {}  # by key, in the order they became known
+        self.asked: dict[str, Record] = {}  # by the network's key, in the order they were settled
         self.lineage = Lineage()
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
@@ -147,7 +152,7 @@ class Evaluator:
         trained = self._know(backend, dict(list(new.items())[:left]))
         for genome, key in zip(genomes, keys, strict=True):
             if key in self.asked:
-                self.lineage.bear(genome, key)
+                self.lineage.bear(genome, self.asked[key].key)
                 self.counts["evaluated"] += 1
                 self.counts["failed"] += self.asked[key].status in FAILED
                 self.counts["reused" if key in before else trained.get(key, "reused")] += 1
@@ -162,41 +167,86 @@ class Evaluator:
         return self.archive.key(self.space.decode(canonical)), canonical
 
     def _know(self, backend: Backend, new: dict[str, list[int]]) -> dict[str, str]:
-        """Make every key of `new` known; which were "trained" and which "infeasible"."""
-        trained, jobs = {}, []
-        keys = list(new)
-        for number, key in enumerate(keys):
-            if record := self._settled(key):
-                self._announce(record)
+        """Make every key of `new` known; which were "trained" and which "infeasible".
+
+        With halving, rung by rung: whoever is not promoted stays with its record of the last one.
+        """
+        trained: dict[str, str] = {}
+        on_the_way = new
+        for epochs in self.halving.rungs(self.problem) if self.halving else [None]:
+            first = on_the_way is new
+            found = self._measure(backend, on_the_way, epochs, trained)
+            self.epochs += sum(epochs_for(record, first) for record in found.values())
+            in_order = {key: found[key] for key in on_the_way}  # and not as they became known
+            on_the_way = {key: new[key] for key in self._promoted(in_order)}
+            for key, record in found.items():
+                if key not in on_the_way:
+                    self.asked[key] = record
+                    if self.halving:
+                        getattr(self.problem, "forget", lambda key: None)(key)
+        return trained
+
+    def _promoted(self, found: dict[str, Record]) -> list[str]:
+        """Who goes on of a rung; nobody of the last one, where the keys are the networks'."""
+        rung = {key: record for key, record in found.items() if record.key != key}
+        if not self.halving or not rung:
+            return []
+        values = {key: self.fitness(r) for key, r in rung.items() if self.feasible(r)}
+        weights = [objective.weight for objective in self.objectives]
+        return self.halving.promoted(values, len(rung), weights)
+
+    def _measure(
+        self,
+        backend: Backend,
+        networks: dict[str, list[int]],
+        epochs: int | None,
+        trained: dict[str, str],
+    ) -> dict[str, Record]:
+        """The record of each network after so many epochs, in the order they became known.
+
+        A network that the archive knows in full, and not after so many epochs, needs no rung.
+        epochs: None for all, and nothing else is asked of the problem.  trained: takes up which
+        networks were "trained" here and which are "infeasible".
+        """
+        found: dict[str, Record] = {}
+        jobs, waiting = [], {}
+        for number, (key, genome) in enumerate(networks.items()):
+            own = self._key_after(epochs, key, genome)
+            if record := self._settled(own) or self._settled(key):
+                found[key] = record
+                self.on_record(record)
                 continue
-            reason = self.space.violation(new[key])
-            known = {} if reason else self.known(new[key])
+            reason = self.space.violation(genome)
+            known = {} if reason else self.known(genome)
             if reason := reason or self.bounds.reason(known):
                 trained[key] = "infeasible"
-                self._keep(key, new[key], Outcome(number, "infeasible", known, reason))
+                found[key] = self._keep(key, genome, Outcome(number, "infeasible", known, reason))
             else:
-                jobs.append(Job(number, new[key]))
+                options = {} if epochs is None else {"epochs": epochs, "key": key}
+                jobs.append(Job(number, genome, options))
+                waiting[number] = key, own
         if cost := getattr(self.problem, "cost", None):
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
-        waiting = {job.number for job in jobs}
         with unmoved_generators():
             for outcome in backend(self.measure, jobs) if jobs else ():
-                waiting.remove(outcome.number)
-                key = keys[outcome.number]
+                key, own = waiting.pop(outcome.number)
                 trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
-                self._keep(key, new[key], outcome)
+                found[key] = self._keep(own, networks[key], outcome)
         assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
-        return trained
+        return found
 
-    def _keep(self, key: str, genome: list[int], outcome: Outcome) -> None:
+    def _key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
+        """The key of a network's record after so many epochs; after all of them, its own."""
+        if epochs is None or epochs == getattr(self.problem, "epochs", None):
+            return key
+        return self.archive.key(self.space.decode(genome), epochs=epochs)
+
+    def _keep(self, key: str, genome: list[int], outcome: Outcome) -> Record:
         record = Record.of(key, genome, self.space.decode(genome), outcome)
         self.archive.add(record)
-        self._announce(record)
-
-    def _announce(self, record: Record) -> None:
-        self.asked[record.key] = record
         self.on_record(record)
+        return record
 
 
 @contextmanager
