@@ -1,8 +1,7 @@
 """Genome -> convolutional network -> trained on images -> measurement."""
 
-import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +16,12 @@ from problems.datasets.splits import Split, Splits, open_splits
 from problems.device import configure, describe_device, resolve_device
 from problems.flight import MOST_ON_A_GPU, Flight
 from problems.flight import Training as InTraining
+from problems.inherited_weights import inherited, leave
 from problems.kept_training import KeptTraining
 from problems.networks.chain import Standardize, build, glorot_uniform
 from problems.precision import resolve_precision
 from problems.recipe import Training
+from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
@@ -37,8 +38,9 @@ class ImageClassification:
     process.  `threads`: torch threads per evaluation; it changes the order of floating-point
     sums, so it belongs to what is measured.  `seed` is the run's unless declared.  `in_flight`: how
     many networks are trained in turns on one device; by itself 1 on the CPU, and on a GPU as many
-    as its memory holds.  `folder`: where a search keeps what goes on later; every worker must reach
-    it, or begins anew what another one has begun.
+    as its memory holds.  `inherit`: a child begins with the weights of a parent in every layer that
+    agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
+    keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
     """
 
     space: LayerString = field(default_factory=LayerString, metadata={"shelf": SPACES})
@@ -48,6 +50,7 @@ class ImageClassification:
     threads: int = 1
     seed: int = 0
     in_flight: Annotated[int, Ge(1)] | None = field(default=None, metadata={"identity": False})
+    inherit: bool | None = None  # not False, which would be another name for the same problem
     folder: Path | None = field(default=None, metadata={"declared": False})
 
     grow_with_epochs: ClassVar = ("epochs", "train_seconds")
@@ -55,6 +58,7 @@ class ImageClassification:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
+        object.__setattr__(self, "inherit", self.inherit or None)
         if self.dataset.classes:  # a folder of images tells only when it is read
             if not is_dataclass(self.space):
                 raise ValueError(
@@ -75,6 +79,7 @@ class ImageClassification:
             *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
             *("epochs", "train_seconds", "latency_seconds"),
             *memory,
+            *(("inherited_epochs", "inherited_params") if self.inherits else ()),
         )
 
     def prepared(self) -> "ImageClassification":
@@ -104,6 +109,11 @@ class ImageClassification:
     def in_folder(self, folder: Path) -> "ImageClassification":
         """The same problem, which may keep in the folder of its run what it needs later."""
         return replace(self, folder=folder.absolute())
+
+    @property
+    def inherits(self) -> bool:
+        """Whether `evaluate` is to hear of the parents of each network."""
+        return bool(self.inherit)
 
     @property
     def epochs(self) -> int:
@@ -158,19 +168,26 @@ class ImageClassification:
         return self.known(genome) | {"latency_seconds": latency_seconds(network, splits.validation)}
 
     def evaluate(
-        self, genome: list[int], epochs: int | None = None, key: str = ""
+        self,
+        genome: list[int],
+        epochs: int | None = None,
+        key: str = "",
+        parents: Sequence[str] = (),
     ) -> dict[str, float]:
         """The measurement of the genome's network, trained from scratch.
 
         epochs: train only so many, in what is otherwise the same training; its measurement tells
         the `trained_epochs` of this call too.  key: the name under which a training that was
-        stopped is kept in `folder`, and found when more epochs of it are asked for.
+        stopped is kept in `folder`, and found when more epochs of it are asked for.  parents: the
+        keys under which the networks were evaluated that this one was made of; if they are to
+        `inherit`, it begins with what it can take of the first of them that is found in `folder`.
 
         Seeded by (seed, architecture) alone, so that it is the same in any process, order and
         company.  Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that
         does not fit the images.
         """
-        asked = {name: value for name, value in (("epochs", epochs), ("key", key)) if value}
+        told = {"epochs": epochs, "key": key, "parents": parents}
+        asked = {name: value for name, value in told.items() if value}
         ((_, result),) = self.evaluate_many([(genome, asked) if asked else genome])
         if isinstance(result, Exception):
             raise result
@@ -205,17 +222,35 @@ class ImageClassification:
         run = Run(network, splits, self.training, seed)
         if state:
             run.restore(state)
+            behind = state["behind"]
+        else:
+            behind = self._inherited(network, options.get("parents", ()))
         begun = run.epochs
         yield from run.until(stop)
         state = run.state() if epochs else {}
         scores = run.scores() | ({"trained_epochs": run.epochs - begun} if epochs else {})
-        measurement = scores | self.known(genome) | {"latency_seconds": latency}
+        measurement = scores | self.known(genome) | {"latency_seconds": latency} | behind
+        if self.inherit:
+            leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
         if epochs:
-            kept.write(state | {"stop": stop, "measurement": measurement})
+            kept.write(state | {"stop": stop, "measurement": measurement, "behind": behind})
         return measurement
 
+    def _inherited(self, network: torch.nn.Module, parents: Sequence[str]) -> dict[str, float]:
+        """Give a network what it inherits, and tell what that is; nothing if nobody inherits.
+
+        inherited_epochs: that its parent's weights had behind them, if any of them were taken;
+        inherited_params: how many of its own were taken.
+        """
+        if not self.inherit:
+            return {}
+        weights = inherited(self.folder, parents)
+        taken = weights.give(network) if weights else 0
+        epochs = weights.epochs if weights and taken else 0
+        return {"inherited_epochs": epochs, "inherited_params": taken}
+
     def forget(self, key: str) -> None:
-        """The network of this key is not trained further."""
+        """Keep no training to go on with: the network of this key is not trained further."""
         KeptTraining.of(self.folder, key).remove()
 
     def _built(self, genome: list[int]) -> tuple[torch.nn.Module, Splits]:
@@ -237,8 +272,3 @@ class ImageClassification:
 
     def _seed(self, genome: list[int]) -> int:
         return seed_of(f"{self.seed} {self.space.decode(genome)}")
-
-
-def seed_of(text: str) -> int:
-    """The seed that stands for a text: the same one everywhere, and another for another text."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

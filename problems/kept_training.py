@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from problems.whole_file import keep_whole
 
 log = logging.getLogger(__name__)
 STATES = "states"
@@ -47,14 +48,7 @@ class KeptTraining:
             return
         content = io.BytesIO()
         torch.save(dict(state), content)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            self.path.parent.mkdir(exist_ok=True)
-            temporary.write_bytes(content.getvalue())
-            os.replace(temporary, self.path)
-        except OSError as error:
-            log.warning("%s: it cannot be written, and is not kept: %s", self.path, error)
-            temporary.unlink(missing_ok=True)
+        keep_whole(self.path, content.getvalue())
 
     def remove(self) -> None:
         if self.path is not None:

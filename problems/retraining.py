@@ -17,9 +17,10 @@ from problems.datasets.final_splits import open_final_splits
 from problems.datasets.splits import Split
 from problems.device import configure
 from problems.flight import Flight, Measurement
-from problems.image_classification import ImageClassification, seed_of
+from problems.image_classification import ImageClassification
 from problems.recipe import Training
 from problems.saved_network import Blueprint
+from problems.seeds import seed_of
 from problems.steps import Steps
 from problems.training import SCORING_BATCH, seeded, take_epoch
 

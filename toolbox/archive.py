@@ -7,6 +7,7 @@ served from here.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import sqlite3
@@ -71,6 +72,8 @@ class Archive:
         self.problem = json.loads(json.dumps(problem))  # as it will be read back
         self.path = path
         self._records: dict[str, Record] = {}
+        self._positions: dict[str, int] = {}
+        self._ticks = itertools.count()
         self._notes: dict[str, Any] = {"format": FORMAT, "problem": self.problem}
         self._births: dict[int, list[Birth]] = {}  # by generation
         self._connection: sqlite3.Connection | None = None
@@ -137,6 +140,7 @@ class Archive:
             self._records[key] = Record(
                 key, json.loads(genome), architecture, status, json.loads(measurement), *rest
             )
+            self._positions[key] = next(self._ticks)
 
     def _read_births(self, connection: sqlite3.Connection) -> None:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'births'").fetchone():
@@ -185,6 +189,7 @@ class Archive:
         )
         self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._records[record.key] = record
+        self._positions[record.key] = next(self._ticks)
 
     def get(self, key: str) -> Record | None:
         return self._records.get(key)
@@ -209,6 +214,10 @@ class Archive:
         failed = record.status not in ("ok", "infeasible")
         epochs = record.measurement.get("epochs", math.inf)
         return self.is_whole(record), math.inf if failed else epochs
+
+    def position(self, key: str) -> int:
+        """Where a known record stands in the order in which the records were finished."""
+        return self._positions[key]
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records.values())

@@ -38,6 +38,7 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
         "space": problem.space,
         "population": toolbox.population_now,
         "objectives": declaration.objectives,
+        "evaluator": evaluator,
     }
     chosen = declaration.toolbox
 
@@ -45,8 +46,8 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
     toolbox.register("individual", draw)
     # Looked up when it is called, so that another "individual" is used once it is registered.
     toolbox.register("population", tools.initRepeat, list, lambda: toolbox.individual())
-    for alias in ("mate", "mutate", "select"):
-        toolbox.register(alias, chosen[alias].target, **chosen[alias].arguments(given))
+    for alias in ("mate", "mutate", "select", "screen"):
+        toolbox.register(alias, chosen[alias].operator(given))
     toolbox.register("canonical", problem.space.canonical)
     toolbox.register("evaluate", evaluator.evaluate)
     toolbox.backend = chosen["map"].build(
@@ -54,7 +55,7 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
     )
     toolbox.register("map", toolbox.backend)
     algorithm = declaration.algorithm
-    toolbox.register("evolve", algorithm.target, **algorithm.arguments(given))
+    toolbox.register("evolve", algorithm.operator(given))
     return toolbox
 
 
@@ -97,6 +98,12 @@ def rehearse(declaration: Declaration, problem: Problem) -> None:
             toolbox.mutate(toolbox.clone(population[0]))
         toolbox.select(population, len(population))
         toolbox.evolve(population, toolbox)
+        if declaration.toolbox["screen"].use != "everyone" and not toolbox.has_bred:
+            raise OperatorError(
+                f"toolbox.screen = {declaration.toolbox['screen'].use!r}: it has nothing to choose "
+                f"from, because the algorithm {declaration.algorithm.use!r} breeds by itself or "
+                "not at all; leave it out, or choose another algorithm"
+            )
     finally:
         random.setstate(state)
         toolbox.close()

@@ -18,6 +18,7 @@ from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES, Objective
 from toolbox.objectives.objective import Direction
+from toolbox.screening import SCREENS
 from toolbox.selection import SELECTIONS
 from toolbox.shelf import did_you_mean, take
 from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
@@ -29,6 +30,7 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "mate": (CROSSOVERS, 2, "uniform"),
     "mutate": (MUTATIONS, 1, "reset_gene"),
     "select": (SELECTIONS, 2, "nsga2"),
+    "screen": (SCREENS, 2, "everyone"),
     "map": (BACKENDS, 0, "processes"),
 }
 # What a function may ask for in its signature, besides what the declaration says.
@@ -37,6 +39,7 @@ GIVEN = {
     "mate": {"space", "objectives", "population"},
     "mutate": {"space", "objectives", "population"},
     "select": {"space", "objectives"},
+    "screen": {"space", "objectives", "evaluator"},
     "map": {"threads", "gpus"},
     "algorithm": {"space", "objectives"},
 }

@@ -2,8 +2,9 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,8 @@ from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
 
 FAILED = ("error", "timeout", "crash")
-Backend = Callable[[Callable[[Job], Outcome], Sequence[Job]], Iterable[Outcome]]
+# Jobs in any number; those of a stream come one by one, and None for none right now.
+Backend = Callable[[Callable[[Job], Outcome], Any], Iterable[Outcome]]
 
 
 class BudgetSpent(Exception):
@@ -60,7 +62,8 @@ class Evaluator:
         self.epochs = 0.0
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
-        self.asked: dict[str, Record] = {}  # by the network's key, in the order they were settled
+        self.asked: dict[str, Record] = {}  # by the network's key, as they became known
+        self.awaited: Container[str] = ()  # keys of networks on their way in a stream
         self.lineage = Lineage()
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
@@ -77,12 +80,23 @@ class Evaluator:
         function is the user's own and is simply applied.
         """
         individuals = list(individuals)
-        behind = _unwrapped(function)
-        if behind == self.evaluate:
-            return [self.fitness(record) for record in self.records(backend, individuals)]
-        if _undecorated(behind) == self.evaluate:
-            self.records(backend, individuals)  # the decorated function is then served from here
-        return list(map(function, individuals, *more))
+        if not self.is_asked_by(function):
+            return list(map(function, individuals, *more))
+        records = self.records(backend, individuals)
+        return [
+            self.answer(function, individual, record)
+            for individual, record in zip(individuals, records, strict=True)
+        ]
+
+    def answer(self, function: Callable, individual: Individual, record: Record) -> Any:
+        """What `function`, which `is_asked_by`, says of an individual whose record is known."""
+        if _unwrapped(function) == self.evaluate:
+            return self.fitness(record)
+        return function(individual)  # a decorated one, which is served from here now
+
+    def is_asked_by(self, function: Callable) -> bool:
+        """Whether `function` is `evaluate`, or what `toolbox.decorate` made of it."""
+        return _undecorated(_unwrapped(function)) == self.evaluate
 
     def fitness(self, record: Record) -> tuple[float, ...]:
         """The objectives of a record, all of them finite.
@@ -122,11 +136,19 @@ class Evaluator:
 
     def known(self, genome: list[int]) -> dict[str, float]:
         """What the problem tells of a genome without training it, if a bound asks for it."""
-        if self.bounds.limits and hasattr(self.problem, "known"):
-            return self.problem.known(list(genome))
-        return {}
+        return self.arithmetic(genome) if self.bounds.limits else {}
 
-    def _settled(self, key: str) -> Record | None:
+    def arithmetic(self, genome: list[int]) -> dict[str, float]:
+        """What the problem tells of a genome without training it; nothing if it has none."""
+        return self.problem.known(list(genome)) if hasattr(self.problem, "known") else {}
+
+    def losses(self, records: Sequence[Record]) -> numpy.ndarray:
+        """The fitness of records (records, objectives), negated where it is maximized."""
+        weights = numpy.array([objective.weight for objective in self.objectives])
+        fitness = numpy.array([self.fitness(record) for record in records])
+        return -fitness.reshape(-1, len(weights)) * weights
+
+    def settled(self, key: str) -> Record | None:
         """The archive's record of a key, unless bounds refused it that have been widened since,
         or it failed and failures are to be tried again."""
         record = self.archive.get(key)
@@ -141,90 +163,108 @@ class Evaluator:
     def records(self, backend: Backend, genomes: Sequence[list[int]]) -> list[Record]:
         """The record of each genome, in order; what is not in the archive is measured first."""
         keys = []
-        new: dict[str, list[int]] = {}
+        new: dict[str, Job] = {}
         for genome in genomes:
             key, canonical = self.identify(genome)
             keys.append(key)
             if key not in self.asked and key not in new:
-                new[key] = canonical
+                new[key] = Job(len(new), canonical, self.options(genome, key))
         left = len(new) if self.limit is None else self.limit - len(self.asked)
         before = set(self.asked)
         trained = self._know(backend, dict(list(new.items())[:left]))
         for genome, key in zip(genomes, keys, strict=True):
             if key in self.asked:
-                self.lineage.bear(genome, self.asked[key].key)
-                self.counts["evaluated"] += 1
-                self.counts["failed"] += self.asked[key].status in FAILED
-                self.counts["reused" if key in before else trained.get(key, "reused")] += 1
+                self.count(genome, key, "reused" if key in before else trained.get(key, "reused"))
                 before.add(key)
         if len(new) > left:
             raise BudgetSpent
         return [self.asked[key] for key in keys]
+
+    def count(self, individual: list[int], key: str, how: str) -> None:
+        """Take note of an individual whose record is known, and "how" it became known: "trained",
+        "reused" or "infeasible"."""
+        self.lineage.bear(individual, self.asked[key].key)
+        self.counts["evaluated"] += 1
+        self.counts["failed"] += self.asked[key].status in FAILED
+        self.counts[how] += 1
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
         canonical = [int(gene) for gene in self.space.canonical(list(genome))]
         return self.archive.key(self.space.decode(canonical)), canonical
 
-    def _know(self, backend: Backend, new: dict[str, list[int]]) -> dict[str, str]:
+    def options(self, individual: list[int], key: str) -> dict[str, Any]:
+        """What the problem is told of an individual beside its genome; `key` is its network's.
+
+        One that `inherits` hears of the networks that it was made of, the first parent first.
+        """
+        if not getattr(self.problem, "inherits", False):
+            return {}
+        records = [self.archive.get(parent) for parent in self.lineage.parents(individual)]
+        parents = [self.archive.key(record.architecture) for record in records if record]
+        return {"key": key, "parents": list(dict.fromkeys(parents))}
+
+    def _know(self, backend: Backend, new: dict[str, Job]) -> dict[str, str]:
         """Make every key of `new` known; which were "trained" and which "infeasible".
 
         With halving, rung by rung: whoever is not promoted stays with its record of the last one.
         """
         trained: dict[str, str] = {}
+        if not self.halving:
+            self._measure(backend, new, None, trained)
+            return trained
         on_the_way = new
-        for epochs in self.halving.rungs(self.problem) if self.halving else [None]:
-            first = on_the_way is new
-            found = self._measure(backend, on_the_way, epochs, trained)
-            self.epochs += sum(epochs_for(record, first) for record in found.values())
+        for epochs in self.halving.rungs(self.problem):
+            found = self._measure(backend, on_the_way, epochs, trained, first=on_the_way is new)
             in_order = {key: found[key] for key in on_the_way}  # and not as they became known
             on_the_way = {key: new[key] for key in self._promoted(in_order)}
-            for key, record in found.items():
-                if key not in on_the_way:
-                    self.asked[key] = record
-                    if self.halving:
-                        getattr(self.problem, "forget", lambda key: None)(key)
+            for key in found.keys() - on_the_way.keys():
+                self.forget(key)
+            self.asked |= {key: found[key] for key in found if key not in on_the_way}
         return trained
 
+    def forget(self, key: str) -> None:
+        """Tell the problem that the network of this key is not trained further."""
+        if hasattr(self.problem, "forget"):
+            self.problem.forget(key)
+
     def _promoted(self, found: dict[str, Record]) -> list[str]:
-        """Who goes on of a rung; nobody of the last one, where the keys are the networks'."""
+        """Who goes on of a rung; nobody whose record is the network's own, as after the last."""
+        assert self.halving
         rung = {key: record for key, record in found.items() if record.key != key}
-        if not self.halving or not rung:
-            return []
         values = {key: self.fitness(r) for key, r in rung.items() if self.feasible(r)}
         weights = [objective.weight for objective in self.objectives]
-        return self.halving.promoted(values, len(rung), weights)
+        return self.halving.promoted(values, len(rung), weights) if values else []
 
     def _measure(
         self,
         backend: Backend,
-        networks: dict[str, list[int]],
+        asked: dict[str, Job],
         epochs: int | None,
         trained: dict[str, str],
+        first: bool = True,
     ) -> dict[str, Record]:
         """The record of each network after so many epochs, in the order they became known.
 
         A network that the archive knows in full, and not after so many epochs, needs no rung.
-        epochs: None for all, and nothing else is asked of the problem.  trained: takes up which
-        networks were "trained" here and which are "infeasible".
+        epochs: None for all, and nothing is said of them to the problem.  trained: takes up which
+        networks were "trained" here and which are "infeasible".  first: as for `epochs_for`.
         """
         found: dict[str, Record] = {}
         jobs, waiting = [], {}
-        for number, (key, genome) in enumerate(networks.items()):
-            own = self._key_after(epochs, key, genome)
-            if record := self._settled(own) or self._settled(key):
+        for key, job in asked.items():
+            own = self._key_after(epochs, key, job.genome)
+            if record := self.settled(own) or self.settled(key):
                 found[key] = record
-                self.on_record(record)
-                continue
-            reason = self.space.violation(genome)
-            known = {} if reason else self.known(genome)
-            if reason := reason or self.bounds.reason(known):
+                self._hear(key, record, first)
+            elif refused := self.refused(job.genome):
                 trained[key] = "infeasible"
-                found[key] = self._keep(key, genome, Outcome(number, "infeasible", known, reason))
+                found[key] = self._archived(key, job.genome, refused)
+                self._hear(key, found[key], first)
             else:
-                options = {} if epochs is None else {"epochs": epochs, "key": key}
-                jobs.append(Job(number, genome, options))
-                waiting[number] = key, own
+                partly = {} if epochs is None else {"epochs": epochs, "key": key}
+                jobs.append(replace(job, options={**job.options, **partly}))
+                waiting[job.number] = key, own
         if cost := getattr(self.problem, "cost", None):
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
@@ -232,7 +272,8 @@ class Evaluator:
             for outcome in backend(self.measure, jobs) if jobs else ():
                 key, own = waiting.pop(outcome.number)
                 trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
-                found[key] = self._keep(own, networks[key], outcome)
+                found[key] = self._archived(own, asked[key].genome, outcome)
+                self._hear(key, found[key], first)
         assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
         return found
 
@@ -242,11 +283,36 @@ class Evaluator:
             return key
         return self.archive.key(self.space.decode(genome), epochs=epochs)
 
-    def _keep(self, key: str, genome: list[int], outcome: Outcome) -> Record:
+    def _hear(self, key: str, record: Record, first: bool) -> None:
+        """A record of the network of `key` is known; whether it is its last one, if it is another
+        one than the network's own, is not known yet."""
+        if record.key == key:
+            self.announce(record, first)
+        else:
+            self.epochs += epochs_for(record, first)
+            self.on_record(record)
+
+    def refused(self, genome: list[int]) -> Outcome | None:
+        """The outcome of a genome that a rule of the space or a bound refuses without training."""
+        reason = self.space.violation(genome)
+        known = {} if reason else self.known(genome)
+        reason = reason or self.bounds.reason(known)
+        return Outcome(0, "infeasible", known, reason) if reason else None
+
+    def keep(self, key: str, genome: list[int], outcome: Outcome) -> None:
+        """Put an outcome into the archive, and announce it."""
+        self.announce(self._archived(key, genome, outcome))
+
+    def _archived(self, key: str, genome: list[int], outcome: Outcome) -> Record:
         record = Record.of(key, genome, self.space.decode(genome), outcome)
         self.archive.add(record)
-        self.on_record(record)
         return record
+
+    def announce(self, record: Record, first: bool = True) -> None:
+        """This search knows a network's own record now."""
+        self.epochs += epochs_for(record, first)
+        self.asked[record.key] = record
+        self.on_record(record)
 
 
 @contextmanager

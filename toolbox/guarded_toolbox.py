@@ -18,6 +18,7 @@ from deap import base
 from toolbox.evaluation import Backend, Evaluator
 from toolbox.lineage import noting_origin
 from toolbox.operator_error import OperatorError
+from toolbox.stream import Stream
 
 DRAWS = 100  # then the parents go on unchanged
 
@@ -26,16 +27,22 @@ class GuardedToolbox(base.Toolbox):
     """`deap.base.Toolbox`, plus: `mate` and `mutate` stay in the space, `map` asks the archive.
 
     space: the search space.  population: the current one, for operators that ask for it; the search
-    keeps it up to date.  redrawn: how many children of each operator were drawn again.  backend:
-    what `map` uses; whoever assembled the toolbox closes it.
+    keeps it up to date, and `generation`, the number of the one that is evolved.  has_bred:
+    children were made by toolbox/breeding.py.  redrawn: how many
+    children of each operator were drawn again.  backend: what `map` uses; whoever assembled the
+    toolbox closes it.
     """
 
     backend: Any
+    _map: Backend
+    _stream: Stream | None = None
 
     def __init__(self, evaluator: Evaluator):
         self.evaluator = evaluator
         self.space = evaluator.space
         self.population_now: list = []
+        self.generation = 0
+        self.has_bred = False
         self.redrawn: Counter[str] = Counter()
         super().__init__()
 
@@ -47,17 +54,29 @@ class GuardedToolbox(base.Toolbox):
         """
         if alias in ("mate", "mutate"):
             function = noting_origin(alias, function, self._guarded(alias, function))
-        elif alias == "select":
-            function = _checked_selection(function)
+        elif alias in ("select", "screen"):
+            function = _checked_choice(alias, function)
         elif alias == "evolve":
             function = _checked_evolution(function)
         elif alias == "map":
-            backend: Backend = functools.partial(function, *args, **kwargs)
-            function, args, kwargs = self.evaluator.map, (backend,), {}
+            self._map = functools.partial(function, *args, **kwargs) if args or kwargs else function
+            self._stream = None
+            function, args, kwargs = self.evaluator.map, (self._map,), {}
         super().register(alias, function, *args, **kwargs)
+
+    def stream(self, in_flight: int | None = None) -> Stream:
+        """The evaluations on their way behind `map`, one stream for the whole search.
+
+        in_flight: how many at once; by itself as many as there is room for.
+        """
+        if self._stream is None:
+            self._stream = Stream.begin(self, self._map, in_flight)
+        return self._stream
 
     def close(self) -> None:
         """Close the backend, if it is one to close."""
+        if self._stream is not None:
+            self._stream.close()
         getattr(self.backend, "close", lambda: None)()
 
     def _guarded(self, alias: str, operator: Callable) -> Callable:
@@ -116,14 +135,14 @@ def _check_individuals(found: Any, alias: str) -> None:
             )
 
 
-def _checked_selection(select: Callable) -> Callable:
-    @functools.wraps(select)
-    def checked(individuals: Any, k: int, *args: Any, **kwargs: Any) -> Any:
-        chosen = select(individuals, k, *args, **kwargs)
+def _checked_choice(alias: str, choose: Callable) -> Callable:
+    @functools.wraps(choose)
+    def checked(source: Any, k: int, *args: Any, **kwargs: Any) -> Any:
+        chosen = choose(source, k, *args, **kwargs)
         if not isinstance(chosen, list) or len(chosen) != k:
             found = len(chosen) if isinstance(chosen, list) else repr(chosen)
-            raise OperatorError(f"toolbox.select: it returned {found}; a list of {k} is needed")
-        _check_individuals(chosen, "select")
+            raise OperatorError(f"toolbox.{alias}: it returned {found}; a list of {k} is needed")
+        _check_individuals(chosen, alias)
         return chosen
 
     return checked

@@ -21,7 +21,8 @@ class Problem(Protocol):
     network has behind it, and `trained_epochs`, those that were trained for this answer, fewer if
     it went on with what it kept under `key`.  It may have `forget(key)`, called when a network is
     not trained further, and `grow_with_epochs`, names in a measurement that no comparison of
-    networks after fewer epochs should rest on.
+    networks after fewer epochs should rest on.  One that `inherits` is told `key` and `parents`,
+    the keys of the networks that this one was made of, the first parent first.
     """
 
     space: Any

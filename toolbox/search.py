@@ -57,6 +57,7 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
     history = History(declaration, toolbox)
     population: list = []
     for number in range(declaration.generations + 1):
+        toolbox.generation = number
         try:
             if number == 0:
                 following = toolbox.population(n=declaration.population)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
@@ -47,6 +48,12 @@ class Chosen:
         """The target's keyword arguments: its options and what it asks for of `available`."""
         return {**self.options, **{name: available[name] for name in self.given}}
 
+    def operator(self, available: Mapping[str, Any]) -> Callable:
+        """The target with its options: a function, or an instance of a class that is called."""
+        if inspect.isclass(self.target):
+            return self.build(**available)
+        return partial(self.target, **self.arguments(available))
+
     def build(self, **available: Any) -> Any:
         """Call the target.  Raises ValueError that starts with the key if it refuses."""
         with prefixed(self.key):
@@ -81,7 +88,8 @@ def choose(
 ) -> Chosen:
     """Check `value`, a name or a table with `use`, against the thing on `shelf` it names.
 
-    positional: how many first parameters the search itself passes.  given: names it can supply.
+    positional: how many first parameters of a function the search itself passes; what it passes to
+    the instances of a class is not seen here.  given: names it can supply.
     also: keys of the table that are not the thing's own; they come first in `options`.
     """
     table = {"use": value} if isinstance(value, str) else value
@@ -91,7 +99,7 @@ def choose(
         raise ValueError(f"{key}: use = 'name' is missing; legal: {', '.join(sorted(shelf))}")
     use = table["use"]
     target = take(use, shelf, f"{key}.use")
-    parameters, any_key = signature_of(target, positional)
+    parameters, any_key = signature_of(target, 0 if inspect.isclass(target) else positional)
     asked = tuple(name for name in parameters if name in given)
     for name in asked:
         del parameters[name]

@@ -11,7 +11,11 @@ from tests.conftest import Run, lotz, onemax
 from toolbox.algorithms import ALGORITHMS
 
 FILE = Path(__file__).with_name("algorithms.json")
-OPTIONS = {"eaMuPlusLambda": {"offspring": 6}, "eaMuCommaLambda": {"offspring": 12}}
+OPTIONS = {
+    "eaMuPlusLambda": {"offspring": 6},
+    "eaMuCommaLambda": {"offspring": 12},
+    "islands": {"islands": 2, "migrate_every": 2},
+}
 
 
 def final_populations(algorithm):

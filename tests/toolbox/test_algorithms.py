@@ -1,17 +1,28 @@
+import inspect
+import itertools
 import json
 import random
 
+import numpy
 import pytest
 from deap import algorithms, tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from problems.spaces.bit_string import BitString
 from tests.conftest import Run, lotz, onemax
 from tests.golden.regenerate import FILE, final_populations
 from toolbox.algorithms import ALGORITHMS
+from toolbox.algorithms.space_split import Part, split
+from toolbox.archive import Archive
+from toolbox.lineage import ancestors
+from toolbox.operator_error import OperatorError
 
 GOLDEN = json.loads(FILE.read_text(encoding="utf-8"))
 SEVERAL = sorted(set(ALGORITHMS) - {"genetic_algorithm"})
+BREEDING = sorted(
+    name for name, a in ALGORITHMS.items() if "remutations" in inspect.signature(a).parameters
+)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -71,18 +82,47 @@ def test_random_search_keeps_the_best_of_everything():
     assert sorted((i.fitness.values[0] for i in run.population), reverse=True) == everything[:8]
 
 
-@given(
-    population=st.integers(2, 13),
-    generations=st.integers(0, 3),
+searches = given(
+    population=st.integers(4, 13),
+    generations=st.integers(0, 4),
     algorithm=st.sampled_from(SEVERAL),
+    screen=st.sampled_from(["everyone", "pairwise_ranker"]),
+    budget=st.integers(14, 40),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
-def test_the_population_keeps_its_size(population, generations, algorithm, seed):
-    run = Run(lotz(use=algorithm, population=population, generations=generations) | {"seed": seed})
-    assert len(run.generations) == generations + 1
-    assert {len(generation.population) for generation in run.generations} == {population}
+
+
+def declared(population, generations, algorithm, screen, budget, seed):
+    """A search for two objectives by any algorithm; its screen, where the algorithm has a use."""
+    options = {"islands": 2} if algorithm == "islands" else {}
+    tables = lotz(use=algorithm, population=population, generations=generations, **options)
+    if algorithm in BREEDING:
+        tables["toolbox"] = tables["toolbox"] | {"screen": screen}
+    return tables | {"seed": seed, "stop": {"evaluations": budget}}
+
+
+@searches
+@settings(max_examples=100, deadline=None)
+def test_the_population_keeps_its_size_and_the_budget_is_never_exceeded(**search):
+    run = Run(declared(**search))
+    assert {len(generation.population) for generation in run.generations} == {search["population"]}
     assert all(i.fitness.valid for i in run.population)
+    assert len(run.archive) <= search["budget"]
+    if len(run.archive) < search["budget"]:
+        assert len(run.generations) == search["generations"] + 1
+
+
+@searches
+@settings(max_examples=60, deadline=None)
+def test_a_search_is_repeated_exactly_from_any_part_of_its_archive(**search):
+    whole = Run(declared(**search))
+    known = Archive(whole.archive.problem)
+    for record in list(whole.archive)[: len(whole.archive) // 2]:
+        known.add(record)
+    repeated = Run(declared(**search), archive=known)
+    assert repeated.population == whole.population
+    assert [g.best for g in repeated.generations] == [g.best for g in whole.generations]
+    assert {record.key for record in known} == {record.key for record in whole.archive}
 
 
 @pytest.mark.parametrize("algorithm", ["eaMuPlusLambda", "eaMuCommaLambda"])
@@ -114,3 +154,103 @@ def test_a_population_of_one_is_evolved(algorithm):
 def test_crossover_of_either_or_needs_two_parents():
     with pytest.raises(ValueError, match=r"algorithm\.population = 1: crossover needs at least 2"):
         Run(onemax(use="eaMuPlusLambda", population=1))
+
+
+def test_every_algorithm_that_breeds_is_guided():
+    assert {"genetic_algorithm", "nsga2", "steady_state", "islands"} <= set(BREEDING)
+
+
+def test_regularized_evolution_lets_the_oldest_die():
+    run = Run(onemax(use="regularized_evolution", population=6, generations=4))
+    for before, after in itertools.pairwise(run.generations):
+        # With one child in flight all that were there are gone after six children.
+        assert not {id(one) for one in before.population} & {id(one) for one in after.population}
+        numbers = [one.born for one in after.population]
+        assert numbers == sorted(numbers)
+
+
+def test_a_sample_of_one_is_a_random_walk_and_a_large_one_climbs():
+    def reached(sample):
+        tables = onemax(
+            use="regularized_evolution", population=8, generations=12, sample=sample
+        ) | {"problem": {"use": "onemax", "length": 30}}
+        tables["toolbox"] = tables["toolbox"] | {"mutate": {"use": "reset_gene"}}
+        return Run(tables).generations[-1].median[0]
+
+    assert reached(16) > reached(1) + 4
+
+
+def test_a_steady_state_keeps_the_best_and_no_copies():
+    run = Run(lotz(use="steady_state", population=10, generations=12))
+    assert [g.hypervolume for g in run.generations] == sorted(
+        g.hypervolume for g in run.generations
+    )
+    assert len({tuple(one) for one in run.population}) == 10
+    assert sum(g.evaluated for g in run.generations) == 130
+
+
+def test_islands_exchange_nothing_until_it_is_time():
+    def islands(migrate_every):
+        options = {"islands": 2, "migrate_every": migrate_every, "population": 8}
+        tables = lotz(use="islands", generations=4, crossover_probability=0.0, **options)
+        run = Run(tables)
+        births = {birth.number: birth for birth in run.archive.births}
+        return [
+            {
+                births[old].number < 4
+                for one in half
+                for old in [ancestors(run.archive.births, one.born)[0].number]
+            }
+            for half in (run.population[:4], run.population[4:])
+        ]
+
+    assert islands(migrate_every=9) == [{True}, {False}]
+    assert {True, False} in islands(migrate_every=1)
+
+
+def test_islands_without_room_for_their_migrants_are_refused():
+    with pytest.raises(OperatorError, match=r"algorithm\.islands = 4: a population of 7 has no"):
+        Run(lotz(use="islands", population=7))
+
+
+def test_a_split_follows_the_gene_that_decides():
+    space = BitString(3)
+    genomes = numpy.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    merit = genomes @ [1.0, 10.0, 0.1]
+    whole = Part(tuple(frozenset((0, 1)) for _ in space.genes))
+    parts = split(whole, genomes, merit, better_share=0.75, least=2)
+    assert [part.share for part in parts] == [0.75 * 0.75, 0.75 * 0.25, 0.25 * 0.75, 0.25 * 0.25]
+    assert [1, 1, 0] in parts[0]
+    assert [0, 1, 1] in parts[1]
+    assert [1, 0, 1] in parts[2]
+    for genome in genomes.tolist():
+        assert sum(genome in part for part in parts) == 1
+
+
+def test_a_choice_that_was_never_tried_belongs_to_the_better_half():
+    genomes = numpy.array([[0], [0], [1], [1]])
+    merit = numpy.array([0.0, 0.1, 0.9, 1.0])
+    better, worse = split(Part((frozenset((0, 1, 2)),)), genomes, merit, 0.7, least=2)
+    assert better.choices == (frozenset((1, 2)),)
+    assert worse.choices == (frozenset((0,)),)
+
+
+def test_nothing_is_split_that_cannot_be_told_apart():
+    genomes = numpy.array([[0, 1], [1, 0], [0, 1], [1, 0]])
+    whole = Part((frozenset((0, 1)), frozenset((0, 1))))
+    assert split(whole, genomes, numpy.ones(4), 0.7, least=1) == [whole]
+    assert split(whole, genomes, numpy.arange(4.0), 0.7, least=3) == [whole]
+
+
+def test_all_children_go_where_the_better_half_is_if_it_has_the_whole_share():
+    tables = onemax(use="space_split", population=16, generations=1, better_share=1.0, least=3)
+    run = Run(tables | {"problem": {"use": "onemax", "length": 6}})
+    drawn = [record.genome for record in list(run.archive)[:16]]
+    children = [record.genome for record in list(run.archive)[len(run.generations[0].population) :]]
+    assert len(drawn) == 16
+    assert children
+    fixed = [
+        gene for gene in range(6) if len({child[gene] for child in children}) == 1
+    ]  # genes that the split decided
+    assert fixed
+    assert all(children[0][gene] == 1 for gene in fixed)

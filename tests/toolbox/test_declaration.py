@@ -125,6 +125,7 @@ def test_what_is_not_declared_has_its_default():
         "mate": "uniform",
         "mutate": "reset_gene",
         "select": "nsga2",
+        "screen": "everyone",
         "map": "processes",
     }
 

@@ -11,8 +11,11 @@ from problems.spaces.bit_string import BitString
 from tests.conftest import Run, run_search
 from tests.toolbox.test_run_folder import table
 from toolbox.archive import Archive, Record
+from toolbox.assemble import rehearse
+from toolbox.declaration import declare
 from toolbox.halving import Halving, epochs_for
 from toolbox.measure import Measure
+from toolbox.operator_error import OperatorError
 from toolbox.report.evaluations import Evaluations
 from toolbox.report.origins import ancestry
 from toolbox.report.picking import pick
@@ -285,6 +288,17 @@ def test_a_problem_without_epochs_is_refused():
         Run(onemax() | {"halving": RUNGS})
 
 
+def test_an_algorithm_without_batches_is_refused():
+    with pytest.raises(OperatorError, match="halving: it compares the new networks of a batch"):
+        searched(tables(use="steady_state"))
+    assert len(Curves.asked) > 0  # by itself this shows in the rehearsal, before anything begins
+    declaration = declare(tables(use="steady_state"), {"curves": Curves}, "test")
+    Curves.asked.clear()
+    with pytest.raises(OperatorError, match="halving"):
+        rehearse(declaration, Curves())
+    assert not Curves.asked
+
+
 def test_the_resolved_declaration_repeats_the_halving():
     declared = searched(tables(NINE)).declaration
     assert declared.table()["halving"] == {"epochs": [2, 6], "keep": 0.33}
@@ -313,7 +327,7 @@ map = { use = "processes", workers = 2 }
 [algorithm]
 use = "nsga2"
 population = 6
-generations = 1
+generations = 0
 """
 
 

@@ -17,6 +17,7 @@ NETWORK = {
     "conv_params": 1910,
     "fc_params": 1354,
     "macs": 865_748,
+    "flops": 865_748,
     "layers": 6,
     "memory_bytes": 100_000,
     "epochs": 20,

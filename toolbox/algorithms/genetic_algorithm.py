@@ -1,10 +1,12 @@
 """The generational genetic algorithm with elitism (Holland, 1975; De Jong, 1975)."""
 
+from functools import partial
 from typing import Annotated
 
 from annotated_types import Ge
-from deap import algorithms, base, tools
+from deap import base, tools
 
+from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
 from toolbox.probability import Probability
 
@@ -16,16 +18,23 @@ def genetic_algorithm(
     immigrants: Probability = 0.0,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 0.2,
+    remutations: Remutations = 10,
 ) -> list:
     """The next population: the `elite` best as they are, the rest children of selected parents.
 
     immigrants: the share of the rest that is drawn at random instead (random immigrants,
-    Grefenstette, 1992).  For one objective.
+    Grefenstette, 1992).  remutations: see `toolbox.breeding.offspring`.  For one objective.
     """
     kept = tools.selBest(population, elite)
     places = len(population) - len(kept)
     fresh = [toolbox.individual() for _ in range(round(immigrants * places))]
-    parents = toolbox.select(population, places - len(fresh))
-    offspring = algorithms.varAnd(parents, toolbox, crossover_probability, mutation_probability)
-    evaluate_invalid(offspring + fresh, toolbox)
-    return kept + offspring + fresh
+    children = offspring(
+        toolbox,
+        partial(toolbox.select, population),
+        places - len(fresh),
+        crossover_probability,
+        mutation_probability,
+        remutations,
+    )
+    evaluate_invalid(children + fresh, toolbox)
+    return kept + children + fresh

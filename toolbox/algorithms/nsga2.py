@@ -1,9 +1,11 @@
 """NSGA-II (Deb, Pratap, Agarwal & Meyarivan, 2002), one generation a call."""
 
+from functools import partial
 from typing import Any
 
-from deap import algorithms, base
+from deap import base
 
+from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
 from toolbox.probability import Probability
 from toolbox.selection.nsga2 import crowded_tournament
@@ -14,19 +16,31 @@ def nsga2(
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 1.0,
+    remutations: Remutations = 10,
 ) -> list:
     """The next population: parents and offspring compete, `toolbox.select` decides who survives.
 
-    Parents are drawn by crowded binary tournament.  Individuals that are the same network as an
-    earlier one are set aside before survival, and come back only where there are too few others,
-    so that copies cannot fill the population.
+    Parents are drawn by crowded binary tournament.  remutations: see `toolbox.breeding.offspring`.
+    Individuals that are the same network as an earlier one are set aside before survival, and come
+    back only where there are too few others, so that copies cannot fill the population.
     """
-    parents = crowded_tournament(population, len(population))
-    offspring = algorithms.varAnd(parents, toolbox, crossover_probability, mutation_probability)
-    evaluate_invalid(offspring, toolbox)
-    distinct, copies = without_copies(population + offspring, toolbox)
-    missing = max(0, len(population) - len(distinct))
-    return toolbox.select(distinct, len(population) - missing) + copies[:missing]
+    children = offspring(
+        toolbox,
+        partial(crowded_tournament, population),
+        len(population),
+        crossover_probability,
+        mutation_probability,
+        remutations,
+    )
+    evaluate_invalid(children, toolbox)
+    return survivors(population + children, len(population), toolbox)
+
+
+def survivors(individuals: list, count: int, toolbox: Any) -> list:
+    """`count` that `toolbox.select` chooses, copies of others only where there are too few."""
+    distinct, copies = without_copies(individuals, toolbox)
+    missing = max(0, count - len(distinct))
+    return toolbox.select(distinct, count - missing) + copies[:missing]
 
 
 def without_copies(individuals: list, toolbox: Any) -> tuple[list, list]:

@@ -1,7 +1,7 @@
 """Evaluations in child processes on this machine."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated
 
 from annotated_types import Ge, Gt
@@ -36,9 +36,13 @@ class Processes:
         self._children = Children(self.workers, care)
 
     def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
+        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
     ) -> Iterator[Outcome]:
         return self._children(function, jobs)
+
+    def room(self, function: Callable) -> int:
+        """How many jobs are in hand at once."""
+        return self.workers * getattr(function, "at_once", 1)
 
     def close(self) -> None:
         """Kill what is running and wait until it is gone."""

@@ -9,15 +9,14 @@ import pickle
 import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
 from toolbox.backends.child import answer
-from toolbox.backends.children import pickled
+from toolbox.backends.children import Tickets, pickled
 from toolbox.measure import Job, Outcome, one_line
 
 
@@ -95,19 +94,21 @@ class Ray:
         self._connected = True
 
     def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
+        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
     ) -> Iterator[Outcome]:
         ray = self._ray
         self._connect()
         payload = ray.put(pickled(function))
         task = ray.remote(**self.options)(evaluate)
-        waiting = deque(jobs)
+        tickets = Tickets(jobs)
         running: dict[Any, tuple[Job, float]] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < self._most_running():
-                    job = waiting.popleft()
-                    running[task.remote(sys.path, payload, job)] = (job, time.monotonic())
+            while True:
+                while len(running) < self._most_running() and (ticket := tickets.next(idle=True)):
+                    reference = task.remote(sys.path, payload, ticket.job)
+                    running[reference] = (ticket.job, time.monotonic())
+                if not running:
+                    return
                 done, _ = ray.wait(list(running), timeout=self._patience(running))
                 for reference in done:
                     job, _ = running.pop(reference)
@@ -119,8 +120,9 @@ class Ray:
 
     def _most_running(self) -> float:
         """All at once, for Ray to place; with a timeout so many as can begin at once."""
-        if self.timeout_seconds is None:
-            return float("inf")
+        return float("inf") if self.timeout_seconds is None else self._slots()
+
+    def _slots(self) -> int:
         has = self._ray.cluster_resources()
         slots = has.get("CPU", 1) / self.options["num_cpus"]
         if self.options["num_gpus"]:
@@ -152,6 +154,11 @@ class Ray:
             message = f"{type(error).__name__}: its process or machine was lost"
             attempts = self.options["max_retries"] + 1
             return Outcome(job.number, "crash", message=message, attempts=attempts)
+
+    def room(self, function: Callable) -> int:
+        """How many jobs are in hand at once."""
+        self._connect()
+        return self._slots()
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""

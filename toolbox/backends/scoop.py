@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Listener
 from typing import Annotated
@@ -88,7 +88,7 @@ class Scoop:
         self._broker_seen = 0.0
 
     def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
+        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
     ) -> Iterator[Outcome]:
         payload = pickled(function)
         self._invite()
@@ -99,6 +99,8 @@ class Scoop:
                 outcomes = list(self._collect(tickets))
                 self._give(payload, tickets)  # before the outcomes are written to the archive
                 yield from outcomes
+                if outcomes:  # of which more jobs may have come
+                    self._give(payload, tickets)
         finally:
             for worker in [worker for worker in self._workers if worker.ticket]:
                 self._dismiss(worker)  # the map was abandoned: its evaluation is of no use
@@ -221,6 +223,10 @@ class Scoop:
             except OSError as error:
                 raise SearchStopped("the launcher of SCOOP is gone") from error
             self._broker_seen = time.monotonic()
+
+    def room(self, function: Callable) -> int:
+        """How many jobs are in hand at once."""
+        return self.expected
 
     def close(self) -> None:
         """Send the workers home."""

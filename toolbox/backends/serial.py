@@ -1,7 +1,6 @@
 """The evaluations in this process: one after another, or in turns where the problem has that."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 
 from toolbox.measure import Job, Outcome
 
@@ -10,10 +9,15 @@ class Serial:
     """A map that evaluates here.  Nothing protects the search from a network that crashes."""
 
     def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Sequence[Job]
+        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
     ) -> Iterator[Outcome]:
-        many = getattr(function, "many", partial(map, function))
-        return many(jobs)
+        if hasattr(function, "many"):
+            return function.many(jobs)
+        return (function(job) for job in jobs if job is not None)
+
+    def room(self, function: Callable) -> int:
+        """How many jobs are in hand at once."""
+        return getattr(function, "at_once", 1)
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -19,6 +19,9 @@ def as_measured(name: str, direction: Direction, worst: float) -> Objective:
     return Objective(name, partial(measured, name=name), direction, worst, needs=(name,))
 
 
+# `test_accuracy` of a published table is not among them, so that no search optimizes by accident
+# what its result is judged by.  Benchmarks read it off the records; who means to, declares
+# { use = "measured", name = "test_accuracy", ... }.
 MEASURED = {
     objective.name: objective
     for objective in (
@@ -29,6 +32,7 @@ MEASURED = {
         as_measured("conv_params", "minimize", 1e12),
         as_measured("fc_params", "minimize", 1e12),
         as_measured("macs", "minimize", 1e15),
+        as_measured("flops", "minimize", 1e15),
         as_measured("layers", "minimize", 1e6),
         as_measured("memory_bytes", "minimize", 1e15),
         as_measured("epochs", "minimize", 1e6),

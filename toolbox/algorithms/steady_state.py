@@ -1,0 +1,52 @@
+"""An asynchronous steady-state algorithm: a child is bred as soon as a worker is free.
+
+(mu + 1) survival by fronts and crowding, as a steady-state NSGA-II (Durillo et al., 2009).
+"""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from deap import base
+
+from toolbox.algorithms.nsga2 import survivors
+from toolbox.breeding import Remutations, offspring
+from toolbox.individual import Individual
+from toolbox.probability import Probability
+from toolbox.selection.nsga2 import crowded_tournament
+
+
+def steady_state(
+    population: list,
+    toolbox: base.Toolbox,
+    generations: int,
+    crossover_probability: Probability = 0.9,
+    mutation_probability: Probability = 1.0,
+    remutations: Remutations = 10,
+    in_flight: Annotated[int, Ge(1)] | None = None,
+) -> list:
+    """The population after as many children as it has individuals, with no barrier between them.
+
+    Each child that becomes known competes with the population, and `toolbox.select` decides who
+    survives, as in `nsga2`; then the next one is bred.  No worker waits for another.
+
+    in_flight: how many children are on their way at once; by itself as many as the workers hold
+    when the search is begun.  With the order in the archive it decides what is bred, so that a
+    continued search takes the same steps.
+    """
+    alive = list(population)
+    size = len(population)
+
+    def breed() -> Individual:
+        (child,) = offspring(
+            toolbox,
+            lambda count: crowded_tournament(alive, count),
+            1,
+            crossover_probability,
+            mutation_probability,
+            remutations,
+        )
+        return child
+
+    for child in toolbox.stream(in_flight).children(breed, size, most=generations * size):
+        alive = survivors([*alive, child], size, toolbox)
+    return alive

@@ -1,0 +1,63 @@
+"""From parents to the children that are worth training."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from annotated_types import Ge
+from deap import algorithms
+
+from toolbox.individual import Individual
+
+Parents = Callable[[int], list]  # as many of them as are asked for
+Remutations = Annotated[int, Ge(0)]
+
+
+def offspring(
+    toolbox: Any,
+    parents: Parents,
+    count: int,
+    crossover_probability: float,
+    mutation_probability: float,
+    remutations: int,
+    adjust: Callable[[Individual], None] = lambda child: None,
+) -> list[Individual]:
+    """`count` children of what `parents(n)` selects, varied as by `deap.algorithms.varAnd`, and
+    changed in place by `adjust`.
+
+    A child that is a network which this search knows already, or the same as an earlier one of
+    these children, is mutated again, up to `remutations` times; what is a duplicate then is left
+    to the archive.  `toolbox.screen` decides how many are bred and which of them are trained.
+    """
+    seen: set[str] = set()
+
+    def breed(number: int) -> list[Individual]:
+        toolbox.has_bred = True
+        children = algorithms.varAnd(
+            parents(number), toolbox, crossover_probability, mutation_probability
+        )
+        for child in children:
+            adjust(child)
+            _renew(child, toolbox, remutations, seen, adjust)
+        return children
+
+    return toolbox.screen(breed, count)
+
+
+def _renew(
+    child: Individual,
+    toolbox: Any,
+    remutations: int,
+    seen: set[str],
+    adjust: Callable[[Individual], None],
+) -> None:
+    """Mutate a child again while its network is known."""
+    evaluator = toolbox.evaluator
+    key, _ = evaluator.identify(child)
+    for _ in range(remutations):
+        if not (key in evaluator.asked or key in evaluator.awaited or key in seen):
+            break
+        toolbox.mutate(child)
+        adjust(child)
+        del child.fitness.values
+        key, _ = evaluator.identify(child)
+    seen.add(key)

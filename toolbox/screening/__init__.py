@@ -1,0 +1,9 @@
+"""Which of the children that are bred are trained: (breed, count) in, `count` individuals out.
+
+`breed(n)` returns n new children; a screen may call it for more than it keeps.
+"""
+
+from toolbox.screening.everyone import everyone
+from toolbox.screening.pairwise_ranker import PairwiseRanker
+
+SCREENS = {"everyone": everyone, "pairwise_ranker": PairwiseRanker}

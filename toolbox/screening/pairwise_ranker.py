@@ -1,0 +1,212 @@
+"""A learned guide: of many children those are trained that a ranker believes to be the best.
+
+As a guide of architecture search: Dudziak et al. (BRP-NAS, 2020).
+"""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any
+
+import moocore
+import numpy
+from annotated_types import Ge, Gt, Le
+
+from toolbox.archive import Record
+from toolbox.evaluation import Evaluator
+from toolbox.individual import Individual
+from toolbox.objectives.objective import Objective
+from toolbox.probability import Probability
+from toolbox.screening.linear_ranker import cross_validated_tau, fitted
+from toolbox.selection.crowding import crowding_distances
+
+log = logging.getLogger(__name__)
+
+FEWEST = 10  # networks that it is fitted on
+GROWTH = 1.05  # it is fitted again when so many times more networks are known
+REMEMBERED = 3  # fits whose predictions are held against the results
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network that was sent to its training was believed to be.
+
+    losses: (objectives,).  guided: it was chosen for them.
+    """
+
+    losses: numpy.ndarray
+    guided: bool
+
+
+@dataclass
+class Fit:
+    """The rankers of one moment.
+
+    weights: (features, objectives), zero where an objective is known without training.  networks:
+    how many were known.  foreseen: predictions, by the network's key.
+    """
+
+    weights: numpy.ndarray
+    networks: int
+    foreseen: dict[str, Prediction] = field(default_factory=dict)
+
+
+class PairwiseRanker:
+    """A screen that breeds `candidates` times as many children as are trained.
+
+    An objective that the problem knows without training is taken as it is; for every other one a
+    ranker is fitted on all networks evaluated so far, on their genes, one-hot, and the logarithms
+    of what is known without training.  With several objectives the best are those on the first
+    predicted fronts, beside the networks evaluated so far, and there those with the largest
+    crowding distance.
+
+    random_share: of the children is trained as it comes; it keeps the search open and shows whether
+    the ranker is right.  least_tau: while Kendall's tau between its predictions and the results is
+    lower, the ranker does not choose.  The tau is taken over the pairs of its last fits in which at
+    least one was not chosen by it; in the beginning, by cross-validation.  regularization: see
+    linear_ranker.py.
+    """
+
+    def __init__(
+        self,
+        space: Any,
+        objectives: Sequence[Objective],
+        evaluator: Evaluator,
+        candidates: Annotated[int, Ge(1)] = 8,
+        random_share: Probability = 0.1,
+        least_tau: Annotated[float, Ge(-1), Le(1)] = 0.3,
+        regularization: Annotated[float, Gt(0)] = 0.003,
+    ):
+        self.space = space
+        self.objectives = objectives
+        self.evaluator = evaluator
+        self.candidates = candidates
+        self.random_share = random_share
+        self.least_tau = least_tau
+        self.regularization = regularization
+        self._fits: list[Fit] = []
+        self._helps = True
+
+    def __call__(self, breed: Callable[[int], list], count: int) -> list[Individual]:
+        """`count` of the children that are bred: the most promising, and a random share."""
+        known = len(self.evaluator.asked)
+        if known < FEWEST or not count:
+            return breed(count)
+        if not self._fits or known >= GROWTH * self._fits[-1].networks:
+            self._refit()
+        fit = self._fits[-1]
+        pool = breed(count * self.candidates if self._helps else count)
+        believed = self._losses(fit, pool)
+        # A share of less than one child is one child at times.
+        share = int(count * self.random_share + random.random()) if self._helps else count
+        by_chance = random.sample(range(len(pool)), share)
+        others = [place for place in range(len(pool)) if place not in by_chance]
+        guided = self._best(fit, believed, others)[: count - share]
+        for place in (*by_chance, *guided):
+            key, _ = self.evaluator.identify(pool[place])
+            fit.foreseen[key] = Prediction(believed[place], guided=place not in by_chance)
+        return [pool[place] for place in (*by_chance, *guided)]
+
+    def _best(self, fit: Fit, believed: numpy.ndarray, places: list[int]) -> list[int]:
+        """The places, the most promising first."""
+        losses = believed[places]
+        if len(self.objectives) == 1:
+            return [places[index] for index in numpy.argsort(losses[:, 0], kind="stable")]
+        known = self._losses(fit, [record.genome for record in self._records()])
+        ranks = moocore.pareto_rank(numpy.vstack([losses, known]))[: len(places)]
+        distances = numpy.zeros(len(places))
+        for rank in numpy.unique(ranks):
+            distances[ranks == rank] = crowding_distances(losses[ranks == rank])
+        return [places[index] for index in numpy.lexsort((-distances, ranks))]
+
+    def _records(self) -> list[Record]:
+        """Of every network evaluated so far, in an order that does not tell which was first: a
+        search that is continued must fit the same ranker."""
+        return sorted(self.evaluator.asked.values(), key=lambda record: record.genome)
+
+    def _refit(self) -> None:
+        """Fit it anew, and decide by its record whether it chooses."""
+        records = self._records()
+        features = self._features([record.genome for record in records])
+        losses = self.evaluator.losses(records)
+        tau = self._tau() if self._fits else self._first_tau(features, losses)
+        if tau is not None and (tau >= self.least_tau) != self._helps:
+            self._helps = not self._helps
+            log.info("the pairwise ranker is %s: tau %.2f", "on" if self._helps else "off", tau)
+        weights = numpy.zeros((features.shape[1], len(self.objectives)))
+        for column in self._predicted:
+            weights[:, column] = self._fitted(features, losses[:, column])
+        self._fits = [*self._fits[1 - REMEMBERED :], Fit(weights, len(records))]
+
+    def _fitted(self, features: numpy.ndarray, losses: numpy.ndarray) -> numpy.ndarray:
+        """Weights for features of which those that are numbers are scaled to a spread of 1."""
+        scale = numpy.ones(features.shape[1])
+        numbers = slice(sum(len(gene.choices) for gene in self.space.genes), None)
+        scale[numbers] = features[:, numbers].std(axis=0)
+        scale[scale == 0] = 1.0
+        return fitted(features / scale, losses, self.regularization) / scale
+
+    def _first_tau(self, features: numpy.ndarray, losses: numpy.ndarray) -> float | None:
+        taus = (
+            cross_validated_tau(self._fitted, features, losses[:, column])
+            for column in self._predicted
+        )
+        return min(taus, default=None)
+
+    def _tau(self) -> float | None:
+        """Kendall's tau between predictions and results, of the objective that is predicted worst;
+        None if there is no pair to tell."""
+        agreeing = numpy.zeros(len(self.objectives))
+        pairs = numpy.zeros(len(self.objectives))
+        for fit in self._fits:
+            keys = [key for key in fit.foreseen if key in self.evaluator.asked]
+            if len(keys) < 2:
+                continue
+            believed = numpy.array([fit.foreseen[key].losses for key in keys])
+            found = self.evaluator.losses([self.evaluator.asked[key] for key in keys])
+            guided = numpy.array([fit.foreseen[key].guided for key in keys])
+            first, second = numpy.triu_indices(len(keys), k=1)
+            # Among those that it chose the differences are small, and chance decides.
+            told = ~(guided[first] & guided[second])
+            first, second = first[told], second[told]
+            agreement = numpy.sign(believed[first] - believed[second]) * numpy.sign(
+                found[first] - found[second]
+            )
+            agreeing += agreement.sum(axis=0)
+            pairs += (agreement != 0).sum(axis=0)
+        return min((agreeing[c] / pairs[c] for c in self._predicted if pairs[c]), default=None)
+
+    @cached_property
+    def _predicted(self) -> list[int]:
+        """The objectives that are not known without training."""
+        some = next(iter(self.evaluator.asked.values())).genome
+        known = set(self.evaluator.arithmetic(some))
+        return [
+            column
+            for column, objective in enumerate(self.objectives)
+            if not (objective.needs and known.issuperset(objective.needs))
+        ]
+
+    def _losses(self, fit: Fit, genomes: Sequence[list[int]]) -> numpy.ndarray:
+        """What is believed of genomes (networks, objectives), smaller is better."""
+        canonical = [self.space.canonical(list(genome)) for genome in genomes]
+        losses = self._features(canonical) @ fit.weights
+        for column, objective in enumerate(self.objectives):
+            if column not in self._predicted:
+                known = [self.evaluator.arithmetic(genome) for genome in canonical]
+                losses[:, column] = [-objective.weight * objective.value(one) for one in known]
+        return losses
+
+    def _features(self, genomes: Sequence[list[int]]) -> numpy.ndarray:
+        """(networks, features): the genes, one-hot, and the logarithms of what is known."""
+        genes = numpy.array(genomes)
+        columns = [
+            genes[:, [position]] == numpy.arange(len(gene.choices))
+            for position, gene in enumerate(self.space.genes)
+        ]
+        known = [self.evaluator.arithmetic(genome) for genome in genomes]
+        names = sorted(known[0])
+        numbers = [[one.get(name, 0.0) for name in names] for one in known]
+        return numpy.hstack([*columns, numpy.log1p(numpy.array(numbers).reshape(len(known), -1))])

@@ -1,0 +1,182 @@
+"""Evaluations without a barrier: individuals go in one by one, and come out as they are known.
+
+A batch of `toolbox.map` ends when its slowest network does.  Here another child can be bred as soon
+as one network is known.  What is bred must then depend on nothing but the order in which networks
+became known, and that order is the archive's: of those on their way, what the archive knows comes
+out first, in the archive's order.  So a continued search breeds what it bred before.
+"""
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolbox.evaluation import Backend, unmoved_generators
+from toolbox.individual import Individual
+from toolbox.measure import Job, Outcome
+from toolbox.operator_error import OperatorError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class OnItsWay:
+    """A network that is not known yet, and the individuals that wait for it."""
+
+    genome: list[int]
+    individuals: list[Individual]
+
+
+@dataclass
+class Stream:
+    """The evaluations of one search that are on their way.
+
+    toolbox: its `evaluate` gives the fitness.  backend: it must take its jobs one at a time.
+    in_flight: how many individuals are on their way at once; it decides what is bred from what, so
+    it is remembered in the archive, and a search that is continued with more or fewer workers goes
+    on with the number it was begun with.  added: how many individuals have been sent on their way.
+    """
+
+    toolbox: Any
+    backend: Backend
+    in_flight: int
+    _on_their_way: dict[str, OnItsWay] = field(default_factory=dict)
+    _numbers: dict[int, str] = field(default_factory=dict)  # of jobs, to their keys
+    _queue: deque[Job] = field(default_factory=deque)
+    _known: deque[Individual] = field(default_factory=deque)
+    _outcomes: Iterator[Outcome] | None = None
+    _counter: Iterator[int] = field(default_factory=itertools.count)
+    added: int = 0
+
+    @classmethod
+    def begin(cls, toolbox: Any, backend: Backend, declared: int | None) -> "Stream":
+        """A stream with as many in flight as are declared, or else as there is room for.
+
+        Raises OperatorError for a backend that wants all its jobs at once.
+        """
+        room = getattr(backend, "room", None)
+        if room is None:
+            raise OperatorError(
+                "toolbox.map: this algorithm breeds a child as soon as a worker is free, which "
+                "needs a map that takes one job after the other: serial, processes, scoop or ray"
+            )
+        if toolbox.evaluator.halving:
+            raise OperatorError(
+                "halving: it compares the new networks of a batch, and this algorithm sends them "
+                "one by one; leave it out, or choose another algorithm"
+            )
+        archive = toolbox.evaluator.archive
+        in_flight = declared
+        if in_flight is None:
+            now = room(toolbox.evaluator.measure)
+            in_flight = archive.noted("in_flight")
+            if in_flight is None:
+                in_flight = now
+                archive.note("in_flight", in_flight)
+            elif in_flight != now:
+                log.info(
+                    "%d networks are in flight, as when this search was begun; there is room for "
+                    "%d now",
+                    *(in_flight, now),
+                )
+        stream = cls(toolbox, backend, in_flight)
+        toolbox.evaluator.awaited = stream._on_their_way
+        return stream
+
+    def __len__(self) -> int:
+        """How many individuals are on their way or wait to be taken."""
+        return len(self._known) + sum(len(one.individuals) for one in self._on_their_way.values())
+
+    @property
+    def has_room(self) -> bool:
+        return len(self) < self.in_flight
+
+    def children(
+        self, breed: Callable[[], Individual], count: int, most: int
+    ) -> Iterator[Individual]:
+        """`count` individuals as they become known, fewer if the budget ends before.
+
+        breed: makes a child whenever there is room, until `most` have ever been bred.  What it
+        sees is what whoever iterates has done with the individuals before.
+        """
+        for _ in range(count):
+            while self.has_room and self.added < most and self.add(breed()):
+                pass
+            known = self.next()
+            if known is None:
+                return
+            yield known
+
+    def add(self, individual: Individual) -> bool:
+        """Send an individual on its way; False if its network would be one too many."""
+        self.added += 1
+        evaluator = self.toolbox.evaluator
+        if not evaluator.is_asked_by(self.toolbox.evaluate):  # a function of the user's own
+            individual.fitness.values = self.toolbox.evaluate(individual)
+            self._known.append(individual)
+            return True
+        key, genome = evaluator.identify(individual)
+        if key in self._on_their_way:
+            self._on_their_way[key].individuals.append(individual)
+            return True
+        if key in evaluator.asked:
+            self._take(individual, key, "reused")
+            return True
+        begun = len(evaluator.asked) + len(self._on_their_way)
+        if evaluator.limit is not None and begun >= evaluator.limit:
+            return False
+        if not evaluator.settled(key) and (refused := evaluator.refused(genome)):
+            evaluator.keep(key, genome, refused)
+            self._take(individual, key, "infeasible")
+            return True
+        self._on_their_way[key] = OnItsWay(genome, [individual])
+        if not evaluator.settled(key):
+            number = next(self._counter)
+            self._numbers[number] = key
+            self._queue.append(Job(number, genome, evaluator.options(individual, key)))
+        return True
+
+    def next(self) -> Individual | None:
+        """The next individual that is known, with its fitness; None if none is on its way."""
+        if not self._known and self._on_their_way:
+            self._wait()
+        return self._known.popleft() if self._known else None
+
+    def _wait(self) -> None:
+        """Until one network more is known."""
+        evaluator = self.toolbox.evaluator
+        archived = [key for key in self._on_their_way if evaluator.settled(key)]
+        if archived:
+            key = min(archived, key=evaluator.archive.position)
+            evaluator.announce(evaluator.settled(key))
+            how = "reused"
+        else:
+            if self._outcomes is None:
+                self._outcomes = iter(self.backend(evaluator.measure, self._jobs()))
+            with unmoved_generators():
+                outcome = next(self._outcomes)
+            key = self._numbers.pop(outcome.number)
+            evaluator.keep(key, self._on_their_way[key].genome, outcome)
+            how = "infeasible" if outcome.status == "infeasible" else "trained"
+        for individual in self._on_their_way.pop(key).individuals:
+            self._take(individual, key, how)
+            how = "reused"
+
+    def _jobs(self) -> Iterator[Job | None]:
+        """What the backend takes from: never at its end, and empty at times."""
+        while True:
+            yield self._queue.popleft() if self._queue else None
+
+    def _take(self, individual: Individual, key: str, how: str) -> None:
+        evaluator = self.toolbox.evaluator
+        evaluator.count(individual, key, how)
+        individual.fitness.values = evaluator.answer(
+            self.toolbox.evaluate, individual, evaluator.asked[key]
+        )
+        self._known.append(individual)
+
+    def close(self) -> None:
+        """Let go of what is still on its way."""
+        getattr(self._outcomes, "close", lambda: None)()
