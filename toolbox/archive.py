@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +163,19 @@ class Archive:
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         connection.commit()
 
+    @cached_property
+    def _problem_text(self) -> str:
+        return json.dumps(self.problem, sort_keys=True)
+
     def key(self, architecture: str, **less: Any) -> str:
         """The identity of a network: its architecture and all that is declared of its training.
 
         less: what was asked for instead of that, such as fewer epochs, has a record of its own.
         """
-        asked = [architecture, self.problem, *([less] if less else [])]
-        text = json.dumps(asked, sort_keys=True)
+        # As json.dumps([architecture, problem], sort_keys=True) writes it.
+        text = f"[{json.dumps(architecture)}, {self._problem_text}]"
+        if less:
+            text += json.dumps(less, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def add(self, record: Record) -> None:
@@ -177,17 +184,21 @@ class Archive:
         It takes the place of a record of the same key, of a network refused by bounds that have
         been widened since.
         """
-        row = (
-            record.key,
-            json.dumps(record.genome),
-            record.architecture,
-            record.status,
-            json.dumps(record.measurement),
-            record.message,
-            record.attempts,
-            record.finished_at,
-        )
-        self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if self._connection is not None:
+            row = (
+                record.key,
+                json.dumps(record.genome),
+                record.architecture,
+                record.status,
+                json.dumps(record.measurement),
+                record.message,
+                record.attempts,
+                record.finished_at,
+            )
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                )
         self._records[record.key] = record
         self._positions[record.key] = next(self._ticks)
 
@@ -227,7 +238,10 @@ class Archive:
 
     def note(self, name: str, value: Any) -> None:
         """Keep a JSON value in the meta table, in place of an earlier one of this name."""
-        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        if self._connection is not None:
+            row = (name, json.dumps(value))
+            with self._transaction() as connection:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
         self._notes[name] = value
 
     def noted(self, name: str, default: Any = None) -> Any:
@@ -246,19 +260,19 @@ class Archive:
         """
         if self._births.get(generation, []) == list(births):
             return
-        rows = [
-            (
-                b.number,
-                generation,
-                b.key,
-                json.dumps(b.operators),
-                json.dumps(b.parents),
-                b.survived,
-            )
-            for b in births
-        ]
-        with self._transaction() as connection:
-            if connection is not None:
+        if self._connection is not None:
+            rows = [
+                (
+                    b.number,
+                    generation,
+                    b.key,
+                    json.dumps(b.operators),
+                    json.dumps(b.parents),
+                    b.survived,
+                )
+                for b in births
+            ]
+            with self._transaction() as connection:
                 connection.execute(BIRTHS)
                 connection.execute("DELETE FROM births WHERE generation >= ?", (generation,))
                 connection.executemany("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?)", rows)
@@ -266,16 +280,13 @@ class Archive:
             del self._births[number]
         self._births[generation] = list(births)
 
-    def _write(self, statement: str, row: tuple) -> None:
-        with self._transaction() as connection:
-            if connection is not None:
-                connection.execute(statement, row)
-
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, if there is one; what is done with it is on disk afterwards, or not."""
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection of an archive with a file; what is done with it is on disk afterwards, or
+        not."""
+        assert self._connection is not None
         try:
-            with self._connection or contextlib.nullcontext():
+            with self._connection:
                 yield self._connection
         except sqlite3.Error as error:  # a full disk, say
             raise SearchStopped(f"{self.path} cannot be written: {error}") from error

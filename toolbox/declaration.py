@@ -199,7 +199,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             f"stop.target_fitness = {described(stop.target_fitness)!r}: "
             f"{len(objectives)} numbers are needed, one for each objective"
         )
-    aliases = _aliases(found["toolbox"])
+    aliases = _aliases(found["toolbox"], algorithm.use)
     given = aliases["individual"].options.get("genomes", ())
     if len(given) > size["population"]:
         raise ValueError(
@@ -284,8 +284,10 @@ def _problem(table: Any, problems: Mapping[str, Any], seed: int) -> Chosen:
     return chosen
 
 
-def _aliases(table: Any) -> dict[str, Chosen]:
+def _aliases(table: Any, algorithm: str) -> dict[str, Chosen]:
     parameters = {alias: Parameter(default=use) for alias, (_, _, use) in ALIASES.items()}
+    if algorithm in SELECTIONS:  # an algorithm that is named for who survives in it
+        parameters["select"] = Parameter(default=algorithm)
     entries = check(table, parameters, "toolbox")
     return {
         alias: choose(

@@ -170,7 +170,7 @@ class Evaluator:
             if key not in self.asked and key not in new:
                 new[key] = Job(len(new), canonical, self.options(genome, key))
         left = len(new) if self.limit is None else self.limit - len(self.asked)
-        before = set(self.asked)
+        before = {key for key in keys if key in self.asked}
         trained = self._know(backend, dict(list(new.items())[:left]))
         for genome, key in zip(genomes, keys, strict=True):
             if key in self.asked:
@@ -190,7 +190,7 @@ class Evaluator:
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
-        canonical = [int(gene) for gene in self.space.canonical(list(genome))]
+        canonical = list(map(int, self.space.canonical(list(genome))))
         return self.archive.key(self.space.decode(canonical)), canonical
 
     def options(self, individual: list[int], key: str) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class Evaluator:
         jobs, waiting = [], {}
         for key, job in asked.items():
             own = self._key_after(epochs, key, job.genome)
-            if record := self.settled(own) or self.settled(key):
+            if record := self.settled(own) or (self.settled(key) if own != key else None):
                 found[key] = record
                 self._hear(key, record, first)
             elif refused := self.refused(job.genome):
@@ -262,14 +262,17 @@ class Evaluator:
                 found[key] = self._archived(key, job.genome, refused)
                 self._hear(key, found[key], first)
             else:
-                partly = {} if epochs is None else {"epochs": epochs, "key": key}
-                jobs.append(replace(job, options={**job.options, **partly}))
+                if epochs is not None:
+                    job = replace(job, options={**job.options, "epochs": epochs, "key": key})
+                jobs.append(job)
                 waiting[job.number] = key, own
         if cost := getattr(self.problem, "cost", None):
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
+        if not jobs:
+            return found
         with unmoved_generators():
-            for outcome in backend(self.measure, jobs) if jobs else ():
+            for outcome in backend(self.measure, jobs):
                 key, own = waiting.pop(outcome.number)
                 trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
                 found[key] = self._archived(own, asked[key].genome, outcome)

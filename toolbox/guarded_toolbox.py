@@ -84,7 +84,8 @@ class GuardedToolbox(base.Toolbox):
         def guarded(*args: Any, **kwargs: Any) -> Any:
             parents = [argument for argument in args if isinstance(argument, list)]
             before = [list(parent) for parent in parents]
-            redraws = self.evaluator.bounds.redraws
+            bounds = self.evaluator.bounds
+            redraws = bounds.redraws if bounds.limits else 0
             for _ in range(DRAWS):
                 children = operator(*args, **kwargs)
                 if not isinstance(children, tuple) or len(children) != len(parents):
@@ -117,7 +118,8 @@ def belongs(genome: Any, space: Any, alias: str) -> bool:
             f"toolbox.{alias}: it returned {len(genome)} genes; this space has {len(space.genes)}"
         )
     for gene, index in zip(space.genes, genome, strict=True):
-        if not isinstance(index, numbers.Integral):
+        # An abstract class is slow to ask, and nearly every gene is an int.
+        if type(index) is not int and not isinstance(index, numbers.Integral):
             raise OperatorError(
                 f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
             )

@@ -5,8 +5,11 @@ objectives must fit in one process.  So the weights belong to the fitness, not t
 """
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 
 from deap import base
+
+ORIGIN = {"born", "made_by", "made_of"}
 
 
 class Fitness(base.Fitness):
@@ -17,8 +20,8 @@ class Fitness(base.Fitness):
         super().__init__(values)
 
     def __deepcopy__(self, memo: dict) -> "Fitness":
-        copy = type(self)(self.weights)
-        copy.wvalues = self.wvalues
+        copy = type(self).__new__(type(self))
+        copy.weights, copy.wvalues = self.weights, self.wvalues
         return copy
 
 
@@ -38,3 +41,13 @@ class Individual(list):
     def __init__(self, genome: Iterable[int], weights: Sequence[float]):
         super().__init__(genome)
         self.fitness = Fitness(weights)
+
+    def __deepcopy__(self, memo: dict) -> "Individual":
+        """What `copy.deepcopy` would make, sooner: it clones every parent, and neither genes nor
+        origin can change."""
+        copy = type(self).__new__(type(self))
+        memo[id(self)] = copy
+        copy.extend(self)
+        for name, value in vars(self).items():
+            vars(copy)[name] = value if name in ORIGIN else deepcopy(value, memo)
+        return copy

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from toolbox.bounds import Bounds
 
+NUMBERS = (int, float, Real)  # the usual ones first: an abstract class is slow to ask
 Status = Literal["ok", "error", "timeout", "crash", "infeasible"]
 
 
@@ -94,7 +95,9 @@ class Measure:
         if not hasattr(self.problem, "evaluate_many"):
             for job in jobs:
                 if job is not None:
-                    evaluate = partial(self.problem.evaluate, **job.options)
+                    evaluate = self.problem.evaluate
+                    if job.options:
+                        evaluate = partial(evaluate, **job.options)
                     yield self._refused(job) or self._outcome(job, evaluate)
             return
         taken: dict[int, Job] = {}
@@ -126,6 +129,8 @@ class Measure:
 
     def _refused(self, job: Job) -> Outcome | None:
         """The outcome of a job that is not to be evaluated."""
+        if not self.bounds.limits:
+            return None
         outcome = self._outcome(job, self._preview)
         return None if outcome.status == "ok" else outcome
 
@@ -140,7 +145,7 @@ class Measure:
 
     def _preview(self, genome: list[int]) -> dict[str, float]:
         """What is known before the training, if a bound asks for more than arithmetic tells."""
-        if not self.bounds.limits or not hasattr(self.problem, "preview"):
+        if not hasattr(self.problem, "preview"):
             return {}
         known = self.problem.known(genome) if hasattr(self.problem, "known") else {}
         return {} if set(self.bounds.limits) <= set(known) else self.problem.preview(genome)
@@ -157,10 +162,10 @@ def _checked(measurement: Any) -> dict[str, float]:
     if not isinstance(measurement, dict):
         raise ValueError(f"evaluate returned {type(measurement).__name__}, not a dict of numbers")
     for name, value in measurement.items():
-        if not isinstance(value, Real) or not math.isfinite(value):
+        if not isinstance(value, NUMBERS) or not math.isfinite(value):
             raise ValueError(f"evaluate returned {name} = {value!r}, not a finite number")
     return {
-        str(name): int(value) if isinstance(value, Integral) else float(value)
+        str(name): value if type(value) in (int, float) else _plain(value)
         for name, value in measurement.items()
     }
 
@@ -171,6 +176,10 @@ def _told(error: BaseException) -> dict[str, float]:
         return _checked(getattr(error, "measurement", {}))
     except ValueError:
         return {}
+
+
+def _plain(value: Any) -> float:
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def one_line(error: BaseException) -> str:

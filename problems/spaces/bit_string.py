@@ -32,7 +32,7 @@ class BitString:
         return {"bits": tuple((bit,) for bit in range(self.length))}
 
     def decode(self, genome: list[int]) -> str:
-        return "".join(map(str, genome))
+        return "".join(["1" if bit else "0" for bit in genome])
 
     def encode(self, architecture: str) -> list[int]:
         """The bits of a string.  Raises ValueError if it is not `length` of 0 and 1."""

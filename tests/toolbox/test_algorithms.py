@@ -145,7 +145,7 @@ def test_deap_s_algorithm_called_by_generation_takes_the_steps_of_one_call():
     assert run.population == whole
 
 
-@pytest.mark.parametrize("algorithm", ["nsga2", "random_search", "eaSimple"])
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "spea2", "random_search", "eaSimple"])
 def test_a_population_of_one_is_evolved(algorithm):
     run = Run(lotz(use=algorithm, population=1, generations=3))
     assert [len(generation.population) for generation in run.generations] == [1] * 4

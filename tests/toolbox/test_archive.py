@@ -1,3 +1,5 @@
+import hashlib
+import json
 import sqlite3
 
 import pytest
@@ -99,6 +101,22 @@ def test_a_key_depends_on_the_architecture_and_the_problem():
     assert archive.key("101") == Archive(dict(reversed(PROBLEM.items()))).key("101")
     assert archive.key("101") != archive.key("110")
     assert archive.key("101") != Archive(PROBLEM | {"length": 4}).key("101")
+
+
+def test_keys_are_those_of_the_archives_that_are_out_there():
+    problem = PROBLEM | {"ü": 'é"x', "f": 1e-7}
+    archive = Archive(problem)
+    assert archive.key("101") == "7e604d45c896e34be2b5132182c1e54b"
+    assert archive.key('NC 4 3 "relu";é') == "2a06f39470d2368fb1d108e49adb1763"
+    plain = json.dumps(["101", problem], sort_keys=True)
+    assert archive.key("101") == hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()
+
+
+def test_an_archive_that_is_read_knows_its_keys(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive(PROBLEM, path)
+    archive.close()
+    assert Archive.read(path).key("101") == archive.key("101") != Archive({}).key("101")
 
 
 def test_notes_are_kept_and_replaced():

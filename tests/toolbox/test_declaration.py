@@ -91,7 +91,7 @@ CASES = [
     ({"algorithm": onemax(population=0)["algorithm"]}, "algorithm.population = 0", "1"),
     ({"algorithm": onemax(elite=8)["algorithm"]}, "algorithm.elite = 8", "less than"),
     ({"algorithm": onemax(elit=1)["algorithm"]}, "algorithm.elit: unknown key", "'elite'?"),
-    ({"algorithm": onemax(use="nsga3")["algorithm"]}, "algorithm.use = 'nsga3'", "'nsga2'?"),
+    ({"algorithm": onemax(use="nsga_2")["algorithm"]}, "algorithm.use = 'nsga_2'", "'nsga2'?"),
     ({"stop": {"target_fitness": [1, 2]}}, "stop.target_fitness = [1.0, 2.0]", "1 numbers"),
     ({"stop": {"wall_seconds": 0}}, "stop.wall_seconds = 0", "greater than 0"),
     ({"stop": {"evaluation": 3}}, "stop.evaluation: unknown key", "'evaluations'?"),

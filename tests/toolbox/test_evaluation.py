@@ -1,7 +1,9 @@
 """What becomes of a network that fails: a record, a finite worst, and never a second try."""
 
 import math
+from fractions import Fraction
 
+import numpy
 import pytest
 
 from problems.spaces.bit_string import BitString
@@ -110,6 +112,30 @@ def test_a_measurement_keeps_integers_and_floats():
     outcome = Measure(Counting())(Job(7, [0, 1]))
     assert outcome == Outcome(7, "ok", {"params": 3264, "accuracy": 0.5})
     assert isinstance(outcome.measurement["params"], int)
+
+
+def test_a_measurement_becomes_plain_numbers():
+    class Counting:
+        space = BitString(2)
+
+        def evaluate(self, genome):
+            return {"a": numpy.float64(0.5), "b": numpy.int64(2), "c": True, "d": Fraction(1, 4)}
+
+    outcome = Measure(Counting())(Job(0, [0, 1]))
+    assert outcome.measurement == {"a": 0.5, "b": 2, "c": 1, "d": 0.25}
+    assert [type(value) for value in outcome.measurement.values()] == [float, int, int, float]
+
+
+def test_a_network_twice_among_those_asked_for_is_reused_once():
+    run = Run(onemax(generations=0))
+    evaluator = run.toolbox.evaluator
+    evaluator.counts.clear()
+    known = list(run.population[0])
+    fresh = next(g for g in ([0] * 12, [1] * 12) if g not in run.population)
+    asked = [Individual(g, weights=(1.0,)) for g in (known, fresh, fresh, known)]
+    run.toolbox.map(run.toolbox.evaluate, asked)
+    assert evaluator.counts["reused"] == 3
+    assert (evaluator.counts["trained"], evaluator.counts["evaluated"]) == (1, 4)
 
 
 def test_a_backend_that_loses_a_job_is_caught():

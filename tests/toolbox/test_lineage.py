@@ -93,7 +93,6 @@ def test_a_search_with_the_same_archive_tells_the_same_births_and_writes_none(
     archive.close()
     again = Archive({}, tmp_path / "archive.sqlite")
     assert again.births == births
-    monkeypatch.setattr(again, "_write", None)
     monkeypatch.setattr(again, "note", lambda name, value: None)
     monkeypatch.setattr(again, "_transaction", None)
     assert Run(lotz(generations=4), again).archive.births == births

@@ -84,7 +84,9 @@ def test_0_generations_evaluate_the_first_population_only():
 
 
 @pytest.mark.parametrize("evaluations", [1, 5, 8, 13, 20])
-@pytest.mark.parametrize("algorithm", ["nsga2", "random_search", "eaMuPlusLambda"])
+@pytest.mark.parametrize(
+    "algorithm", ["nsga2", "nsga3", "spea2", "random_search", "eaMuPlusLambda"]
+)
 def test_the_budget_of_evaluations_is_exact(evaluations, algorithm):
     run = Run(
         lotz(use=algorithm, population=8, generations=50) | {"stop": {"evaluations": evaluations}}

@@ -20,7 +20,7 @@ from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
 from toolbox.probability import Probability
 from toolbox.screening.linear_ranker import cross_validated_tau, fitted
-from toolbox.selection.crowding import crowding_distances
+from toolbox.selection.fronts import best_first
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +112,9 @@ class PairwiseRanker:
     def _best(self, fit: Fit, believed: numpy.ndarray, places: list[int]) -> list[int]:
         """The places, the most promising first."""
         losses = believed[places]
-        if len(self.objectives) == 1:
-            return [places[index] for index in numpy.argsort(losses[:, 0], kind="stable")]
         known = self._losses(fit, [record.genome for record in self._records()])
         ranks = moocore.pareto_rank(numpy.vstack([losses, known]))[: len(places)]
-        distances = numpy.zeros(len(places))
-        for rank in numpy.unique(ranks):
-            distances[ranks == rank] = crowding_distances(losses[ranks == rank])
-        return [places[index] for index in numpy.lexsort((-distances, ranks))]
+        return [places[index] for index in best_first(losses, ranks)]
 
     def _records(self) -> list[Record]:
         """Of every network evaluated so far, in an order that does not tell which was first: a

@@ -2,14 +2,23 @@
 
 import random
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from deap import tools
+from toolbox.selection.fronts import assign_crowding_distances, non_dominated_fronts
 
 
 def nsga2(individuals: Sequence[Any], k: int) -> list:
-    """The k best by non-dominated front, within the last front by crowding distance."""
-    return tools.selNSGA2(individuals, k)
+    """The k best by non-dominated front, within the last front by crowding distance.
+
+    The same individuals in the same order as `deap.tools.selNSGA2`.
+    """
+    fronts = non_dominated_fronts(individuals, k)
+    assign_crowding_distances(fronts)
+    *whole, last = fronts or [[]]
+    chosen = list(chain(*whole))
+    last = sorted(last, key=lambda one: one.fitness.crowding_dist, reverse=True)
+    return chosen + last[: k - len(chosen)]
 
 
 def crowded_tournament(individuals: Sequence[Any], k: int) -> list:
@@ -18,10 +27,9 @@ def crowded_tournament(individuals: Sequence[Any], k: int) -> list:
     Everyone takes part equally often, in a new random order each round.  Any k and any number of
     individuals, unlike DEAP's selTournamentDCD.
     """
-    rank: dict[int, int] = {}
-    for number, front in enumerate(tools.sortNondominated(individuals, len(individuals))):
-        tools.emo.assignCrowdingDist(front)
-        rank |= {id(individual): number for individual in front}
+    fronts = non_dominated_fronts(individuals, len(individuals))
+    assign_crowding_distances(fronts)
+    rank = {id(individual): number for number, front in enumerate(fronts) for individual in front}
     winners: list = []
     waiting: list = []
     while len(winners) < k:

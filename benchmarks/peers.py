@@ -1,0 +1,160 @@
+"""The optimizers that a user could pick instead: pymoo's and Optuna's, and random search.
+
+Each is given what its own users would give it: integers for the genes of pymoo, categories or
+integers for those of Optuna, and a memory in front of the evaluation, so that a network that it
+asks for twice counts once.
+"""
+
+import random
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy
+import optuna
+from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
+from pymoo.optimize import minimize
+from pymoo.termination.max_gen import MaximumGenerationTermination
+
+
+class Spent(Exception):
+    """The budget of distinct networks, or of questions, is spent."""
+
+
+class Memory:
+    """The losses of a genome, which is evaluated only when it is asked for the first time.
+
+    genomes: the distinct ones, in the order in which they were asked for.  asks: how many were,
+    with repetitions; Spent is raised for more than `most_asks`, so that an optimizer that has
+    converged to what is known ends.  seconds: of processor time within the evaluation.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[tuple[int, ...]], Sequence[float]],
+        choices: Sequence[int],
+        budget: int,
+        most_asks: int,
+    ):
+        self.evaluate = evaluate
+        self.choices = choices
+        self.budget = budget
+        self.most_asks = most_asks
+        self.known: dict[tuple[int, ...], Sequence[float]] = {}
+        self.asks = 0
+        self.seconds = 0.0
+
+    @property
+    def genomes(self) -> list[tuple[int, ...]]:
+        return list(self.known)
+
+    @property
+    def spent(self) -> bool:
+        return len(self.known) >= self.budget or self.asks >= self.most_asks
+
+    def losses(self, genome: Sequence[int]) -> Sequence[float]:
+        """What is to be minimized, one number for each objective."""
+        began = time.process_time()
+        key = tuple(map(int, genome))
+        if key not in self.known:
+            if self.spent:
+                raise Spent
+            self.known[key] = self.evaluate(key)
+        self.asks += 1
+        self.seconds += time.process_time() - began
+        if self.asks > self.most_asks:
+            raise Spent
+        return self.known[key]
+
+
+def random_search(memory: Memory, objectives: int, seed: int, population: int) -> None:
+    """Genomes drawn uniformly, with replacement."""
+    draw = random.Random(seed)
+    while not memory.spent:
+        memory.losses([draw.randrange(choices) for choices in memory.choices])
+
+
+class Integers(Problem):
+    """Genes as integers, evaluated a population at a time."""
+
+    def __init__(self, choices: Sequence[int], objectives: int, losses: Callable):
+        upper = numpy.array(choices) - 1
+        super().__init__(n_var=len(choices), n_obj=objectives, xl=0 * upper, xu=upper, vtype=int)
+        self.losses = losses
+
+    def _evaluate(self, x: numpy.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
+        out["F"] = self.losses(x)
+
+
+def integer_operators() -> dict[str, Any]:
+    """pymoo's own for integers: simulated binary crossover and polynomial mutation, rounded."""
+    return {
+        "sampling": IntegerRandomSampling(),
+        "crossover": SBX(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+        "mutation": PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
+    }
+
+
+def pymoo(memory: Memory, objectives: int, seed: int, population: int) -> None:
+    """GA for one objective, NSGA-II for several; copies within a population are eliminated."""
+    algorithm = GA if objectives == 1 else NSGA2
+    problem = Integers(
+        memory.choices, objectives, lambda x: numpy.array([memory.losses(row) for row in x])
+    )
+    with suppress(Spent):
+        minimize(
+            problem,
+            algorithm(pop_size=population, **integer_operators()),
+            MaximumGenerationTermination(memory.most_asks),
+            seed=seed,
+        )
+
+
+def optuna_sampler(
+    memory: Memory, objectives: int, seed: int, population: int, sampler: Callable, integers: bool
+) -> None:
+    """A study of Optuna's with a sampler; the genes are categories or integers."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        made = sampler(seed=seed, population=population)
+        study = optuna.create_study(directions=["minimize"] * objectives, sampler=made)
+        while not memory.spent:
+            trial = study.ask()
+            genome = [
+                trial.suggest_int(f"gene{number}", 0, choices - 1)
+                if integers
+                else trial.suggest_categorical(f"gene{number}", range(choices))
+                for number, choices in enumerate(memory.choices)
+            ]
+            study.tell(trial, list(memory.losses(genome)))
+
+
+def _nsga2_sampler(seed: int, population: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+
+
+def _tpe_sampler(seed: int, population: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(multivariate=True, seed=seed)
+
+
+Peer = Callable[[Memory, int, int, int], None]  # objectives, seed, population
+BOTH: dict[str, Peer] = {
+    "Optuna NSGA-II, categories": partial(optuna_sampler, sampler=_nsga2_sampler, integers=False),
+    "Optuna NSGA-II, integers": partial(optuna_sampler, sampler=_nsga2_sampler, integers=True),
+    "Optuna TPE, categories": partial(optuna_sampler, sampler=_tpe_sampler, integers=False),
+    "Optuna TPE, integers": partial(optuna_sampler, sampler=_tpe_sampler, integers=True),
+}
+PEERS: dict[str, dict[str, Peer]] = {
+    "one": {"random search": random_search, "pymoo GA": pymoo, **BOTH},
+    "two": {"random search": random_search, "pymoo NSGA-II": pymoo, **BOTH},
+}

@@ -1,0 +1,489 @@
+"""Which optimizer finds the most with the fewest trained networks, and what does it take itself?
+
+    python -m benchmarks.search_quality [--table FILE.json] [--seeds 30] [--first-seed 1000]
+        [--cache DIR] [--processes 2] [--only NAME ...] [--out FILE.md] [--plot FILE.png]
+
+Ours, pymoo's, Optuna's and random search on NAS-Bench-Macro (Su et al., 2021): 3^8 networks, three
+published trainings of each.  A search sees one of the three as its validation accuracy, drawn by
+seed and network, and is scored on their mean.  All have a population of 20 and see the same draws.
+Only distinct networks count; what an optimizer asks for again is answered from memory, up to ten
+times the budget of questions.
+
+One objective: the regret, in percentage points, of the network that the search would return, the
+one with the best validation accuracy so far.  Because that one is chosen by a noisy number, even a
+search of the whole table has some regret, which stands in the last row.  Beside it the regret of
+the best network among those evaluated, which only tells what the search came across.
+
+Two objectives, accuracy and FLOPs: the hypervolume of all networks evaluated, as a share of the
+table's.  First axis (best - mean accuracy) / (best - 80) in percent, second the FLOPs scaled by the
+table's range to [0, 1], reference point (1, 1).
+
+Seconds are of processor time outside the evaluation, for each distinct network, everything
+included: archive in memory, lineage, guards.  What peers found is kept in --cache by version and
+settings; ours is run each time.
+"""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import moocore
+import numpy
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from benchmarks.result_file import keep, machine, parser_of
+from problems import PROBLEMS
+from problems.tabular import Tabular
+from toolbox.archive import Archive
+from toolbox.assemble import assemble
+from toolbox.declaration import declare
+from toolbox.search import search
+
+REPOSITORY = Path(__file__).parents[1]
+TABLE = REPOSITORY.parent / "shared" / "tables" / "nas-bench-macro_cifar10.json"
+BUDGETS = (50, 100, 200, 400)
+POPULATION = 20
+MOST_ASKS = 10  # for each network of the budget; then an optimizer has converged to what it knows
+OBJECTIVES = {"one": ("val_accuracy",), "two": ("val_accuracy", "flops")}
+MUTATED = {"use": "reset_gene", "gene_probability": 0.125}  # one gene of eight
+LESS = {"mutate": {"use": "reset_gene", "gene_probability": 0.08}}
+
+# Ours: what each declaration says beyond the base of `declared`, by name; a line each.  The figures
+# in them are the best of those tried on seeds 0 to 29, which are not among those reported.
+OURS: dict[str, dict[str, dict[str, Any]]] = {
+    "one": {
+        "genetic_algorithm": {
+            "algorithm": {"use": "genetic_algorithm", "mutation_probability": 1.0},
+            "toolbox": {"select": {"use": "tournament", "size": 5}},
+        },
+        "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
+    },
+    "two": {
+        "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
+        "nsga3": {"algorithm": {"use": "nsga3"}, "toolbox": LESS},
+        "spea2": {"algorithm": {"use": "spea2"}, "toolbox": LESS},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """One search: its distinct networks in the order of evaluation, how many individuals it asked
+    for in all, and its processor seconds outside the evaluation."""
+
+    networks: list[str]
+    asked: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """One search to be run; `settings` are what a declaration of ours says beyond the base."""
+
+    name: str
+    objectives: str
+    seed: int
+    budget: int
+    table: str
+    settings: Mapping[str, Any] | None = None  # None: a peer
+    cache: str | None = None
+
+
+def regret(accuracy: Sequence[float], observed: Sequence[float], best: float) -> float:
+    """What the network with the best observed accuracy lacks to the best of all.
+
+    >>> regret([90.0, 92.0, 91.0], observed=[89.0, 91.0, 93.0], best=93.5)
+    2.5
+    """
+    return best - accuracy[int(numpy.argmax(observed))]
+
+
+def losses(accuracy: Any, flops: Any, best: float, extent: tuple[float, float]) -> numpy.ndarray:
+    """Accuracy in percent and FLOPs as two losses, 1 at the reference point; (networks, 2).
+
+    >>> losses([93.0, 80.0], [10.0, 30.0], best=93.0, extent=(10.0, 30.0)).tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    low, high = extent
+    first = (best - numpy.asarray(accuracy, float)) / (best - 80)
+    return numpy.column_stack([first, (numpy.asarray(flops, float) - low) / (high - low)])
+
+
+def hypervolume(points: numpy.ndarray) -> float:
+    """The area that dominated points cover below (1, 1).
+
+    >>> hypervolume(numpy.array([[0.5, 0.5], [0.0, 0.75], [2.0, 0.0]]))
+    0.375
+    """
+    return float(moocore.hypervolume(points, ref=[1.0, 1.0]))
+
+
+class Scorer:
+    """What a table says of a course, whatever the search saw of it."""
+
+    def __init__(self, table: str):
+        self.problem = problem_of(table, seed=0)
+        rows = self.problem.file.table()
+        self.network = {rows.decode(genome): row for genome, row in rows.rows.items()}
+        self.accuracy = {name: 100 * row["test_accuracy"] for name, row in self.network.items()}
+        self.flops = {name: row["flops"] for name, row in self.network.items()}
+        self.best = max(self.accuracy.values())
+        self.extent = (min(self.flops.values()), max(self.flops.values()))
+        self.whole = hypervolume(self.losses(list(self.network)))
+
+    def losses(self, networks: Sequence[str]) -> numpy.ndarray:
+        accuracy = [self.accuracy[name] for name in networks]
+        return losses(accuracy, [self.flops[name] for name in networks], self.best, self.extent)
+
+    def observed(self, networks: Sequence[str], seed: int) -> list[float]:
+        """The validation accuracy of each network that searches of a seed saw."""
+        problem = problem_of(str(self.problem.path), seed)
+        return [problem.evaluate(problem.space.encode(name))["val_accuracy"] for name in networks]
+
+    def regrets(self, networks: Sequence[str], seed: int, points: Iterable[int]) -> list[float]:
+        accuracy = [self.accuracy[name] for name in networks]
+        observed = self.observed(networks, seed)
+        return [regret(accuracy[:n], observed[:n], self.best) for n in points]
+
+    def floor(self, seeds: Iterable[int]) -> list[float]:
+        """The regret of a search that has seen the whole table, for each seed."""
+        everything = list(self.network)
+        return [self.regrets(everything, seed, [len(everything)])[0] for seed in seeds]
+
+    def lowest_regrets(self, networks: Sequence[str], points: Iterable[int]) -> list[float]:
+        accuracy = [self.accuracy[name] for name in networks]
+        return [self.best - max(accuracy[:n]) for n in points]
+
+    def shares(self, networks: Sequence[str], points: Iterable[int]) -> list[float]:
+        """The share of the table's hypervolume that the first networks cover, in percent."""
+        found = self.losses(networks)
+        return [100 * hypervolume(found[:n]) / self.whole for n in points]
+
+
+@cache
+def problem_of(table: str, seed: int) -> Tabular:
+    return Tabular(path=table, format="nas_bench_macro", seed=seed).prepared()
+
+
+def declared(task: Task) -> dict[str, Any]:
+    """The declaration of a search of ours, as TOML data."""
+    changes = task.settings or {}
+    generations = MOST_ASKS * task.budget // POPULATION
+    base: dict[str, Any] = {
+        "objectives": list(OBJECTIVES[task.objectives]),
+        "seed": task.seed,
+        "problem": {"use": "tabular", "path": task.table, "format": "nas_bench_macro"},
+        "toolbox": {"map": "serial", "mutate": MUTATED},
+        "algorithm": {"population": POPULATION, "generations": generations},
+        "stop": {"evaluations": task.budget},
+    }
+    return base | {key: {**base.get(key, {}), **table} for key, table in changes.items()}
+
+
+class Stopwatch:
+    """A problem whose evaluations are timed."""
+
+    def __init__(self, problem: Tabular):
+        self.problem = problem
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.problem, name)
+
+    def evaluate(self, genome: list[int]) -> dict[str, float]:
+        began = time.process_time()
+        measurement = self.problem.evaluate(genome)
+        self.seconds += time.process_time() - began
+        return measurement
+
+
+def ours(task: Task) -> Course:
+    """A search of ours, assembled as any other, with its archive in memory."""
+    declaration = declare(declared(task), PROBLEMS, name=task.name)
+    problem = declaration.problem.build().prepared()
+    timed = Stopwatch(problem)
+    began = time.process_time()
+    toolbox = assemble(declaration, timed, Archive(declaration.identity(problem)))
+    with closing(toolbox):
+        asked = sum(generation.evaluated for generation in search(declaration, toolbox))
+    seconds = time.process_time() - began - timed.seconds
+    records = toolbox.evaluator.asked.values()
+    return Course([record.architecture for record in records], asked, seconds)
+
+
+def peer(task: Task) -> Course:
+    """A search of a peer."""
+    from benchmarks.peers import PEERS, Memory
+
+    problem = problem_of(task.table, task.seed)
+    names = OBJECTIVES[task.objectives]
+
+    def evaluate(genome: tuple[int, ...]) -> list[float]:
+        measurement = problem.evaluate(list(genome))
+        return [-measurement[n] if n == "val_accuracy" else measurement[n] for n in names]
+
+    choices = [len(gene.choices) for gene in problem.space.genes]
+    memory = Memory(evaluate, choices, task.budget, MOST_ASKS * task.budget)
+    began = time.process_time()
+    PEERS[task.objectives][task.name](memory, len(names), task.seed, POPULATION)
+    seconds = time.process_time() - began - memory.seconds
+    networks = [problem.space.decode(list(genome)) for genome in memory.genomes]
+    return Course(networks, memory.asks, seconds)
+
+
+def run(task: Task) -> Course:
+    """The course of a task, from the cache if it is a peer's and known."""
+    if task.settings is not None:
+        return ours(task)
+    if task.cache is None:
+        return peer(task)
+    peers = Path(__file__).with_name("peers.py").read_bytes()
+    depends = [
+        *(task.name, task.objectives, task.seed, task.budget, POPULATION, MOST_ASKS),
+        *(version("pymoo"), version("optuna"), version("numpy"), hashlib.sha256(peers).hexdigest()),
+        problem_of(task.table, task.seed).fingerprint,
+    ]
+    digest = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
+    path = Path(task.cache) / f"{digest}.json"
+    if path.exists():
+        return Course(**json.loads(path.read_text(encoding="utf-8")))
+    course = peer(task)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(course)), encoding="utf-8")
+    return course
+
+
+def contestants(only: Sequence[str], objectives: str) -> dict[str, Mapping[str, Any] | None]:
+    """The settings of each optimizer; None for a peer.
+
+    only: parts of their names; "ours" and "peers" are all of them.
+    """
+    wanted = only or ["ours", "peers"]
+    found: dict[str, Mapping[str, Any] | None] = {}
+    if set(wanted) != {"ours"}:
+        from benchmarks.peers import PEERS
+
+        found |= dict.fromkeys(PEERS[objectives])
+    found |= OURS[objectives]
+    return {
+        name: settings
+        for name, settings in found.items()
+        if ("peers" if settings is None else "ours") in wanted
+        or any(part in name for part in wanted)
+    }
+
+
+def statistics(values: Sequence[float], digits: int) -> str:
+    """Mean and standard error of the mean.
+
+    >>> statistics([1.0, 2.0, 3.0], digits=2)
+    '2.00 ± 0.58'
+    """
+    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return f"{mean(values):.{digits}f} ± {error:.{digits}f}"
+
+
+def table_of(title: str, rows: Mapping[str, Sequence[Sequence[float]]], digits: int) -> list[str]:
+    """A Markdown table of scores: an optimizer a row, each score the seeds' mean and error.
+
+    rows: of each optimizer, seed by seed, its score at each budget.
+    """
+    budgets = BUDGETS[: len(next(iter(rows.values()))[0])]
+    lines = [title, "", f"| optimizer | {' | '.join(map(str, budgets))} |"]
+    lines.append("|---" * (len(budgets) + 1) + "|")
+    for name, seeds in rows.items():
+        cells = [statistics(column, digits) for column in zip(*seeds, strict=True)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def cost_table(courses: Mapping[str, Sequence[Course]]) -> list[str]:
+    """What each search took beside the evaluations, and how often it asked for what it knew."""
+    lines = [
+        "| optimizer | distinct networks | individuals asked for | outside the evaluation, "
+        "ms a distinct network | s a search |",
+        "|---|---|---|---|---|",
+    ]
+    for name, seeds in courses.items():
+        each = [1000 * course.seconds / len(course.networks) for course in seeds]
+        lines.append(
+            f"| {name} | {mean(len(course.networks) for course in seeds):.0f} | "
+            f"{mean(course.asked for course in seeds):.0f} | {statistics(each, 2)} | "
+            f"{statistics([course.seconds for course in seeds], 2)} |"
+        )
+    return [*lines, ""]
+
+
+def draw(
+    curves: Mapping[str, Mapping[str, numpy.ndarray]],
+    points: Sequence[int],
+    floor: float,
+    path: Path,
+) -> None:
+    """Regret, and the hypervolume that is missing, against distinct networks, with the standard
+    error as a band; ours solid, peers dashed.
+
+    curves: "one" and "two", of each optimizer (seeds, points).  floor: the regret of a search that
+    has seen the whole table.
+    """
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    labels = {
+        "one": ("regret of the network returned, percentage points", "Accuracy"),
+        "two": ("hypervolume missing, % of the table's", "Accuracy and FLOPs"),
+    }
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (objectives, found) in zip(panels, curves.items(), strict=True):
+        colors = {True: iter(colormaps["tab10"].colors), False: iter(colormaps["Dark2"].colors)}
+        for name, values in found.items():
+            own = name in OURS[objectives]
+            values = values if objectives == "one" else 100 - values
+            middle = values.mean(axis=0)
+            error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
+            look = {"color": next(colors[own], "black"), "linewidth": 2.2 if own else 1.3}
+            axes.plot(points, middle, "-" if own else "--", label=name, **look)
+            low = numpy.maximum(middle - error, middle / 2)  # which has a place on a log axis
+            axes.fill_between(
+                points, low, middle + error, color=look["color"], alpha=0.08, linewidth=0
+            )
+        if objectives == "one":
+            axes.axhline(floor, color="grey", linestyle=":", label="the whole table, as noisy")
+        what, title = labels[objectives]
+        axes.set(xscale="log", yscale="log", title=title, ylabel=what)
+        axes.set_xlabel("distinct networks evaluated")
+        axes.set_xticks([n for n in (POPULATION, *BUDGETS) if n <= points[-1]])
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="lower left")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    path.write_bytes(content.getvalue())
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--budget", type=int, default=max(BUDGETS))
+    parser.add_argument("--objectives", choices=[*OBJECTIVES, "both"], default="both")
+    parser.add_argument("--only", nargs="+", default=[], help="ours, peers, or parts of names")
+    parser.add_argument("--cache", type=Path, help="keeps what the peers found")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--plot", type=Path, help="draw the curves here")
+    arguments = parser.parse_args(words)
+    budgets = [budget for budget in BUDGETS if budget <= arguments.budget]
+    if not budgets:
+        parser.error(f"--budget {arguments.budget}: at least {BUDGETS[0]} is needed")
+    table = str(arguments.table.absolute())
+    scorer = Scorer(table)
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    points = sorted({*range(POPULATION, arguments.budget + 1, 5), *budgets})
+    versions = ", ".join(f"{name} {version(name)}" for name in ("deap", "moocore", "numpy"))
+    if set(arguments.only) != {"ours"}:
+        versions += f", pymoo {version('pymoo')}, optuna {version('optuna')}"
+    lines = [
+        "# Search quality: what is found with how many networks",
+        "",
+        f"{machine()}, {versions}; NAS-Bench-Macro on CIFAR-10, seeds {seeds[0]} to {seeds[-1]}, "
+        f"population {POPULATION}; mean ± standard error over {len(seeds)} seeds.",
+        "",
+        f"`python -m benchmarks.search_quality --seeds {len(seeds)} --first-seed {seeds[0]}"
+        f"{' --only ' + ' '.join(arguments.only) if arguments.only else ''}`",
+        "",
+    ]
+    print("\n".join(lines), flush=True)
+    curves: dict[str, dict[str, numpy.ndarray]] = {}
+    kinds = list(OBJECTIVES) if arguments.objectives == "both" else [arguments.objectives]
+    with ExitStack() as stack:
+        apply: Callable = map
+        if arguments.processes > 1:
+            pool = stack.enter_context(get_context("spawn").Pool(arguments.processes))
+            apply = partial(pool.map, chunksize=1)
+        for objectives in kinds:
+            courses: dict[str, list[Course]] = {}
+            for name, settings in contestants(arguments.only, objectives).items():
+                kept = None if arguments.cache is None else str(arguments.cache)
+                tasks = [
+                    Task(name, objectives, seed, arguments.budget, table, settings, kept)
+                    for seed in seeds
+                ]
+                courses[name] = list(apply(run, tasks))
+            if not courses:
+                parser.error(f"--only {' '.join(arguments.only)}: no optimizer is called so")
+            part, curves[objectives] = report(objectives, courses, seeds, scorer, budgets, points)
+            print("\n".join(part), flush=True)
+            lines += part
+    if arguments.plot:
+        draw(curves, points, mean(scorer.floor(seeds)), arguments.plot)
+    keep(lines[:-1], arguments.out)
+
+
+def report(
+    objectives: str,
+    courses: Mapping[str, Sequence[Course]],
+    seeds: Sequence[int],
+    scorer: Scorer,
+    budgets: Sequence[int],
+    points: Sequence[int],
+) -> tuple[list[str], dict[str, numpy.ndarray]]:
+    """The tables of one kind of search, and its curves."""
+    if objectives == "two":
+        shares = {
+            name: [scorer.shares(course.networks, budgets) for course in found]
+            for name, found in courses.items()
+        }
+        lines = table_of(
+            "## Two objectives: hypervolume of accuracy and FLOPs, % of the table's", shares, 1
+        )
+        curves = {
+            name: numpy.array([scorer.shares(course.networks, points) for course in found])
+            for name, found in courses.items()
+        }
+        return [*lines, *cost_table(courses)], curves
+    returned = {
+        name: [
+            scorer.regrets(course.networks, seed, budgets)
+            for course, seed in zip(found, seeds, strict=True)
+        ]
+        for name, found in courses.items()
+    }
+    returned["whole table"] = [[value] * len(budgets) for value in scorer.floor(seeds)]
+    lowest = {
+        name: [scorer.lowest_regrets(course.networks, budgets) for course in found]
+        for name, found in courses.items()
+    }
+    lines = [
+        *table_of("## One objective: regret of the network returned, points of %", returned, 3),
+        *table_of("## One objective: regret of the best network evaluated", lowest, 3),
+        *cost_table(courses),
+    ]
+    curves = {
+        name: numpy.array(
+            [
+                scorer.regrets(course.networks, seed, points)
+                for course, seed in zip(found, seeds, strict=True)
+            ]
+        )
+        for name, found in courses.items()
+    }
+    return lines, curves
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+import json
+import os
+
+import numpy
+import pytest
+
+from benchmarks import search_quality
+from benchmarks.search_quality import Course, Scorer, Task, hypervolume, losses, ours, regret
+
+if not search_quality.TABLE.is_file() and os.environ.get("CI"):
+    pytest.fail(f"the published table is missing: {search_quality.TABLE}", pytrace=False)
+needs_table = pytest.mark.skipif(
+    not search_quality.TABLE.is_file(), reason=f"{search_quality.TABLE} is not there"
+)
+TABLE = str(search_quality.TABLE)
+
+
+def test_regret_is_of_the_network_with_the_best_observed_accuracy():
+    assert regret([90.0, 92.0, 91.0], [89.0, 91.0, 93.0], best=93.5) == 2.5
+    assert regret([93.5], [10.0], best=93.5) == 0.0
+
+
+def test_the_losses_of_the_best_and_the_worst_corner_are_0_and_1():
+    found = losses([93.0, 80.0, 86.5], [10, 30, 20], best=93.0, extent=(10, 30))
+    assert found.tolist() == [[0, 0], [1, 1], [0.5, 0.5]]
+
+
+def test_hypervolume_counts_what_lies_below_the_reference_point_once():
+    assert hypervolume(numpy.array([[0.0, 0.0]])) == 1.0
+    assert hypervolume(numpy.array([[0.5, 0.5], [0.0, 0.75], [2.0, 0.0]])) == 0.375
+    assert hypervolume(numpy.array([[0.5, 0.5], [0.5, 0.5], [0.6, 0.6]])) == 0.25
+
+
+@needs_table
+def test_a_search_of_the_whole_table_misses_nothing():
+    scorer = Scorer(TABLE)
+    everything = list(scorer.network)
+    assert len(everything) == 3**8
+    assert scorer.shares(everything, [len(everything)]) == pytest.approx([100.0])
+    assert scorer.lowest_regrets(everything, [len(everything)]) == [0.0]
+    best = max(everything, key=scorer.accuracy.get)
+    assert scorer.regrets([best], seed=3, points=[1]) == [0.0]
+    # What is returned is chosen by a noisy number, and scored on the mean.
+    observed = scorer.observed(everything, seed=3)
+    returned = everything[observed.index(max(observed))]
+    assert scorer.floor([3]) == [scorer.best - scorer.accuracy[returned]]
+
+
+@needs_table
+@pytest.mark.parametrize(
+    ("objectives", "name"),
+    [(objectives, name) for objectives, found in search_quality.OURS.items() for name in found],
+)
+def test_each_search_of_ours_evaluates_its_budget_of_distinct_networks(objectives, name):
+    settings = search_quality.OURS[objectives][name]
+    course = ours(Task(name, objectives, 5, 40, TABLE, settings))
+    assert len(set(course.networks)) == len(course.networks) == 40
+    assert course.asked >= 40
+    again = ours(Task(name, objectives, 5, 40, TABLE, settings))
+    assert again.networks == course.networks
+
+
+@needs_table
+def test_the_benchmark_writes_its_tables_and_its_plot(tmp_path, capsys):
+    page, plot = tmp_path / "page.md", tmp_path / "plot.png"
+    words = ["--only", "nsga2", "--seeds", "2", "--budget", "50"]
+    search_quality.main([*words, "--out", str(page), "--plot", str(plot)])
+    text = page.read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out + "\n"
+    assert "seeds 1000 to 1001" in text
+    assert "| whole table |" in text
+    assert text.count("| nsga2 |") == 5  # three scores, and the cost of each kind
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@needs_table
+def test_what_a_peer_found_is_kept_and_found_again(tmp_path):
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    task = Task("pymoo GA", "one", 5, 30, TABLE, cache=str(tmp_path))
+    course = search_quality.run(task)
+    assert len(set(course.networks)) == len(course.networks) == 30
+    (kept,) = tmp_path.glob("*.json")
+    assert Course(**json.loads(kept.read_text(encoding="utf-8"))) == course
+    kept.write_text(json.dumps({"networks": ["0"], "asked": 1, "seconds": 0.0}), encoding="utf-8")
+    assert search_quality.run(task).networks == ["0"]
+
+
+def test_a_memory_evaluates_a_genome_once_and_ends_when_the_questions_are_spent():
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    from benchmarks.peers import Memory, Spent
+
+    evaluated = []
+
+    def evaluate(genome):
+        evaluated.append(genome)
+        return [0.0]
+
+    memory = Memory(evaluate, [2, 2], budget=2, most_asks=4)
+    for genome in ([0, 1], [0, 1], [1, 1]):
+        memory.losses(numpy.array(genome))
+    assert evaluated == memory.genomes == [(0, 1), (1, 1)]
+    assert memory.spent
+    with pytest.raises(Spent):
+        memory.losses([0, 0])
+    assert memory.losses([0, 1]) == [0.0]
+    with pytest.raises(Spent):
+        memory.losses([0, 1])
+    assert len(evaluated) == 2
+
+
+@pytest.mark.slow
+@needs_table
+@pytest.mark.parametrize("objectives", ["one", "two"])
+def test_every_peer_stays_within_the_budget(objectives):
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    from benchmarks.peers import PEERS
+
+    for name in PEERS[objectives]:
+        course = search_quality.peer(Task(name, objectives, 1, 25, TABLE))
+        assert len(set(course.networks)) == len(course.networks) == 25, name
+        assert 25 <= course.asked <= 250, name

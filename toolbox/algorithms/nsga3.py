@@ -1,0 +1,44 @@
+"""NSGA-III (Deb & Jain, 2014), one generation a call."""
+
+import random
+from functools import partial
+
+from deap import base
+
+from toolbox.algorithms.nsga2 import survivors
+from toolbox.breeding import Remutations, offspring
+from toolbox.evaluation import evaluate_invalid
+from toolbox.probability import Probability
+
+
+def nsga3(
+    population: list,
+    toolbox: base.Toolbox,
+    crossover_probability: Probability = 0.9,
+    mutation_probability: Probability = 1.0,
+    remutations: Remutations = 10,
+) -> list:
+    """The next population: parents and offspring compete, `toolbox.select` decides who survives.
+
+    `toolbox.select` is `nsga3` unless another is declared.  Parents are drawn at random, each
+    equally often.  remutations: see `toolbox.breeding.offspring`.  Copies of a network are set
+    aside as in `nsga2`.
+    """
+    children = offspring(
+        toolbox,
+        partial(_at_random, population),
+        len(population),
+        crossover_probability,
+        mutation_probability,
+        remutations,
+    )
+    evaluate_invalid(children, toolbox)
+    return survivors(population + children, len(population), toolbox)
+
+
+def _at_random(population: list, count: int) -> list:
+    """`count` of them, everyone once before anyone twice."""
+    drawn: list = []
+    while len(drawn) < count:
+        drawn += random.sample(population, min(len(population), count - len(drawn)))
+    return drawn

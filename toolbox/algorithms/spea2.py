@@ -1,0 +1,36 @@
+"""SPEA2 (Zitzler, Laumanns & Thiele, 2001), one generation a call."""
+
+from functools import partial
+
+from deap import base
+
+from toolbox.algorithms.nsga2 import survivors
+from toolbox.breeding import Remutations, offspring
+from toolbox.evaluation import evaluate_invalid
+from toolbox.probability import Probability
+from toolbox.selection.spea2 import spea2_tournament
+
+
+def spea2(
+    population: list,
+    toolbox: base.Toolbox,
+    crossover_probability: Probability = 0.9,
+    mutation_probability: Probability = 1.0,
+    remutations: Remutations = 10,
+) -> list:
+    """The next population, SPEA2's archive: it and its offspring compete, `toolbox.select` decides.
+
+    `toolbox.select` is `spea2` unless another is declared.  Parents are drawn by binary tournament
+    on SPEA2's fitness.  remutations: see `toolbox.breeding.offspring`.  Copies of a network are set
+    aside as in `nsga2`.
+    """
+    children = offspring(
+        toolbox,
+        partial(spea2_tournament, population),
+        len(population),
+        crossover_probability,
+        mutation_probability,
+        remutations,
+    )
+    evaluate_invalid(children, toolbox)
+    return survivors(population + children, len(population), toolbox)
