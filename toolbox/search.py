@@ -147,11 +147,9 @@ class History:
 
     def _update_front(self) -> None:
         evaluator = self.toolbox.evaluator
-        weights = numpy.array([objective.weight for objective in evaluator.objectives])
         records = list(evaluator.asked.values())[self.seen :]
         self.seen = len(evaluator.asked)
-        fitness = [evaluator.fitness(record) for record in records if evaluator.feasible(record)]
-        losses = -numpy.array(fitness).reshape(-1, len(weights)) * weights
+        losses = evaluator.losses([record for record in records if evaluator.feasible(record)])
         if self.reference is None and len(losses):
             self.reference = losses.max(axis=0)
         old = self.front if self.front is not None else losses[:0]

@@ -75,8 +75,7 @@ def knee(evaluator: Evaluator, records: Sequence[Record]) -> Record:
     between the front's two ends (Das, 1999).  Of equals, the better by the first objective.
     """
     found = front(evaluator, records)
-    weights = numpy.array([objective.weight for objective in evaluator.objectives])
-    losses = -numpy.array([evaluator.fitness(record) for record in found]) * weights
+    losses = evaluator.losses(found)
     least, most = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - least) / numpy.where(most > least, most - least, 1)
     return found[int(scaled.sum(axis=1).round(12).argmin())]
