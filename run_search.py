@@ -126,10 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     except Stopped as error:
-        print(
-            f"error: {error}; everything finished is in the archive and the same command goes on",
-            file=sys.stderr,
-        )
+        print(f"error: {error}", file=sys.stderr)
         lost, status = True, 1
     except KeyboardInterrupt:
         print(
@@ -209,11 +206,13 @@ def refusing(*kinds: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def stopping(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of these kinds into the end of the search."""
+    """Turn errors of these kinds into the end of the search, which can go on later."""
     try:
         yield
     except kinds as error:
-        raise Stopped(error) from error
+        raise Stopped(
+            f"{error}; everything finished is in the archive and the same command goes on"
+        ) from error
 
 
 def run(
@@ -232,6 +231,7 @@ def run(
     """
     from rich.console import Console
 
+    from commands.readiness import NotReady, make_ready
     from problems import PROBLEMS
     from toolbox.assemble import assemble, rehearse
     from toolbox.declaration import load
@@ -287,6 +287,11 @@ def run(
         log.debug("%s", _environment())
         with stopping(SearchStopped):
             folder.begin_session(archive, command, _environment())
+        try:
+            with refusing(ValueError), stopping(SearchStopped, OSError):
+                make_ready(declaration, toolbox, folder.path)
+        except NotReady as error:
+            raise Stopped(error) from error
         evaluator = toolbox.evaluator
         evaluator.retry_failed = retry_failed
         with (

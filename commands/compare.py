@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
+from commands.readiness import NotReady, make_ready
 from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.assemble import assemble, rehearse
@@ -59,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run every search, or go on with them, then write and print the comparison."""
+    """Run every search, or go on with them, then write and print the comparison.
+
+    0, or 1 if the problem's score was not shown to be worth a search.
+    """
     if chosen.seeds < 1:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
     screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
@@ -107,7 +111,11 @@ def run(chosen: argparse.Namespace) -> int:
     except Timeout:
         raise ValueError(f"{out}: another comparison is running in this folder") from None
     with lock:
-        reached = _run_all(plan, out, budget)
+        try:
+            reached = _run_all(plan, out, budget)
+        except NotReady as error:
+            log.error("%s", error)
+            return 1
         _write(reached, budget, declared, out, screen)
     return 0
 
@@ -185,6 +193,7 @@ def _run_all(
         identity = plan[BASELINE][number].identity(problem)
         courses = {}
         with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:
+            problem = _ready(plan[BASELINE][number], problem, archive, out / f"seed-{seed}")
             for name, declarations in plan.items():
                 courses[name] = course = _course(declarations[number], problem, archive)
                 log.info(
@@ -196,6 +205,13 @@ def _run_all(
             for name, values in quality(evaluator, courses, budget).items():
                 reached[name].append(values)
     return reached
+
+
+def _ready(declaration: Declaration, problem: Any, archive: Archive, folder: Path) -> Any:
+    """The problem of all searches of a seed, made ready once for them."""
+    with closing(assemble(declaration, problem, archive)) as toolbox:
+        make_ready(declaration, toolbox, folder)
+        return toolbox.evaluator.problem
 
 
 def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:

@@ -280,6 +280,18 @@ def _said(layer: chain.Layer) -> tuple[str, str]:
             parts += [f"stride {stride}"] if stride > 1 else []
             parts += ["batch norm"] if batch_norm else []
             return ", ".join([*parts, activation]), "conv"
+        case chain.ConvNorm(filters, kernel, stride):
+            parts = [f"conv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+            parts += [f"stride {stride}"] if stride > 1 else []
+            return ", ".join([*parts, "batch norm"]), "conv"
+        case chain.InvertedResidual(filters, expansion, kernel, stride):
+            parts = [f"MBConv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+            parts += [f"stride {stride}"] if stride > 1 else []
+            return ", ".join([*parts, f"expansion {expansion}"]), "conv"
+        case chain.Shuffle(filters, kernel, stride, xception):
+            parts = [f"shuffle {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+            parts += [f"stride {stride}"] if stride > 1 else []
+            return ", ".join([*parts, *(["Xception"] if xception else [])]), "conv"
         case chain.Pool(kind):
             return f"{kind} pool 2\N{MULTIPLICATION SIGN}2", "pool"
         case chain.GlobalAveragePool():

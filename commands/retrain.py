@@ -18,6 +18,9 @@ that a halving stopped runs for all of them), or for training.epochs if that is 
 
 overrides: training.KEY=VALUE, dataset.limit, dataset.root, device, threads, in_flight
 
+--inherit begins with the weights that the network inherits from the supernet of a search with
+weight_sharing.
+
 Written to DIR/KEY-RECIPE/, one folder for each network and recipe: weights and layers of each seed
 (safetensors), scores (JSON), curves, per_class and confusion_matrix (CSV, PNG); and DIR/summary.csv
 and .json of the picks of this command.  What has been finished is not trained again."""
@@ -75,6 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained")
     parser.add_argument(
+        "--inherit",
+        action="store_true",
+        help="begin with the weights of the search's supernet, not from scratch",
+    )
+    parser.add_argument(
         "--tensorboard",
         action="store_true",
         help="write the curves for TensorBoard too (needs the package tensorboard)",
@@ -97,6 +105,8 @@ def run(chosen: argparse.Namespace) -> int:
     require_images(finished)
     picks = picked(finished, chosen.pick)
     problem, epochs = overridden(finished, chosen.overrides)
+    if chosen.inherit:
+        problem = inheriting(finished, problem)
     out = chosen.out or chosen.run_folder / FOLDER
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -125,6 +135,23 @@ def require_images(finished: FinishedRun) -> None:
             f"{finished.path}: its problem is {finished.declaration.problem.use!r}, which has no "
             "network to train; image_classification is needed"
         )
+
+
+def inheriting(finished: FinishedRun, problem: "ImageClassification") -> "ImageClassification":
+    """The problem with a training that begins with the weights of the run's supernet.
+
+    Raises ValueError if the run has none.
+    """
+    from problems.weight_sharing import WeightSharing
+
+    searched = finished.problem
+    if not isinstance(searched, WeightSharing) or not isinstance(problem, WeightSharing):
+        raise ValueError(
+            f"--inherit: the problem of {finished.path} is {finished.declaration.problem.use!r}, "
+            "which has no shared weights; weight_sharing is needed"
+        )
+    found = searched.found(finished.path)
+    return replace(problem, supernet_file=found.supernet_file, first_weights="inherited")
 
 
 def picked(finished: FinishedRun, rules: Sequence[str] | None) -> list[Pick]:

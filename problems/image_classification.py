@@ -12,7 +12,7 @@ from annotated_types import Ge
 
 from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
-from problems.datasets.splits import Split, Splits, open_splits
+from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
 from problems.flight import MOST_ON_A_GPU, Flight
 from problems.flight import Training as InTraining
@@ -116,8 +116,8 @@ class ImageClassification:
         return bool(self.inherit)
 
     @property
-    def epochs(self) -> int:
-        """Of a full training."""
+    def epochs(self) -> int | None:
+        """Of a full training; None where a network is not trained."""
         return self.training.epochs
 
     @property
@@ -259,7 +259,7 @@ class ImageClassification:
         splits = open_splits(self.dataset, self.device)
         return self.untrained(genome, splits.train), splits
 
-    def untrained(self, genome: list[int], images: Split) -> torch.nn.Module:
+    def untrained(self, genome: list[int], images: Split | StreamedSplit) -> torch.nn.Module:
         """The genome's network with its first weights, for training on `images`; on the device."""
         network = build(self.space.chain(genome), self.space.image_shape)
         if self.training.initialization == "glorot":

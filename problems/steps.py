@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from problems.datasets.splits import Split, as_is
+from problems.datasets.splits import Split, StreamedSplit, as_is
 from problems.networks.chain import Dropout
 from problems.recipe import Training
 
@@ -34,7 +34,9 @@ class Steps:
     alone: whether the device should do nothing beside the next step, because it is timed.
     """
 
-    def __init__(self, network: nn.Module, split: Split, recipe: Training, seed: int):
+    def __init__(
+        self, network: nn.Module, split: Split | StreamedSplit, recipe: Training, seed: int
+    ):
         self.network, self.split, self.recipe = network, split, recipe
         self.device = split.labels.device
         self.optimizer = recipe.optimizer_for(network)
@@ -64,6 +66,7 @@ class Steps:
         ]
         self._clock = _GpuClock() if self.device.type == "cuda" else _CpuClock()
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._epochs = split.loader() if isinstance(split, StreamedSplit) else None
         if self.device.type == "cuda":
             self._number = on_device(1, dtype=torch.int64)
             self._rate_of = torch.tensor(self._rates, device=self.device)
@@ -116,6 +119,9 @@ class Steps:
         self._order.copy_(torch.randperm(len(self._order), generator=self._draws_of))
         if recipe.augmentation:
             self._draws.copy_(recipe.augmentation.draw(len(self._order), self._draws_of))
+        if self._epochs:
+            parts = list(self._order.cpu().split(recipe.batch_size))
+            self._streamed = self._epochs.batches(parts, self._draws_of)
         for tensor in (self._place, self.loss, self.correct):
             tensor.zero_()
 
@@ -132,7 +138,9 @@ class Steps:
         self.taken += 1
         here = self._taken_here
         self._clock.stop(here)
-        if self.device.type == "cuda" and here == WARM_UP and self.per_epoch > WARM_UP:
+        warm = here == WARM_UP and self.per_epoch > WARM_UP
+        # What is loaded as it is needed lies somewhere else at every step.
+        if self.device.type == "cuda" and warm and not self._epochs:
             self._capture()
 
     def _step(self, size: int) -> None:
@@ -147,7 +155,11 @@ class Steps:
         change = as_is
         if recipe.augmentation:
             change = partial(recipe.augmentation.apply, draws=self._draws.index_select(0, place))
-        images, labels = self.split.batch(self._order.index_select(0, place), change)
+        if self._epochs:
+            images, labels = next(self._streamed)
+            images = change(images)
+        else:
+            images, labels = self.split.batch(self._order.index_select(0, place), change)
         # A cached cast would outlive the capture that made it; each weight is used once anyway.
         with torch.autocast(
             self.device.type,

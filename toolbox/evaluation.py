@@ -49,12 +49,11 @@ class Evaluator:
         archive: Archive,
         bounds: Bounds | None = None,
     ):
-        self.problem = problem
         self.space = problem.space
         self.objectives = objectives
         self.archive = archive
         self.bounds = bounds or Bounds()
-        self.measure = Measure(problem, bounds)
+        self.use(problem)
         self._needed = {name for objective in objectives for name in objective.needs}
         self.limit: int | None = None
         self.retry_failed = False
@@ -65,6 +64,11 @@ class Evaluator:
         self.asked: dict[str, Record] = {}  # by the network's key, as they became known
         self.awaited: Container[str] = ()  # keys of networks on their way in a stream
         self.lineage = Lineage()
+
+    def use(self, problem: Problem) -> None:
+        """Evaluate with another form of the same problem, such as one that is ready now."""
+        self.problem = problem
+        self.measure = Measure(problem, self.bounds)
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
         """The fitness values of one individual."""
