@@ -261,10 +261,14 @@ def run(
     most = declaration.most_evaluations
     budget = problem.budget(most) if hasattr(problem, "budget") else f"{most:,} evaluations"
     log.info("budget: at most %s", budget)
+    if declaration.halving:
+        log.info("halving: %s", declaration.halving.said(declaration.population, problem))
 
     with ExitStack() as stack:
         with refusing(ValueError):
             folder = stack.enter_context(RunFolder(runs, declaration))
+            if hasattr(problem, "in_folder"):
+                problem = problem.in_folder(folder.path)
             identity = declaration.identity(problem)
             archive = stack.enter_context(closing(folder.open_archive(identity)))
             toolbox = assemble(declaration, problem, archive)
@@ -304,6 +308,8 @@ def run(
                     event_log.generation(row)
         log.debug("leading process: %.3f s of processor time", time.process_time() - begun)
         log.info("stopped: %s", generation.stopped)
+        if generation.epochs:
+            log.info("epochs trained for it: %s", f"{generation.epochs:,.0f}")
         for event_log in events:
             event_log.stopped(generation.stopped)
         for alias, count in toolbox.redrawn.items():

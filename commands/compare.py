@@ -80,6 +80,11 @@ def run(chosen: argparse.Namespace) -> int:
     if hasattr(problem, "prepared"):
         with prefixed("problem"):
             problem = problem.prepared()  # so that missing data shows before anything else
+    if getattr(problem, "inherits", False):
+        raise ValueError(
+            "problem.inherit = true: the searches of one seed share their networks, and these "
+            "depend on the search that bred them; compare without it"
+        )
     plan = {
         name: [
             _declaration(chosen, [*more, f"seed={seed}"], declared.population, budget)
@@ -182,16 +187,19 @@ def _run_all(
         problem = plan[BASELINE][number].problem.build()
         if hasattr(problem, "prepared"):
             problem = problem.prepared()
+        if hasattr(problem, "in_folder"):
+            (out / f"seed-{seed}").mkdir(exist_ok=True)
+            problem = problem.in_folder(out / f"seed-{seed}")
         identity = plan[BASELINE][number].identity(problem)
         courses = {}
         with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:
             problem = _ready(plan[BASELINE][number], problem, archive, out / f"seed-{seed}")
             for name, declarations in plan.items():
-                known = len(archive)
-                courses[name] = _course(declarations[number], problem, archive)
+                courses[name] = course = _course(declarations[number], problem, archive)
                 log.info(
-                    "seed %d, %s: %d networks, %d of them trained now",
-                    *(seed, name, len(courses[name].records), len(archive) - known),
+                    "seed %d, %s: %d networks, %d of them trained now%s",
+                    *(seed, name, len(course.records), course.trained),
+                    f"; {course.epochs:,.0f} epochs in all" if course.epochs else "",
                 )
             evaluator = _evaluator(plan[BASELINE][number], problem, archive)
             for name, values in quality(evaluator, courses, budget).items():
@@ -210,11 +218,13 @@ def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:
     toolbox = assemble(declaration, problem, archive)
     # The seconds are of the variant that was here before.
     archive.note("generation_seconds", [])
-    counts = []
+    counts, trained = [], 0
     with closing(toolbox):
-        for _ in search(declaration, toolbox):
+        for generation in search(declaration, toolbox):
             counts.append(len(toolbox.evaluator.asked))
-    return Course(list(toolbox.evaluator.asked.values()), counts)
+            trained += generation.trained
+    evaluator = toolbox.evaluator
+    return Course(list(evaluator.asked.values()), counts, trained, evaluator.epochs)
 
 
 def _evaluator(declaration: Declaration, problem: Any, archive: Archive) -> Evaluator:

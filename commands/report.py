@@ -25,7 +25,7 @@ from toolbox.report.origins import (
 )
 from toolbox.report.page import Page, Section, Table, cell, write
 from toolbox.report.quantity import Axes
-from toolbox.report.tables import TOP
+from toolbox.report.tables import TOP, as_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +110,8 @@ def report(opened: Sequence[FinishedRun], names: Sequence[str]) -> Page:
                 -least if objective.maximize else least
             )
     facts["searched"] = _duration(sum(float(run.seconds[-1]) for run in runs))
+    if epochs := sum(run.epochs for run in runs):
+        facts["epochs trained"] = as_number(epochs)
     failed = sum(run.shares["failed"] for run in runs)
     if failed:
         facts["failed"] = f"{failed:,}"

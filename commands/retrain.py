@@ -5,8 +5,8 @@ overridden one, several times with other seeds.  This is the only place that rea
 once at its start, to score each network after its training.
 
 No images are left to watch, so there is no early stop and the last weights are kept.  A network
-runs for the number of epochs that it ran in the search (which an early stop may have cut short),
-or for training.epochs if that is overridden.
+runs for the number of epochs that it ran in the search (which an early stop may have cut short; one
+that a halving stopped runs for all of them), or for training.epochs if that is overridden.
 
 --pick RULE (several may be given; default: best for one objective, knee for several):
   best                 by the first objective
@@ -57,10 +57,14 @@ OTHER_OVERRIDES = ("dataset.limit", "dataset.root", "device", "threads", "in_fli
 
 @dataclass(frozen=True)
 class Pick:
-    """A network and the rules that picked it."""
+    """A network and the rules that picked it.
+
+    epochs: that it ran in the search; None if a halving stopped it before its recipe did.
+    """
 
     rules: tuple[str, ...]
     record: Record
+    epochs: int | None = None
 
     @property
     def name(self) -> str:
@@ -155,7 +159,9 @@ def picked(finished: FinishedRun, rules: Sequence[str] | None) -> list[Pick]:
     found: dict[str, Pick] = {}
     for rule in rules or [default_rule(finished.evaluator)]:
         record = pick(finished.evaluator, rule)
-        before = found.get(record.key, Pick((), record))
+        whole = finished.archive.is_whole(record)
+        ran = int(record.measurement.get("epochs", 0)) if whole else None
+        before = found.get(record.key, Pick((), record, ran))
         found[record.key] = replace(before, rules=tuple(dict.fromkeys([*before.rules, rule])))
     return list(found.values())
 
@@ -208,8 +214,7 @@ def _retrain_all(
 
     plans = []
     for one in picks:
-        ran = int(one.record.measurement.get("epochs", problem.training.epochs))
-        recipe = unwatched(problem.training, epochs or ran)
+        recipe = unwatched(problem.training, epochs or one.epochs or problem.training.epochs)
         trained_so = replace(problem, training=recipe)
         folder = RetrainedFolder.of(out, one.record, trained_so)
         missing = [seed for seed in range(1, seeds + 1) if folder.finished(seed) is None]

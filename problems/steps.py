@@ -9,7 +9,9 @@ it, the learning rate, the sums.
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,6 +43,8 @@ class Steps:
         images = len(split)
         self.per_epoch = -(-images // recipe.batch_size)
         self.taken = 0
+        self._begun = 0  # of them were taken before, by another one of this network
+        self._seconds_before = 0.0
         # On the CPU, so that the order and the crops are the same on every device.
         self._draws_of = torch.Generator().manual_seed(seed)
         masks = torch.Generator(self.device).manual_seed(seed)
@@ -72,12 +76,41 @@ class Steps:
 
     @property
     def alone(self) -> bool:
-        return self.device.type == "cuda" and self.taken < WARM_UP + TIMED
+        return self.device.type == "cuda" and self._taken_here < WARM_UP + TIMED
+
+    @property
+    def _taken_here(self) -> int:
+        return self.taken - self._begun
 
     @property
     def seconds(self) -> float:
         """Time of all steps so far: on the CPU the thread's own, on a GPU by the timed steps."""
-        return self._clock.seconds(self.taken)
+        here = self._taken_here
+        return self._seconds_before + (self._clock.seconds(here) if here else 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on but the network; tensors and numbers."""
+        return {
+            "taken": self.taken,
+            "seconds": self.seconds,
+            "optimizer": self.optimizer.state_dict()["state"],
+            "draws_of": self._draws_of.get_state(),
+            "masks": self._masks.get_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was after its last epoch; before the first step of this one."""
+        self.taken = self._begun = state["taken"]
+        self._seconds_before = state["seconds"]
+        groups = self.optimizer.state_dict()["param_groups"]
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate  # on a GPU the very tensor that the steps write to
+        self._draws_of.set_state(state["draws_of"])
+        self._masks.set_state(state["masks"])
+        if self.device.type == "cuda":
+            self._number.fill_(self.taken)
 
     def begin_epoch(self) -> None:
         """Shuffle the images and draw their augmentation."""
@@ -97,14 +130,15 @@ class Steps:
         begun = self.taken % self.per_epoch * self.recipe.batch_size
         size = min(self.recipe.batch_size, len(self._order) - begun)
         whole = size == self.recipe.batch_size
-        self._clock.start(self.taken)
+        self._clock.start(self._taken_here)
         if self._graph and whole:
             self._graph.replay()
         else:
             self._step(size)
         self.taken += 1
-        self._clock.stop(self.taken)
-        warm = self.taken == WARM_UP and self.per_epoch > WARM_UP
+        here = self._taken_here
+        self._clock.stop(here)
+        warm = here == WARM_UP and self.per_epoch > WARM_UP
         # What is loaded as it is needed lies somewhere else at every step.
         if self.device.type == "cuda" and warm and not self._epochs:
             self._capture()

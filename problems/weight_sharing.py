@@ -6,6 +6,7 @@ once, and shows by some networks trained alone that its score ranks.
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -61,6 +62,8 @@ class WeightSharing(ImageClassification):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.inherit:
+            raise ValueError("inherit = true: a network has its supernet's weights already")
         if self.dataset.classes and (reason := self.supernet.unfit(self.space)):
             raise ValueError(f"supernet = {type(self.supernet).__name__}: {reason}")
         if self.supernet.training.normalize != self.training.normalize:
@@ -77,6 +80,10 @@ class WeightSharing(ImageClassification):
         """
         trained = ("train_accuracy", "epochs", "train_seconds")
         return (*(name for name in super().measures if name not in trained), "scoring_seconds")
+
+    @property
+    def epochs(self) -> None:
+        """There are none: a candidate is scored and not trained, so it cannot be trained less."""
 
     def prepared(self) -> "WeightSharing":
         prepared = super().prepared()
@@ -179,7 +186,8 @@ class WeightSharing(ImageClassification):
         batches = SplitBatches(splits.train, recipe, share)
         return SupernetTraining(supernet, batches, recipe, self.seed)
 
-    def _evaluation(self, genome: list[int]) -> InTraining:
+    def _evaluation(self, job: tuple[list[int], Mapping[str, Any]]) -> InTraining:
+        genome, _ = job
         yield True  # times are taken below, so nothing else should be under way
         splits = self._splits()
         self._shared()  # reading the file is no candidate's time

@@ -202,3 +202,10 @@ def test_a_precision_that_the_device_does_not_have_is_refused():
     recipe = replace(RECIPE, precision="tf32")
     with pytest.raises(ValueError, match=r"^supernet\.training\.precision = 'tf32'"):
         replace(POOLED, supernet=replace(POOLED.supernet, training=recipe)).prepared()
+
+
+def test_what_is_scored_and_not_trained_cannot_be_trained_less_or_inherit_otherwise():
+    assert POOLED.epochs is None
+    assert not POOLED.inherits
+    with pytest.raises(ValueError, match="inherit = true: a network has its supernet's weights"):
+        replace(POOLED, inherit=True)

@@ -20,11 +20,15 @@ FEWEST_PAIRS = 6  # with fewer, no difference however clear reaches p = 0.05
 class Course:
     """One search: its records in the order in which generation after generation knew them.
 
-    counts: how many of them each generation had brought in all.
+    counts: how many of them each generation had brought in all.  trained: how many individuals were
+    trained now, and not served from the archive.  epochs: that were trained for
+    them, by this search or by another one of the archive; 0 if the problem does not tell.
     """
 
     records: Sequence[Record]
     counts: Sequence[int]
+    trained: int = 0
+    epochs: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def pick(evaluator: Evaluator, rule: str) -> Record:
     parts = [part.strip() for part in rule.split(",")]
     if len(parts) == 1 and KEY.fullmatch(parts[0]):
         return _by_key(evaluator, parts[0])
-    among = ranking(evaluator, evaluator.archive)
+    among = ranking(evaluator, evaluator.archive.networks())
     if not among:
         raise ValueError("no network in the archive is feasible, so there is none to pick")
     bounds = [bound for part in parts if (bound := _bound(part, rule, evaluator, among))]
@@ -82,7 +82,7 @@ def knee(evaluator: Evaluator, records: Sequence[Record]) -> Record:
 
 
 def _by_key(evaluator: Evaluator, beginning: str) -> Record:
-    found = [record for record in evaluator.archive if record.key.startswith(beginning)]
+    found = [record for record in evaluator.archive.networks() if record.key.startswith(beginning)]
     if not found:
         raise ValueError(
             f"pick = {beginning!r}: no key of the archive begins so; legal: {LEGAL}; "
