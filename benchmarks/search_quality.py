@@ -279,7 +279,7 @@ def run(task: Task) -> Course:
 def contestants(only: Sequence[str], objectives: str) -> dict[str, Mapping[str, Any] | None]:
     """The settings of each optimizer; None for a peer.
 
-    only: parts of their names; "ours" and "peers" are all of them.
+    only: their names, or parts of names; "ours" and "peers" are all of them.
     """
     wanted = only or ["ours", "peers"]
     found: dict[str, Mapping[str, Any] | None] = {}
@@ -292,7 +292,7 @@ def contestants(only: Sequence[str], objectives: str) -> dict[str, Mapping[str, 
         name: settings
         for name, settings in found.items()
         if ("peers" if settings is None else "ours") in wanted
-        or any(part in name for part in wanted)
+        or any(part == name if part in found else part in name for part in wanted)
     }
 
 
