@@ -349,7 +349,7 @@ def draw(
     curves: "one" and "two", of each optimizer (seeds, points).  floor: the regret of a search that
     has seen the whole table.
     """
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    figure = Figure(figsize=(14, 8), layout="constrained")
     labels = {
         "one": ("regret of the network returned, percentage points", "Accuracy"),
         "two": ("hypervolume missing, % of the table's", "Accuracy and FLOPs"),
@@ -380,7 +380,7 @@ def draw(
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="lower left")
+        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     path.write_bytes(content.getvalue())
