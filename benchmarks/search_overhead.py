@@ -167,7 +167,8 @@ def main() -> None:
         f"{arguments.generations} generations, {arguments.repeats} repeats in turns; median "
         "(extremes) of the mean generation.",
         "",
-        "`python -m benchmarks.search_overhead`",
+        f"`python -m benchmarks.search_overhead --generations {arguments.generations} "
+        f"--repeats {arguments.repeats}`",
         "",
         "| space | population | ours, ms a generation | pymoo | ours / pymoo, pair by pair |",
         "|---|---|---|---|---|",
