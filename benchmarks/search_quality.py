@@ -59,7 +59,10 @@ MOST_ASKS = 10  # for each network of the budget; then an optimizer has converge
 OBJECTIVES = {"one": ("val_accuracy",), "two": ("val_accuracy", "flops")}
 MUTATED = {"use": "reset_gene", "gene_probability": 0.125}  # one gene of eight
 LESS = {"mutate": {"use": "reset_gene", "gene_probability": 0.05}}
-GUIDED = {"screen": {"use": "pairwise_ranker"}}
+GUIDED = {
+    "mutate": {"use": "reset_gene", "gene_probability": 0.1},
+    "screen": {"use": "pairwise_ranker"},
+}
 GA = {"use": "genetic_algorithm", "elite": 5, "mutation_probability": 1.0}
 FIVE = {
     "select": {"use": "tournament", "size": 5},
@@ -73,7 +76,7 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
         "genetic_algorithm": {"algorithm": GA, "toolbox": FIVE},
         "genetic_algorithm, pairwise_ranker": {"algorithm": GA, "toolbox": {**FIVE, **GUIDED}},
         "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
-        "nsga2, pairwise_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": {**LESS, **GUIDED}},
+        "nsga2, pairwise_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": GUIDED},
         "regularized_evolution": {"algorithm": {"use": "regularized_evolution"}},
         "steady_state": {"algorithm": {"use": "steady_state"}, "toolbox": LESS},
         "islands": {"algorithm": {"use": "islands"}, "toolbox": LESS},
@@ -81,13 +84,13 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "two": {
         "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
-        "nsga2, pairwise_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": {**LESS, **GUIDED}},
+        "nsga2, pairwise_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": GUIDED},
         "nsga3": {"algorithm": {"use": "nsga3"}, "toolbox": LESS},
         "spea2": {"algorithm": {"use": "spea2"}, "toolbox": LESS},
         "steady_state": {"algorithm": {"use": "steady_state"}, "toolbox": LESS},
         "steady_state, pairwise_ranker": {
             "algorithm": {"use": "steady_state"},
-            "toolbox": {**LESS, **GUIDED},
+            "toolbox": GUIDED,
         },
         "islands": {"algorithm": {"use": "islands"}, "toolbox": LESS},
         "space_split": {"algorithm": {"use": "space_split"}, "toolbox": LESS},
