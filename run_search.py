@@ -126,10 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     except Stopped as error:
-        print(
-            f"error: {error}; everything finished is in the archive and the same command goes on",
-            file=sys.stderr,
-        )
+        print(f"error: {error}", file=sys.stderr)
         lost, status = True, 1
     except KeyboardInterrupt:
         print(
@@ -209,11 +206,13 @@ def refusing(*kinds: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def stopping(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of these kinds into the end of the search."""
+    """Turn errors of these kinds into the end of the search, which can go on later."""
     try:
         yield
     except kinds as error:
-        raise Stopped(error) from error
+        raise Stopped(
+            f"{error}; everything finished is in the archive and the same command goes on"
+        ) from error
 
 
 def run(
@@ -232,6 +231,7 @@ def run(
     """
     from rich.console import Console
 
+    from commands.readiness import NotReady, make_ready
     from problems import PROBLEMS
     from toolbox.assemble import assemble, rehearse
     from toolbox.declaration import load
@@ -261,10 +261,14 @@ def run(
     most = declaration.most_evaluations
     budget = problem.budget(most) if hasattr(problem, "budget") else f"{most:,} evaluations"
     log.info("budget: at most %s", budget)
+    if declaration.halving:
+        log.info("halving: %s", declaration.halving.said(declaration.population, problem))
 
     with ExitStack() as stack:
         with refusing(ValueError):
             folder = stack.enter_context(RunFolder(runs, declaration))
+            if hasattr(problem, "in_folder"):
+                problem = problem.in_folder(folder.path)
             identity = declaration.identity(problem)
             archive = stack.enter_context(closing(folder.open_archive(identity)))
             toolbox = assemble(declaration, problem, archive)
@@ -283,6 +287,11 @@ def run(
         log.debug("%s", _environment())
         with stopping(SearchStopped):
             folder.begin_session(archive, command, _environment())
+        try:
+            with refusing(ValueError), stopping(SearchStopped, OSError):
+                make_ready(declaration, toolbox, folder.path)
+        except NotReady as error:
+            raise Stopped(error) from error
         evaluator = toolbox.evaluator
         evaluator.retry_failed = retry_failed
         with (
@@ -299,6 +308,8 @@ def run(
                     event_log.generation(row)
         log.debug("leading process: %.3f s of processor time", time.process_time() - begun)
         log.info("stopped: %s", generation.stopped)
+        if generation.epochs:
+            log.info("epochs trained for it: %s", f"{generation.epochs:,.0f}")
         for event_log in events:
             event_log.stopped(generation.stopped)
         for alias, count in toolbox.redrawn.items():

@@ -9,4 +9,5 @@ COMMANDS: dict[str, str] = {
     "export": "commands.export",
     "report": "commands.report",
     "retrain": "commands.retrain",
+    "supernet": "commands.supernet",
 }

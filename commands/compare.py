@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
+from commands.readiness import NotReady, make_ready
 from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.assemble import assemble, rehearse
@@ -59,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run every search, or go on with them, then write and print the comparison."""
+    """Run every search, or go on with them, then write and print the comparison.
+
+    0, or 1 if the problem's score was not shown to be worth a search.
+    """
     if chosen.seeds < 1:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
     screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
@@ -76,6 +80,11 @@ def run(chosen: argparse.Namespace) -> int:
     if hasattr(problem, "prepared"):
         with prefixed("problem"):
             problem = problem.prepared()  # so that missing data shows before anything else
+    if getattr(problem, "inherits", False):
+        raise ValueError(
+            "problem.inherit = true: the searches of one seed share their networks, and these "
+            "depend on the search that bred them; compare without it"
+        )
     plan = {
         name: [
             _declaration(chosen, [*more, f"seed={seed}"], declared.population, budget)
@@ -102,7 +111,11 @@ def run(chosen: argparse.Namespace) -> int:
     except Timeout:
         raise ValueError(f"{out}: another comparison is running in this folder") from None
     with lock:
-        reached = _run_all(plan, out, budget)
+        try:
+            reached = _run_all(plan, out, budget)
+        except NotReady as error:
+            log.error("%s", error)
+            return 1
         _write(reached, budget, declared, out, screen)
     return 0
 
@@ -174,15 +187,19 @@ def _run_all(
         problem = plan[BASELINE][number].problem.build()
         if hasattr(problem, "prepared"):
             problem = problem.prepared()
+        if hasattr(problem, "in_folder"):
+            (out / f"seed-{seed}").mkdir(exist_ok=True)
+            problem = problem.in_folder(out / f"seed-{seed}")
         identity = plan[BASELINE][number].identity(problem)
         courses = {}
         with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:
+            problem = _ready(plan[BASELINE][number], problem, archive, out / f"seed-{seed}")
             for name, declarations in plan.items():
-                known = len(archive)
-                courses[name] = _course(declarations[number], problem, archive)
+                courses[name] = course = _course(declarations[number], problem, archive)
                 log.info(
-                    "seed %d, %s: %d networks, %d of them trained now",
-                    *(seed, name, len(courses[name].records), len(archive) - known),
+                    "seed %d, %s: %d networks, %d of them trained now%s",
+                    *(seed, name, len(course.records), course.trained),
+                    f"; {course.epochs:,.0f} epochs in all" if course.epochs else "",
                 )
             evaluator = _evaluator(plan[BASELINE][number], problem, archive)
             for name, values in quality(evaluator, courses, budget).items():
@@ -190,15 +207,24 @@ def _run_all(
     return reached
 
 
+def _ready(declaration: Declaration, problem: Any, archive: Archive, folder: Path) -> Any:
+    """The problem of all searches of a seed, made ready once for them."""
+    with closing(assemble(declaration, problem, archive)) as toolbox:
+        make_ready(declaration, toolbox, folder)
+        return toolbox.evaluator.problem
+
+
 def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:
     toolbox = assemble(declaration, problem, archive)
     # The seconds are of the variant that was here before.
     archive.note("generation_seconds", [])
-    counts = []
+    counts, trained = [], 0
     with closing(toolbox):
-        for _ in search(declaration, toolbox):
+        for generation in search(declaration, toolbox):
             counts.append(len(toolbox.evaluator.asked))
-    return Course(list(toolbox.evaluator.asked.values()), counts)
+            trained += generation.trained
+    evaluator = toolbox.evaluator
+    return Course(list(evaluator.asked.values()), counts, trained, evaluator.epochs)
 
 
 def _evaluator(declaration: Declaration, problem: Any, archive: Archive) -> Evaluator:

@@ -25,7 +25,7 @@ from toolbox.report.origins import (
 )
 from toolbox.report.page import Page, Section, Table, cell, write
 from toolbox.report.quantity import Axes
-from toolbox.report.tables import TOP
+from toolbox.report.tables import TOP, as_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +110,8 @@ def report(opened: Sequence[FinishedRun], names: Sequence[str]) -> Page:
                 -least if objective.maximize else least
             )
     facts["searched"] = _duration(sum(float(run.seconds[-1]) for run in runs))
+    if epochs := sum(run.epochs for run in runs):
+        facts["epochs trained"] = as_number(epochs)
     failed = sum(run.shares["failed"] for run in runs)
     if failed:
         facts["failed"] = f"{failed:,}"
@@ -278,6 +280,18 @@ def _said(layer: chain.Layer) -> tuple[str, str]:
             parts += [f"stride {stride}"] if stride > 1 else []
             parts += ["batch norm"] if batch_norm else []
             return ", ".join([*parts, activation]), "conv"
+        case chain.ConvNorm(filters, kernel, stride):
+            parts = [f"conv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+            parts += [f"stride {stride}"] if stride > 1 else []
+            return ", ".join([*parts, "batch norm"]), "conv"
+        case chain.InvertedResidual(filters, expansion, kernel, stride):
+            parts = [f"MBConv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+            parts += [f"stride {stride}"] if stride > 1 else []
+            return ", ".join([*parts, f"expansion {expansion}"]), "conv"
+        case chain.Shuffle(filters, kernel, stride, xception):
+            parts = [f"shuffle {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+            parts += [f"stride {stride}"] if stride > 1 else []
+            return ", ".join([*parts, *(["Xception"] if xception else [])]), "conv"
         case chain.Pool(kind):
             return f"{kind} pool 2\N{MULTIPLICATION SIGN}2", "pool"
         case chain.GlobalAveragePool():

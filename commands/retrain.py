@@ -5,8 +5,8 @@ overridden one, several times with other seeds.  This is the only place that rea
 once at its start, to score each network after its training.
 
 No images are left to watch, so there is no early stop and the last weights are kept.  A network
-runs for the number of epochs that it ran in the search (which an early stop may have cut short),
-or for training.epochs if that is overridden.
+runs for the number of epochs that it ran in the search (which an early stop may have cut short; one
+that a halving stopped runs for all of them), or for training.epochs if that is overridden.
 
 --pick RULE (several may be given; default: best for one objective, knee for several):
   best                 by the first objective
@@ -17,6 +17,9 @@ or for training.epochs if that is overridden.
                        knee,params<=10000 is the knee of those within
 
 overrides: training.KEY=VALUE, dataset.limit, dataset.root, device, threads, in_flight
+
+--inherit begins with the weights that the network inherits from the supernet of a search with
+weight_sharing.
 
 Written to DIR/KEY-RECIPE/, one folder for each network and recipe: weights and layers of each seed
 (safetensors), scores (JSON), curves, per_class and confusion_matrix (CSV, PNG); and DIR/summary.csv
@@ -54,10 +57,14 @@ OTHER_OVERRIDES = ("dataset.limit", "dataset.root", "device", "threads", "in_fli
 
 @dataclass(frozen=True)
 class Pick:
-    """A network and the rules that picked it."""
+    """A network and the rules that picked it.
+
+    epochs: that it ran in the search; None if a halving stopped it before its recipe did.
+    """
 
     rules: tuple[str, ...]
     record: Record
+    epochs: int | None = None
 
     @property
     def name(self) -> str:
@@ -70,6 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pick", action="append", metavar="RULE", help="see above")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained")
+    parser.add_argument(
+        "--inherit",
+        action="store_true",
+        help="begin with the weights of the search's supernet, not from scratch",
+    )
     parser.add_argument(
         "--tensorboard",
         action="store_true",
@@ -93,6 +105,8 @@ def run(chosen: argparse.Namespace) -> int:
     require_images(finished)
     picks = picked(finished, chosen.pick)
     problem, epochs = overridden(finished, chosen.overrides)
+    if chosen.inherit:
+        problem = inheriting(finished, problem)
     out = chosen.out or chosen.run_folder / FOLDER
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -123,12 +137,31 @@ def require_images(finished: FinishedRun) -> None:
         )
 
 
+def inheriting(finished: FinishedRun, problem: "ImageClassification") -> "ImageClassification":
+    """The problem with a training that begins with the weights of the run's supernet.
+
+    Raises ValueError if the run has none.
+    """
+    from problems.weight_sharing import WeightSharing
+
+    searched = finished.problem
+    if not isinstance(searched, WeightSharing) or not isinstance(problem, WeightSharing):
+        raise ValueError(
+            f"--inherit: the problem of {finished.path} is {finished.declaration.problem.use!r}, "
+            "which has no shared weights; weight_sharing is needed"
+        )
+    found = searched.found(finished.path)
+    return replace(problem, supernet_file=found.supernet_file, first_weights="inherited")
+
+
 def picked(finished: FinishedRun, rules: Sequence[str] | None) -> list[Pick]:
     """The networks that the rules (default: the one that fits the objectives) name, each once."""
     found: dict[str, Pick] = {}
     for rule in rules or [default_rule(finished.evaluator)]:
         record = pick(finished.evaluator, rule)
-        before = found.get(record.key, Pick((), record))
+        whole = finished.archive.is_whole(record)
+        ran = int(record.measurement.get("epochs", 0)) if whole else None
+        before = found.get(record.key, Pick((), record, ran))
         found[record.key] = replace(before, rules=tuple(dict.fromkeys([*before.rules, rule])))
     return list(found.values())
 
@@ -181,8 +214,7 @@ def _retrain_all(
 
     plans = []
     for one in picks:
-        ran = int(one.record.measurement.get("epochs", problem.training.epochs))
-        recipe = unwatched(problem.training, epochs or ran)
+        recipe = unwatched(problem.training, epochs or one.epochs or problem.training.epochs)
         trained_so = replace(problem, training=recipe)
         folder = RetrainedFolder.of(out, one.record, trained_so)
         missing = [seed for seed in range(1, seeds + 1) if folder.finished(seed) is None]

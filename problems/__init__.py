@@ -10,4 +10,5 @@ PROBLEMS = {
     "lotz": "problems.bit_counting:LeadingOnesTrailingZeros",
     "onemax": "problems.bit_counting:OneMax",
     "tabular": "problems.tabular:Tabular",
+    "weight_sharing": "problems.weight_sharing:WeightSharing",
 }

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -24,10 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Passenger:
-    """One network in flight; `bytes` is what it added to the device's memory at its peak."""
+    """One network in flight; `bytes` is what it added to the device's memory at its peak.
+
+    job: its genome, or whatever else `begin` takes.
+    """
 
     number: int
-    genome: list[int]
+    job: Any
     by_itself: bool = False
     training: Training | None = None
     stream: AbstractContextManager = field(default_factory=nullcontext)
@@ -35,16 +39,14 @@ class Passenger:
 
 
 class Flight:
-    """Trains what `begin` makes of genomes, up to `most` at a time.
+    """Trains what `begin` makes of jobs, such as genomes, up to `most` at a time.
 
     most: None is 1 on the CPU and what the memory holds on a GPU, 16 at most.
     A network that the memory does not hold is begun again when it has the device to itself, and
     half as many fly from then on; only if it does not fit alone is that its result.
     """
 
-    def __init__(
-        self, begin: Callable[[list[int]], Training], device: str, most: int | None = None
-    ):
+    def __init__(self, begin: Callable[[Any], Training], device: str, most: int | None = None):
         self.begin = begin
         self.device = device
         self.on_gpu = device != "cpu"
@@ -53,26 +55,24 @@ class Flight:
         self._grounded: deque[Passenger] = deque()
         self._need = 0
 
-    def results(
-        self, genomes: Iterable[list[int] | None]
-    ) -> Iterator[tuple[int, Measurement | Exception]]:
-        """The number of each genome and its measurement, or what it raised, as it is known.
+    def results(self, jobs: Iterable[Any | None]) -> Iterator[tuple[int, Measurement | Exception]]:
+        """The number of each job and its measurement, or what it raised, as it is known.
 
-        `genomes` is read only when there is room for one more.  It may give None for "not now";
+        `jobs` is read only when there is room for one more.  It may give None for "not now";
         when nothing is in flight it should rather wait.
         """
-        source = iter(genomes)
+        source = iter(jobs)
         begun, exhausted = 0, False
         while True:
             while not exhausted and self._has_room():
                 try:
-                    genome = next(source)
+                    job = next(source)
                 except StopIteration:
                     exhausted = True
                     break
-                if genome is None:
+                if job is None:
                     break
-                passenger = Passenger(begun, genome)
+                passenger = Passenger(begun, job)
                 begun += 1
                 yield from self._turn(passenger, self._take_off)
             if not self._flying and self._grounded:
@@ -128,7 +128,7 @@ class Flight:
         """Begin, and go on alone as long as the time of the steps is taken."""
         before = 0
         self._flying.append(passenger)
-        passenger.training = self.begin(passenger.genome)
+        passenger.training = self.begin(passenger.job)
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
             torch.cuda.empty_cache()  # memory of a graph that is gone serves no other one
@@ -147,7 +147,7 @@ class Flight:
         """Make room for the others, and begin this one again when they have landed."""
         self.most = max(1, len(self._flying) // 2)
         self._flying.remove(passenger)
-        self._grounded.append(Passenger(passenger.number, passenger.genome, by_itself=True))
+        self._grounded.append(Passenger(passenger.number, passenger.job, by_itself=True))
         passenger.training = None
         gc.collect()
         log.warning("out of memory: from now on %d networks are trained at a time", self.most)

@@ -1,20 +1,23 @@
 """Genome -> convolutional network -> trained on images -> measurement."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
 
 from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
-from problems.datasets.splits import Split, Splits, open_splits
+from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
 from problems.flight import MOST_ON_A_GPU, Flight
 from problems.flight import Training as InTraining
+from problems.inherited_weights import inherited, leave
+from problems.kept_training import KeptTraining
 from problems.networks.chain import Standardize, build, glorot_uniform
 from problems.precision import resolve_precision
 from problems.recipe import Training
@@ -22,7 +25,7 @@ from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
-from problems.training import latency_seconds, seeded, train
+from problems.training import Run, latency_seconds, seeded
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,9 @@ class ImageClassification:
     process.  `threads`: torch threads per evaluation; it changes the order of floating-point
     sums, so it belongs to what is measured.  `seed` is the run's unless declared.  `in_flight`: how
     many networks are trained in turns on one device; by itself 1 on the CPU, and on a GPU as many
-    as its memory holds.
+    as its memory holds.  `inherit`: a child begins with the weights of a parent in every layer that
+    agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
+    keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
     """
 
     space: LayerString = field(default_factory=LayerString, metadata={"shelf": SPACES})
@@ -45,10 +50,15 @@ class ImageClassification:
     threads: int = 1
     seed: int = 0
     in_flight: Annotated[int, Ge(1)] | None = field(default=None, metadata={"identity": False})
+    inherit: bool | None = None  # not False, which would be another name for the same problem
+    folder: Path | None = field(default=None, metadata={"declared": False})
+
+    grow_with_epochs: ClassVar = ("epochs", "train_seconds")
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
+        object.__setattr__(self, "inherit", self.inherit or None)
         if self.dataset.classes:  # a folder of images tells only when it is read
             if not is_dataclass(self.space):
                 raise ValueError(
@@ -69,6 +79,7 @@ class ImageClassification:
             *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
             *("epochs", "train_seconds", "latency_seconds"),
             *memory,
+            *(("inherited_epochs", "inherited_params") if self.inherits else ()),
         )
 
     def prepared(self) -> "ImageClassification":
@@ -94,6 +105,20 @@ class ImageClassification:
             raise kind(f"dataset{separator}{error}") from error
         training = replace(self.training, precision=precision)
         return replace(self, device=device, dataset=dataset, training=training)
+
+    def in_folder(self, folder: Path) -> "ImageClassification":
+        """The same problem, which may keep in the folder of its run what it needs later."""
+        return replace(self, folder=folder.absolute())
+
+    @property
+    def inherits(self) -> bool:
+        """Whether `evaluate` is to hear of the parents of each network."""
+        return bool(self.inherit)
+
+    @property
+    def epochs(self) -> int | None:
+        """Of a full training; None where a network is not trained."""
+        return self.training.epochs
 
     @property
     def gpus(self) -> int:
@@ -142,35 +167,91 @@ class ImageClassification:
         network, splits = self._built(genome)
         return self.known(genome) | {"latency_seconds": latency_seconds(network, splits.validation)}
 
-    def evaluate(self, genome: list[int]) -> dict[str, float]:
+    def evaluate(
+        self,
+        genome: list[int],
+        epochs: int | None = None,
+        key: str = "",
+        parents: Sequence[str] = (),
+    ) -> dict[str, float]:
         """The measurement of the genome's network, trained from scratch.
+
+        epochs: train only so many, in what is otherwise the same training; its measurement tells
+        the `trained_epochs` of this call too.  key: the name under which a training that was
+        stopped is kept in `folder`, and found when more epochs of it are asked for.  parents: the
+        keys under which the networks were evaluated that this one was made of; if they are to
+        `inherit`, it begins with what it can take of the first of them that is found in `folder`.
 
         Seeded by (seed, architecture) alone, so that it is the same in any process, order and
         company.  Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that
         does not fit the images.
         """
-        ((_, result),) = self.evaluate_many([genome])
+        told = {"epochs": epochs, "key": key, "parents": parents}
+        asked = {name: value for name, value in told.items() if value}
+        ((_, result),) = self.evaluate_many([(genome, asked) if asked else genome])
         if isinstance(result, Exception):
             raise result
         return result
 
     def evaluate_many(
-        self, genomes: Iterable[list[int] | None]
+        self, genomes: Iterable[list[int] | tuple[list[int], Mapping[str, Any]] | None]
     ) -> Iterator[tuple[int, dict[str, float] | Exception]]:
         """The number of each genome and its measurement, or what it raised, as it is known.
 
         Several are in flight at once on a GPU.  `genomes` is read as there is room; it may give
-        None if none is ready while others are in flight.
+        None if none is ready while others are in flight, and (genome, options) for what `evaluate`
+        takes beside the genome.
         """
-        return Flight(self._evaluation, self.device, self.in_flight).results(genomes)
+        jobs = (job if job is None or isinstance(job, tuple) else (job, {}) for job in genomes)
+        return Flight(self._evaluation, self.device, self.in_flight).results(jobs)
 
-    def _evaluation(self, genome: list[int]) -> InTraining:
+    def _evaluation(self, job: tuple[list[int], Mapping[str, Any]]) -> InTraining:
+        genome, options = job
+        epochs, key = options.get("epochs"), options.get("key", "")
+        stop = epochs or self.training.epochs
+        kept = KeptTraining.of(self.folder, key)
+        state = kept.read(stop)
+        if state and state["stop"] == stop:  # it was known, and lost on its way to the archive
+            if self.device == "cpu":
+                return state["measurement"]
+            state = None  # the peak of its memory is not in it
         seed = self._seed(genome)
         with seeded(seed, self.device):
             network, splits = self._built(genome)
         latency = latency_seconds(network, splits.validation)
-        scores = yield from train(network, splits, self.training, seed)
-        return scores | self.known(genome) | {"latency_seconds": latency}
+        run = Run(network, splits, self.training, seed)
+        if state:
+            run.restore(state)
+            behind = state["behind"]
+        else:
+            behind = self._inherited(network, options.get("parents", ()))
+        begun = run.epochs
+        yield from run.until(stop)
+        state = run.state() if epochs else {}
+        scores = run.scores() | ({"trained_epochs": run.epochs - begun} if epochs else {})
+        measurement = scores | self.known(genome) | {"latency_seconds": latency} | behind
+        if self.inherit:
+            leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
+        if epochs:
+            kept.write(state | {"stop": stop, "measurement": measurement, "behind": behind})
+        return measurement
+
+    def _inherited(self, network: torch.nn.Module, parents: Sequence[str]) -> dict[str, float]:
+        """Give a network what it inherits, and tell what that is; nothing if nobody inherits.
+
+        inherited_epochs: that its parent's weights had behind them, if any of them were taken;
+        inherited_params: how many of its own were taken.
+        """
+        if not self.inherit:
+            return {}
+        weights = inherited(self.folder, parents)
+        taken = weights.give(network) if weights else 0
+        epochs = weights.epochs if weights and taken else 0
+        return {"inherited_epochs": epochs, "inherited_params": taken}
+
+    def forget(self, key: str) -> None:
+        """Keep no training to go on with: the network of this key is not trained further."""
+        KeptTraining.of(self.folder, key).remove()
 
     def _built(self, genome: list[int]) -> tuple[torch.nn.Module, Splits]:
         """The genome's network, not trained, and its images, both on the device."""
@@ -178,7 +259,7 @@ class ImageClassification:
         splits = open_splits(self.dataset, self.device)
         return self.untrained(genome, splits.train), splits
 
-    def untrained(self, genome: list[int], images: Split) -> torch.nn.Module:
+    def untrained(self, genome: list[int], images: Split | StreamedSplit) -> torch.nn.Module:
         """The genome's network with its first weights, for training on `images`; on the device."""
         network = build(self.space.chain(genome), self.space.image_shape)
         if self.training.initialization == "glorot":

@@ -47,13 +47,18 @@ class Training:
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' has one")
 
-    def optimizer_for(self, network: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer of the network's weights, in its fastest form for their device."""
+    def optimizer_for(self, network: nn.Module, fused: bool = True) -> torch.optim.Optimizer:
+        """The optimizer of the network's weights, in its fastest form for their device.
+
+        fused: the form for networks whose weights all have a gradient in each step; torch's fused
+        SGD fails if some have a momentum already and others not yet.
+        """
         parameters = list(network.parameters())
         shared: dict[str, Any] = {
             "lr": self.learning_rate,
             "weight_decay": self.weight_decay,
-            "fused": True,
+            "fused": fused,
+            "foreach": not fused,
         }
         if self.optimizer != "sgd":  # its count of steps must be a tensor in a CUDA graph
             shared["capturable"] = parameters[0].is_cuda

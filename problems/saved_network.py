@@ -14,10 +14,26 @@ from safetensors.torch import save
 from torch import nn
 
 from problems.networks.chain import Standardize, build
-from problems.spaces.chain import Chain, Conv, Flatten, GlobalAveragePool, Linear, Pool, Shape
+from problems.spaces.blocks import ConvNorm, InvertedResidual, Shuffle
+from problems.spaces.chain import (
+    Chain,
+    Conv,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    Linear,
+    Pool,
+    Shape,
+)
 
 NAME = "deap-nas network 1"  # the format; one entry, since safetensors shuffles several
-LAYERS = {layer.__name__: layer for layer in (Conv, Pool, GlobalAveragePool, Flatten, Linear)}
+LAYERS: dict[str, type[Layer]] = {
+    layer.__name__: layer
+    for layer in (
+        *(Conv, Pool, GlobalAveragePool, Flatten, Linear),
+        *(ConvNorm, InvertedResidual, Shuffle),
+    )
+}
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ it, the learning rate, the sums.
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
-from problems.datasets.splits import Split, as_is
+from problems.datasets.splits import Split, StreamedSplit, as_is
 from problems.networks.chain import Dropout
 from problems.recipe import Training
 
@@ -32,13 +34,17 @@ class Steps:
     alone: whether the device should do nothing beside the next step, because it is timed.
     """
 
-    def __init__(self, network: nn.Module, split: Split, recipe: Training, seed: int):
+    def __init__(
+        self, network: nn.Module, split: Split | StreamedSplit, recipe: Training, seed: int
+    ):
         self.network, self.split, self.recipe = network, split, recipe
         self.device = split.labels.device
         self.optimizer = recipe.optimizer_for(network)
         images = len(split)
         self.per_epoch = -(-images // recipe.batch_size)
         self.taken = 0
+        self._begun = 0  # of them were taken before, by another one of this network
+        self._seconds_before = 0.0
         # On the CPU, so that the order and the crops are the same on every device.
         self._draws_of = torch.Generator().manual_seed(seed)
         masks = torch.Generator(self.device).manual_seed(seed)
@@ -60,6 +66,7 @@ class Steps:
         ]
         self._clock = _GpuClock() if self.device.type == "cuda" else _CpuClock()
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._epochs = split.loader() if isinstance(split, StreamedSplit) else None
         if self.device.type == "cuda":
             self._number = on_device(1, dtype=torch.int64)
             self._rate_of = torch.tensor(self._rates, device=self.device)
@@ -69,12 +76,41 @@ class Steps:
 
     @property
     def alone(self) -> bool:
-        return self.device.type == "cuda" and self.taken < WARM_UP + TIMED
+        return self.device.type == "cuda" and self._taken_here < WARM_UP + TIMED
+
+    @property
+    def _taken_here(self) -> int:
+        return self.taken - self._begun
 
     @property
     def seconds(self) -> float:
         """Time of all steps so far: on the CPU the thread's own, on a GPU by the timed steps."""
-        return self._clock.seconds(self.taken)
+        here = self._taken_here
+        return self._seconds_before + (self._clock.seconds(here) if here else 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on but the network; tensors and numbers."""
+        return {
+            "taken": self.taken,
+            "seconds": self.seconds,
+            "optimizer": self.optimizer.state_dict()["state"],
+            "draws_of": self._draws_of.get_state(),
+            "masks": self._masks.get_state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was after its last epoch; before the first step of this one."""
+        self.taken = self._begun = state["taken"]
+        self._seconds_before = state["seconds"]
+        groups = self.optimizer.state_dict()["param_groups"]
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate  # on a GPU the very tensor that the steps write to
+        self._draws_of.set_state(state["draws_of"])
+        self._masks.set_state(state["masks"])
+        if self.device.type == "cuda":
+            self._number.fill_(self.taken)
 
     def begin_epoch(self) -> None:
         """Shuffle the images and draw their augmentation."""
@@ -83,6 +119,9 @@ class Steps:
         self._order.copy_(torch.randperm(len(self._order), generator=self._draws_of))
         if recipe.augmentation:
             self._draws.copy_(recipe.augmentation.draw(len(self._order), self._draws_of))
+        if self._epochs:
+            parts = list(self._order.cpu().split(recipe.batch_size))
+            self._streamed = self._epochs.batches(parts, self._draws_of)
         for tensor in (self._place, self.loss, self.correct):
             tensor.zero_()
 
@@ -91,14 +130,17 @@ class Steps:
         begun = self.taken % self.per_epoch * self.recipe.batch_size
         size = min(self.recipe.batch_size, len(self._order) - begun)
         whole = size == self.recipe.batch_size
-        self._clock.start(self.taken)
+        self._clock.start(self._taken_here)
         if self._graph and whole:
             self._graph.replay()
         else:
             self._step(size)
         self.taken += 1
-        self._clock.stop(self.taken)
-        if self.device.type == "cuda" and self.taken == WARM_UP and self.per_epoch > WARM_UP:
+        here = self._taken_here
+        self._clock.stop(here)
+        warm = here == WARM_UP and self.per_epoch > WARM_UP
+        # What is loaded as it is needed lies somewhere else at every step.
+        if self.device.type == "cuda" and warm and not self._epochs:
             self._capture()
 
     def _step(self, size: int) -> None:
@@ -113,7 +155,11 @@ class Steps:
         change = as_is
         if recipe.augmentation:
             change = partial(recipe.augmentation.apply, draws=self._draws.index_select(0, place))
-        images, labels = self.split.batch(self._order.index_select(0, place), change)
+        if self._epochs:
+            images, labels = next(self._streamed)
+            images = change(images)
+        else:
+            images, labels = self.split.batch(self._order.index_select(0, place), change)
         # A cached cast would outlive the capture that made it; each weight is used once anyway.
         with torch.autocast(
             self.device.type,

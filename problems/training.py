@@ -1,9 +1,10 @@
 """Training as a sequence of turns: a network and its images in, its scores out."""
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +28,14 @@ def seeded(seed: int, device: str) -> Iterator[None]:
 
 
 class Diverged(FloatingPointError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite.
+
+    measurement: the epochs that it took, if that is known.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.measurement: dict[str, float] = {}
 
 
 def train(
@@ -44,20 +52,62 @@ def train(
     the CPU; on a GPU the elapsed time of the first steps, taken while nothing else ran there,
     times their number.  Scoring is not in it.  Raises Diverged when the loss is not finite.
     """
-    device = splits.train.labels.device
-    steps = Steps(network, splits.train, recipe, seed)
-    watch = Watch(recipe)
-    for epoch in range(recipe.epochs):
-        yield from take_epoch(steps, epoch)
-        if watch.every_epoch or epoch + 1 == recipe.epochs:
-            scores = score(network, splits.validation)
-            yield from _until_done(device, steps)
-            val_loss, val_accuracy = scores.tolist()
-            train_accuracy = steps.correct.item() / len(splits.train)
-            watch.see(network, val_loss, val_accuracy, train_accuracy)
-        if watch.should_stop:
-            break
-    return {**watch.keep(network), "epochs": epoch + 1, "train_seconds": steps.seconds}
+    run = Run(network, splits, recipe, seed)
+    yield from run.until(recipe.epochs)
+    return run.scores()
+
+
+class Run:
+    """The training of one network as in `train`, epoch by epoch, from its start or a kept state.
+
+    epochs: behind it.  A run that goes on from the state of another one, in this process or not,
+    takes the steps that the other one would have taken; on the CPU exactly those.
+    """
+
+    def __init__(self, network: nn.Module, splits: Splits, recipe: Training, seed: int):
+        self.network, self.splits = network, splits
+        self.steps = Steps(network, splits.train, recipe, seed)
+        self.watch = Watch(recipe)
+        self.epochs = 0
+
+    def until(self, epochs: int) -> Iterator[bool]:
+        """The turns until so many epochs are behind it, or its recipe stops it."""
+        steps, split = self.steps, self.splits.train
+        begun = self.epochs
+        while self.epochs < epochs and not self.watch.should_stop:
+            try:
+                yield from take_epoch(steps, self.epochs)
+            except Diverged as error:
+                took = self.epochs + 1
+                error.measurement = {"epochs": took, "trained_epochs": took - begun}
+                raise
+            self.epochs += 1
+            if self.watch.every_epoch or self.epochs == epochs:
+                scores = score(self.network, self.splits.validation)
+                yield from _until_done(steps.device, steps)
+                val_loss, val_accuracy = scores.tolist()
+                train_accuracy = steps.correct.item() / len(split)
+                self.watch.see(self.network, val_loss, val_accuracy, train_accuracy)
+
+    def scores(self) -> dict[str, float]:
+        """As `train` returns them; the network then has the weights of the epoch that is kept."""
+        scores = self.watch.keep(self.network)
+        return {**scores, "epochs": self.epochs, "train_seconds": self.steps.seconds}
+
+    def state(self) -> dict[str, Any]:
+        """All that going on depends on, as tensors and numbers; asked for before `scores`."""
+        return {
+            "epochs": self.epochs,
+            "network": {name: t.clone() for name, t in self.network.state_dict().items()},
+            "steps": self.steps.state(),
+            "watch": self.watch.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.epochs = state["epochs"]
+        self.network.load_state_dict(state["network"])
+        self.steps.restore(state["steps"])
+        self.watch.restore(state["watch"])
 
 
 def take_epoch(steps: Steps, epoch: int) -> Iterator[bool]:
@@ -127,6 +177,12 @@ class Watch:
             }
             if self.recipe.keep == "best":
                 self._weights = {k: v.clone() for k, v in network.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "recipe"}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
 
     def keep(self, network: nn.Module) -> dict[str, float]:
         """The scores of the epoch that is kept, whose weights `network` then has."""

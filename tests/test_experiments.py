@@ -1,7 +1,5 @@
 """Every experiment is a declaration that loads, fits its comment and can begin."""
 
-import re
-
 import pytest
 
 from problems import PROBLEMS
@@ -23,13 +21,12 @@ def test_an_experiment_loads_and_its_arithmetic_is_right(path):
     declaration = load(path, [], PROBLEMS)
     problem = declaration.problem.build()
     budget = problem.budget(declaration.most_evaluations)
-    networks, _, epochs, _, images = re.match(
-        r"([\d,]+) (networks) x (\d+) (epochs) x ([\d,]+) images", budget
-    ).groups()
+    if declaration.problem.use == "image_classification":
+        budget = budget.partition(" = ")[0]  # comments round the product
     comment = " ".join(
         line.strip("# ") for line in path.read_text().splitlines() if line.startswith("#")
     )
-    assert f"= {networks} networks x {epochs} epochs x {images} images" in comment
+    assert f"= {budget}" in comment
     rehearse(declaration, problem)
 
 

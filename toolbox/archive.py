@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,10 +167,15 @@ class Archive:
     def _problem_text(self) -> str:
         return json.dumps(self.problem, sort_keys=True)
 
-    def key(self, architecture: str) -> str:
-        """The identity of a network: its architecture and all that is declared of its training."""
+    def key(self, architecture: str, **less: Any) -> str:
+        """The identity of a network: its architecture and all that is declared of its training.
+
+        less: what was asked for instead of that, such as fewer epochs, has a record of its own.
+        """
         # As json.dumps([architecture, problem], sort_keys=True) writes it.
         text = f"[{json.dumps(architecture)}, {self._problem_text}]"
+        if less:
+            text += json.dumps(less, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def add(self, record: Record) -> None:
@@ -198,6 +204,27 @@ class Archive:
 
     def get(self, key: str) -> Record | None:
         return self._records.get(key)
+
+    def is_whole(self, record: Record) -> bool:
+        """Whether a record is of all that is declared, and not of fewer epochs."""
+        return record.key == self.key(record.architecture)
+
+    def networks(self) -> list[Record]:
+        """One record for each network: the whole one, or that of the most epochs.
+
+        One that failed or was refused on its way ends there.
+        """
+        furthest: dict[str, Record] = {}
+        for record in self._records.values():
+            known = furthest.setdefault(record.architecture, record)
+            if known is not record and self._reach(record) > self._reach(known):
+                furthest[record.architecture] = record
+        return list(furthest.values())
+
+    def _reach(self, record: Record) -> tuple[bool, float]:
+        failed = record.status not in ("ok", "infeasible")
+        epochs = record.measurement.get("epochs", math.inf)
+        return self.is_whole(record), math.inf if failed else epochs
 
     def position(self, key: str) -> int:
         """Where a known record stands in the order in which the records were finished."""

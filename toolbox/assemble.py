@@ -23,11 +23,16 @@ from toolbox.signature import Chosen, prefixed
 def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> GuardedToolbox:
     """The DEAP toolbox of a declaration: register another operator under an alias to swap it.
 
-    Raises ValueError for objectives that the problem does not measure.
+    Raises ValueError for objectives that the problem does not measure, and for a halving that it
+    does not have.
     """
     _check_measured(declaration, problem)
+    if declaration.halving:
+        with prefixed("halving"):
+            declaration.halving.check(problem, declaration.objectives)
     evaluator = Evaluator(problem, declaration.objectives, archive, declaration.bounds)
     evaluator.limit = declaration.stop.evaluations
+    evaluator.halving = declaration.halving
     toolbox = GuardedToolbox(evaluator)
     given = {
         "space": problem.space,

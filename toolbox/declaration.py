@@ -13,6 +13,7 @@ from toolbox.algorithms import ALGORITHMS
 from toolbox.backends import BACKENDS
 from toolbox.bounds import Bounds
 from toolbox.crossover import CROSSOVERS
+from toolbox.halving import Halving
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES, Objective
@@ -82,6 +83,7 @@ class Declaration:
     generations: int
     bounds: Bounds = field(default_factory=Bounds)
     stop: Stop = field(default_factory=Stop)
+    halving: Halving | None = None
     seed: int = 0
     objective_tables: tuple = ()
 
@@ -117,6 +119,7 @@ class Declaration:
             },
             "bounds": {"redraws": self.bounds.redraws, **self.bounds.limits},
             "stop": described(self.stop),
+            **({"halving": described(self.halving)} if self.halving else {}),
         }
 
 
@@ -184,6 +187,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             "algorithm": Parameter(),
             "bounds": any_table,
             "stop": any_table,
+            "halving": any_table,
         },
         "",
     )
@@ -210,6 +214,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         algorithm=algorithm,
         bounds=_bounds(found["bounds"]),
         stop=stop,
+        halving=read(Halving, found["halving"], "halving") if found["halving"] else None,
         seed=found["seed"],
         objective_tables=tuple(found["objectives"]),
         **size,

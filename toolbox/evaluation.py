@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from deap import base
 
 from toolbox.archive import Archive, Record
 from toolbox.bounds import Bounds
+from toolbox.halving import Halving, epochs_for
 from toolbox.individual import Individual
 from toolbox.lineage import Lineage
 from toolbox.measure import Job, Measure, Outcome, Problem, one_line
@@ -33,6 +35,8 @@ class Evaluator:
     on_record: called with each record that this evaluator was asked for, as soon as it is known.
     limit: how many distinct networks may be asked for; BudgetSpent is raised before one more.
     retry_failed: measure again what failed in an earlier run.
+    halving: new networks are trained in steps, and only the best go on.
+    epochs: all that were trained for what this evaluator was asked for, whenever that was.
     counts: of the individuals asked for, how many were trained, reused, infeasible and failed
     (failed overlaps the others); whoever reads them resets them.
     lineage: the origin of every individual asked for.
@@ -45,20 +49,26 @@ class Evaluator:
         archive: Archive,
         bounds: Bounds | None = None,
     ):
-        self.problem = problem
         self.space = problem.space
         self.objectives = objectives
         self.archive = archive
         self.bounds = bounds or Bounds()
-        self.measure = Measure(problem, bounds)
+        self.use(problem)
         self._needed = {name for objective in objectives for name in objective.needs}
         self.limit: int | None = None
         self.retry_failed = False
+        self.halving: Halving | None = None
+        self.epochs = 0.0
         self.counts: Counter[str] = Counter()
         self.on_record: Callable[[Record], None] = lambda record: None
-        self.asked: dict[str, Record] = {}  # by key, in the order they became known
+        self.asked: dict[str, Record] = {}  # by the network's key, as they became known
         self.awaited: Container[str] = ()  # keys of networks on their way in a stream
         self.lineage = Lineage()
+
+    def use(self, problem: Problem) -> None:
+        """Evaluate with another form of the same problem, such as one that is ready now."""
+        self.problem = problem
+        self.measure = Measure(problem, self.bounds)
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
         """The fitness values of one individual."""
@@ -157,12 +167,12 @@ class Evaluator:
     def records(self, backend: Backend, genomes: Sequence[list[int]]) -> list[Record]:
         """The record of each genome, in order; what is not in the archive is measured first."""
         keys = []
-        new: dict[str, list[int]] = {}
+        new: dict[str, Job] = {}
         for genome in genomes:
             key, canonical = self.identify(genome)
             keys.append(key)
             if key not in self.asked and key not in new:
-                new[key] = canonical
+                new[key] = Job(len(new), canonical, self.options(genome, key))
         left = len(new) if self.limit is None else self.limit - len(self.asked)
         before = {key for key in keys if key in self.asked}
         trained = self._know(backend, dict(list(new.items())[:left]))
@@ -177,7 +187,7 @@ class Evaluator:
     def count(self, individual: list[int], key: str, how: str) -> None:
         """Take note of an individual whose record is known, and "how" it became known: "trained",
         "reused" or "infeasible"."""
-        self.lineage.bear(individual, key)
+        self.lineage.bear(individual, self.asked[key].key)
         self.counts["evaluated"] += 1
         self.counts["failed"] += self.asked[key].status in FAILED
         self.counts[how] += 1
@@ -187,32 +197,107 @@ class Evaluator:
         canonical = list(map(int, self.space.canonical(list(genome))))
         return self.archive.key(self.space.decode(canonical)), canonical
 
-    def _know(self, backend: Backend, new: dict[str, list[int]]) -> dict[str, str]:
-        """Make every key of `new` known; which were "trained" and which "infeasible"."""
-        trained, jobs = {}, []
-        keys = list(new)
-        for number, key in enumerate(keys):
-            if record := self.settled(key):
-                self.announce(record)
-            elif refused := self.refused(new[key]):
+    def options(self, individual: list[int], key: str) -> dict[str, Any]:
+        """What the problem is told of an individual beside its genome; `key` is its network's.
+
+        One that `inherits` hears of the networks that it was made of, the first parent first.
+        """
+        if not getattr(self.problem, "inherits", False):
+            return {}
+        records = [self.archive.get(parent) for parent in self.lineage.parents(individual)]
+        parents = [self.archive.key(record.architecture) for record in records if record]
+        return {"key": key, "parents": list(dict.fromkeys(parents))}
+
+    def _know(self, backend: Backend, new: dict[str, Job]) -> dict[str, str]:
+        """Make every key of `new` known; which were "trained" and which "infeasible".
+
+        With halving, rung by rung: whoever is not promoted stays with its record of the last one.
+        """
+        trained: dict[str, str] = {}
+        if not self.halving:
+            self._measure(backend, new, None, trained)
+            return trained
+        on_the_way = new
+        for epochs in self.halving.rungs(self.problem):
+            found = self._measure(backend, on_the_way, epochs, trained, first=on_the_way is new)
+            in_order = {key: found[key] for key in on_the_way}  # and not as they became known
+            on_the_way = {key: new[key] for key in self._promoted(in_order)}
+            for key in found.keys() - on_the_way.keys():
+                self.forget(key)
+            self.asked |= {key: found[key] for key in found if key not in on_the_way}
+        return trained
+
+    def forget(self, key: str) -> None:
+        """Tell the problem that the network of this key is not trained further."""
+        if hasattr(self.problem, "forget"):
+            self.problem.forget(key)
+
+    def _promoted(self, found: dict[str, Record]) -> list[str]:
+        """Who goes on of a rung; nobody whose record is the network's own, as after the last."""
+        assert self.halving
+        rung = {key: record for key, record in found.items() if record.key != key}
+        values = {key: self.fitness(r) for key, r in rung.items() if self.feasible(r)}
+        weights = [objective.weight for objective in self.objectives]
+        return self.halving.promoted(values, len(rung), weights) if values else []
+
+    def _measure(
+        self,
+        backend: Backend,
+        asked: dict[str, Job],
+        epochs: int | None,
+        trained: dict[str, str],
+        first: bool = True,
+    ) -> dict[str, Record]:
+        """The record of each network after so many epochs, in the order they became known.
+
+        A network that the archive knows in full, and not after so many epochs, needs no rung.
+        epochs: None for all, and nothing is said of them to the problem.  trained: takes up which
+        networks were "trained" here and which are "infeasible".  first: as for `epochs_for`.
+        """
+        found: dict[str, Record] = {}
+        jobs, waiting = [], {}
+        for key, job in asked.items():
+            own = self._key_after(epochs, key, job.genome)
+            if record := self.settled(own) or (self.settled(key) if own != key else None):
+                found[key] = record
+                self._hear(key, record, first)
+            elif refused := self.refused(job.genome):
                 trained[key] = "infeasible"
-                self.keep(key, new[key], refused)
+                found[key] = self._archived(key, job.genome, refused)
+                self._hear(key, found[key], first)
             else:
-                jobs.append(Job(number, new[key]))
+                if epochs is not None:
+                    job = replace(job, options={**job.options, "epochs": epochs, "key": key})
+                jobs.append(job)
+                waiting[job.number] = key, own
         if cost := getattr(self.problem, "cost", None):
             # Longest first, so that no worker is left with a long one when the others are done.
             jobs.sort(key=lambda job: cost(job.genome), reverse=True)
         if not jobs:
-            return trained
-        waiting = {job.number for job in jobs}
+            return found
         with unmoved_generators():
             for outcome in backend(self.measure, jobs):
-                waiting.remove(outcome.number)
-                key = keys[outcome.number]
+                key, own = waiting.pop(outcome.number)
                 trained[key] = "infeasible" if outcome.status == "infeasible" else "trained"
-                self.keep(key, new[key], outcome)
+                found[key] = self._archived(own, asked[key].genome, outcome)
+                self._hear(key, found[key], first)
         assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
-        return trained
+        return found
+
+    def _key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
+        """The key of a network's record after so many epochs; after all of them, its own."""
+        if epochs is None or epochs == getattr(self.problem, "epochs", None):
+            return key
+        return self.archive.key(self.space.decode(genome), epochs=epochs)
+
+    def _hear(self, key: str, record: Record, first: bool) -> None:
+        """A record of the network of `key` is known; whether it is its last one, if it is another
+        one than the network's own, is not known yet."""
+        if record.key == key:
+            self.announce(record, first)
+        else:
+            self.epochs += epochs_for(record, first)
+            self.on_record(record)
 
     def refused(self, genome: list[int]) -> Outcome | None:
         """The outcome of a genome that a rule of the space or a bound refuses without training."""
@@ -223,12 +308,16 @@ class Evaluator:
 
     def keep(self, key: str, genome: list[int], outcome: Outcome) -> None:
         """Put an outcome into the archive, and announce it."""
+        self.announce(self._archived(key, genome, outcome))
+
+    def _archived(self, key: str, genome: list[int], outcome: Outcome) -> Record:
         record = Record.of(key, genome, self.space.decode(genome), outcome)
         self.archive.add(record)
-        self.announce(record)
+        return record
 
-    def announce(self, record: Record) -> None:
-        """This search knows a record now."""
+    def announce(self, record: Record, first: bool = True) -> None:
+        """This search knows a network's own record now."""
+        self.epochs += epochs_for(record, first)
         self.asked[record.key] = record
         self.on_record(record)
 

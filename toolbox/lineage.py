@@ -52,6 +52,11 @@ class Lineage:
         self._keys.append(key)
         self._new.append((key, operators, parents))
 
+    def parents(self, individual: Any) -> list[str]:
+        """The keys of the births that an individual is made of, before it is one itself."""
+        known = range(len(self._keys))
+        return [self._keys[number] for number in _sources(individual) if number in known]
+
     def generation(self, generation: int, population: Iterable[Any]) -> list[Birth]:
         """The births since the last call; those in the population have survived."""
         alive = {getattr(individual, "born", None) for individual in population}

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral, Real
@@ -15,7 +15,16 @@ Status = Literal["ok", "error", "timeout", "crash", "infeasible"]
 
 
 class Problem(Protocol):
-    """What a search needs of a problem; any object that has these will do."""
+    """What a search needs of a problem; any object that has these will do.
+
+    A problem with the attribute `epochs`, those of a full training, can be asked for less (see
+    halving.py): `evaluate(genome, epochs=n, key=...)`.  Its measurement has `epochs`, those the
+    network has behind it, and `trained_epochs`, those that were trained for this answer, fewer if
+    it went on with what it kept under `key`.  It may have `forget(key)`, called when a network is
+    not trained further, and `grow_with_epochs`, names in a measurement that no comparison of
+    networks after fewer epochs should rest on.  One that `inherits` is told `key` and `parents`,
+    the keys of the networks that this one was made of, the first parent first.
+    """
 
     space: Any
 
@@ -24,10 +33,14 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """One genome to measure; `number` tells its outcome from the others."""
+    """One genome to measure; `number` tells its outcome from the others.
+
+    options: what the problem's `evaluate` is given beside the genome, by name; plain data.
+    """
 
     number: int
     genome: list[int]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,8 @@ class Outcome:
     """What came of a job.
 
     `measurement` is complete if `status` is "ok", has what was known when the network was refused
-    if it is "infeasible", and is empty otherwise.  `attempts`: how often it was begun.
+    if it is "infeasible", and otherwise what the exception told in an attribute `measurement`, if
+    it has one.  `attempts`: how often it was begun.
     """
 
     number: int
@@ -75,26 +89,33 @@ class Measure:
         """The outcome of each job as it is known, several at once if the problem has that.
 
         A problem's `evaluate_many(genomes)` yields (number of the genome, measurement or
-        exception).  None among the jobs: there is none right now.
+        exception); a genome with options comes to it as (genome, options).  None among the jobs:
+        there is none right now.
         """
         if not hasattr(self.problem, "evaluate_many"):
             for job in jobs:
                 if job is not None:
-                    yield self._refused(job) or self._outcome(job, self.problem.evaluate)
+                    evaluate = self.problem.evaluate
+                    if job.options:
+                        evaluate = partial(evaluate, **job.options)
+                    yield self._refused(job) or self._outcome(job, evaluate)
             return
         taken: dict[int, Job] = {}
         refused: list[Outcome] = []
 
         numbers = itertools.count()
 
-        def genomes() -> Iterator[list[int] | None]:
+        def genomes() -> Iterator[list[int] | tuple[list[int], Mapping[str, Any]] | None]:
             for job in jobs:
                 outcome = None if job is None else self._refused(job)
                 if outcome:
                     refused.append(outcome)
                 elif job is not None:
                     taken[next(numbers)] = job
-                yield None if outcome or job is None else list(job.genome)
+                if outcome or job is None:
+                    yield None
+                else:
+                    yield (list(job.genome), job.options) if job.options else list(job.genome)
 
         try:
             for number, result in self.problem.evaluate_many(genomes()):
@@ -117,7 +138,7 @@ class Measure:
         try:
             measurement = _checked(look(list(job.genome)))
         except (Exception, SystemExit) as error:  # a network that fails is a result like any other
-            return Outcome(job.number, "error", message=one_line(error))
+            return Outcome(job.number, "error", _told(error), one_line(error))
         if reason := self.bounds.reason(measurement):
             return Outcome(job.number, "infeasible", measurement, reason)
         return Outcome(job.number, "ok", measurement)
@@ -147,6 +168,14 @@ def _checked(measurement: Any) -> dict[str, float]:
         str(name): value if type(value) in (int, float) else _plain(value)
         for name, value in measurement.items()
     }
+
+
+def _told(error: BaseException) -> dict[str, float]:
+    """The measurement that an exception brings, such as the epochs that it took."""
+    try:
+        return _checked(getattr(error, "measurement", {}))
+    except ValueError:
+        return {}
 
 
 def _plain(value: Any) -> float:

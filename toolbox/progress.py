@@ -74,6 +74,7 @@ class SearchProgress:
         self.generation = 0
         self.known = self.new = self.reused = self.failed = 0
         self.best: dict[str, float] = {}
+        self._seen: set[str] = set()
         self.archived = {record.key for record in evaluator.archive}
         self._bar = Progress(
             TextColumn("generation {task.fields[generation]}"),
@@ -102,12 +103,14 @@ class SearchProgress:
         self._bar.stop()
 
     def record(self, record: Record) -> None:
-        """One more network is known."""
+        """One more network is known, or one of them after more epochs."""
         for event_log in self.events:
             event_log.network(record)
-        self.known += 1
-        self.new += record.key not in self.archived and record.status != "infeasible"
-        self.reused += record.key in self.archived
+        if record.architecture not in self._seen:
+            self._seen.add(record.architecture)
+            self.known += 1
+            self.new += record.key not in self.archived and record.status != "infeasible"
+            self.reused += record.key in self.archived
         if record.status in FAILED:
             self.failed += 1
             log.warning("%s: %s (%s)", record.status, record.architecture, record.message)
@@ -123,7 +126,7 @@ class SearchProgress:
         self.generation = generation.number + 1
         log.info(
             "generation %d/%d: evaluated %d, trained %d, reused %d, infeasible %d, failed %d; "
-            "best %s; %.0f s",
+            "best %s; %s%.0f s",
             generation.number,
             self.generations,
             generation.evaluated,
@@ -132,6 +135,7 @@ class SearchProgress:
             generation.infeasible,
             generation.failed,
             self._best(),
+            f"{as_number(generation.epochs)} epochs, " if generation.epochs else "",
             generation.seconds,
         )
         if device_use:

@@ -79,6 +79,8 @@ class RunFolder:
         row |= {f"median_{n}": value for n, value in zip(names, generation.median, strict=True)}
         if len(names) > 1:
             row["hypervolume"] = generation.hypervolume
+        if generation.epochs:
+            row["epochs"] = generation.epochs
         row |= {"seconds": round(generation.seconds, 3), **device_use}
         self._generations.append(row)
         try:
@@ -98,10 +100,11 @@ class RunFolder:
 
     def write_results(self, evaluator: Evaluator) -> Path:
         """front.csv (several objectives) or ranking.csv (one), of everything in the archive."""
+        networks = evaluator.archive.networks()
         if len(self.declaration.objectives) > 1:
-            name, records = "front.csv", front(evaluator, evaluator.archive)
+            name, records = "front.csv", front(evaluator, networks)
         else:
-            name, records = "ranking.csv", ranking(evaluator, evaluator.archive)
+            name, records = "ranking.csv", ranking(evaluator, networks)
         rows = [self._result(evaluator, record) for record in records]
         objectives = [objective.name for objective in self.declaration.objectives]
         write_table(self.path / name, rows, header=[*objectives, "architecture", "genome"])

@@ -27,7 +27,8 @@ class Generation:
     are the trained or reused ones that ended without a measurement.  best and median: of each
     objective over the population.  hypervolume: of everything this search evaluated, above the
     worst of the first generation; None for one objective.  seconds: of searching since its start,
-    over all sessions.  stopped: why the search ended here.
+    over all sessions.  epochs: that were trained for what this search evaluated so far, whenever
+    that was; 0 if the problem does not tell.  stopped: why the search ended here.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Generation:
     median: tuple[float, ...]
     hypervolume: float | None
     seconds: float
+    epochs: float = 0.0
     stopped: str = ""
 
 
@@ -122,6 +124,7 @@ class History:
             median=tuple(median(column) for column in values),
             hypervolume=self._hypervolume(),
             seconds=seconds,
+            epochs=self.toolbox.evaluator.epochs,
             stopped=stopped or self._rule(number, seconds),
         )
 
@@ -144,11 +147,9 @@ class History:
 
     def _update_front(self) -> None:
         evaluator = self.toolbox.evaluator
-        weights = numpy.array([objective.weight for objective in evaluator.objectives])
         records = list(evaluator.asked.values())[self.seen :]
         self.seen = len(evaluator.asked)
-        fitness = [evaluator.fitness(record) for record in records if evaluator.feasible(record)]
-        losses = -numpy.array(fitness).reshape(-1, len(weights)) * weights
+        losses = evaluator.losses([record for record in records if evaluator.feasible(record)])
         if self.reference is None and len(losses):
             self.reference = losses.max(axis=0)
         old = self.front if self.front is not None else losses[:0]

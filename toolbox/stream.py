@@ -62,6 +62,11 @@ class Stream:
                 "toolbox.map: this algorithm breeds a child as soon as a worker is free, which "
                 "needs a map that takes one job after the other: serial, processes, scoop or ray"
             )
+        if toolbox.evaluator.halving:
+            raise OperatorError(
+                "halving: it compares the new networks of a batch, and this algorithm sends them "
+                "one by one; leave it out, or choose another algorithm"
+            )
         archive = toolbox.evaluator.archive
         in_flight = declared
         if in_flight is None:
@@ -130,7 +135,7 @@ class Stream:
         if not evaluator.settled(key):
             number = next(self._counter)
             self._numbers[number] = key
-            self._queue.append(Job(number, genome))
+            self._queue.append(Job(number, genome, evaluator.options(individual, key)))
         return True
 
     def next(self) -> Individual | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from problems.datasets.dataset import Dataset
-from problems.datasets.splits import Split
+from problems.datasets.image_stream import ImageStream
+from problems.datasets.splits import Split, StreamedSplit, streamed
 from problems.datasets.stratified import stratified_order
 
 
@@ -15,16 +16,21 @@ from problems.datasets.stratified import stratified_order
 class FinalSplits:
     """train: what a search trains and validates on, together; test: the official test split."""
 
-    train: Split
+    train: Split | StreamedSplit
     test: Split
 
 
 @lru_cache(maxsize=1)
 def open_final_splits(dataset: Dataset, device: str) -> FinalSplits:
     """The images of a final training on `device`.  Raises ValueError if there are none to test."""
-    images, labels = dataset.read("train")
-    chosen = stratified_order(labels, dataset.seed)[: dataset.validation + dataset.train_images]
-    return FinalSplits(
-        train=Split.on(device, images[chosen], labels[chosen]),
-        test=Split.on(device, *dataset.read("test")),
-    )
+    many = dataset.validation + dataset.train_images
+    train: Split | StreamedSplit
+    if isinstance(dataset, ImageStream):
+        pictures, labels = dataset.files("train")
+        chosen = stratified_order(labels, dataset.seed)[:many]
+        train = streamed(dataset, pictures, chosen, labels, device)
+    else:
+        images, labels = dataset.read("train")
+        chosen = stratified_order(labels, dataset.seed)[:many]
+        train = Split.on(device, images[chosen], labels[chosen])
+    return FinalSplits(train=train, test=Split.on(device, *dataset.read("test")))

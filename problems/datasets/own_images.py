@@ -71,10 +71,24 @@ class ImageFolder(OwnImages):
             return torchvision.datasets.ImageFolder(str(self._part(part)))
         except (FileNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
-            needed = "train/<class>/<image> or <class>/<image>"
-            if part == "test":
-                needed = "test/<class>/<image> to be tested on"
+            needed = self._needed(part)
             raise DataMissing(f"root = {self.root!r}: it must hold {needed} ({reason})") from error
+
+    def _needed(self, part: Part) -> str:
+        if part == "test":
+            return "test/<class>/<image> to be tested on"
+        return "train/<class>/<image> or <class>/<image>"
+
+    def _opened(self, part: Part) -> Any:
+        """The files of a part; those to test on are of the classes that are trained on."""
+        opened = self._open(part)
+        if part == "test" and opened.classes != (known := self.class_names()):
+            # torchvision numbers the folders that it finds, so the labels would not agree.
+            raise ValueError(
+                f"root = {self.root!r}: {self._part(part).name}/ has the classes "
+                f"{', '.join(opened.classes)}, but trained on are {', '.join(known)}"
+            )
+        return opened
 
     def located(self) -> "ImageFolder":
         opened = self._open("train")
@@ -93,13 +107,7 @@ class ImageFolder(OwnImages):
         return list(self._open("train").classes)
 
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
-        opened = self._open(part)
-        if part == "test" and opened.classes != (known := self.class_names()):
-            # torchvision numbers the folders that it finds, so the labels would not agree.
-            raise ValueError(
-                f"root = {self.root!r}: test/ has the classes {', '.join(opened.classes)}, "
-                f"but trained on are {', '.join(known)}"
-            )
+        opened = self._opened(part)
         images = self._pixels(opened.loader(path) for path, _ in opened.samples)
         return images, numpy.asarray(opened.targets, dtype=numpy.int64)
 

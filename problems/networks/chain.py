@@ -6,6 +6,8 @@ from functools import partial
 import torch
 from torch import nn
 
+from problems.networks.blocks import BlockModule
+from problems.spaces.blocks import ConvNorm, InvertedResidual, Shuffle
 from problems.spaces.chain import (
     Chain,
     Conv,
@@ -78,9 +80,10 @@ class Standardize(nn.Module):
         return (images - self.mean) / self.std
 
 
-def build(chain: Chain, image_shape: Shape) -> nn.Sequential:
+def build(chain: Chain, image_shape: Shape, shared: bool = False) -> nn.Sequential:
     """The module of a chain, for images (N, *image_shape) in [0, 1]; it returns (N, classes).
 
+    shared: whether its blocks are part of a supernet, see `BlockModule`.
     Raises ShapeCollapsed for a chain that does not fit the images.
     """
     modules: list[nn.Module] = []
@@ -98,6 +101,8 @@ def build(chain: Chain, image_shape: Shape) -> nn.Sequential:
                 if batch_norm:
                     modules.append(nn.BatchNorm2d(filters))
                 modules.append(ACTIVATIONS[activation]())
+            case ConvNorm() | InvertedResidual() | Shuffle():
+                modules.append(BlockModule(counted.layer, shape[0], shared))
             case GlobalAveragePool():
                 modules.append(GlobalMean())
             case Pool(kind):
@@ -119,5 +124,5 @@ def glorot_uniform(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -8,6 +8,7 @@ layer), `decode(genome) -> architecture`, `encode(architecture) -> genome`,
 """
 
 from problems.spaces.bit_string import BitString
+from problems.spaces.choice_blocks import MobileBlocks, ShuffleBlocks
 from problems.spaces.conv_chain import ConvPoolFc, PlainCnn, PooledCnn
 from problems.spaces.layer_string import LayerString
 
@@ -15,6 +16,8 @@ SPACES = {
     "bit_string": BitString,
     "conv_pool_fc": ConvPoolFc,
     "layer_string": LayerString,
+    "mobile_blocks": MobileBlocks,
     "plain_cnn": PlainCnn,
     "pooled_cnn": PooledCnn,
+    "shuffle_blocks": ShuffleBlocks,
 }

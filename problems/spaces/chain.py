@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
+from problems.spaces.blocks import Block, ConvNorm, InvertedResidual, Shuffle, count_block
+
 Shape = tuple[int, ...]  # (channels, height, width) before the head, (features,) in it
 
 
@@ -53,7 +55,7 @@ class Linear:
     dropout: float = 0.0
 
 
-Layer = Conv | Pool | GlobalAveragePool | Flatten | Linear
+Layer = Conv | Pool | GlobalAveragePool | Flatten | Linear | Block
 Chain = tuple[Layer, ...]
 
 
@@ -63,7 +65,8 @@ class Count:
 
     macs: multiply-accumulates of convolutions and linear layers; additions of biases, batch norm,
     activations and pooling are not counted, as is the custom (fvcore, ptflops).  norm_params: the
-    scales and shifts of batch norm.
+    scales and shifts of batch norm.  weighted: how many convolutions and linear layers it is.
+    widest: the largest input and output of one of them together, inside of it.
     """
 
     layer: Layer
@@ -72,6 +75,8 @@ class Count:
     fc_params: int = 0
     norm_params: int = 0
     macs: int = 0
+    weighted: int = 0
+    widest: int = 0
 
     @property
     def params(self) -> int:
@@ -114,6 +119,22 @@ def count(chain: Iterable[Layer], image_shape: Shape) -> list[Count]:
                         conv_params=weights + filters,
                         norm_params=2 * filters if batch_norm else 0,
                         macs=weights * height * width,
+                        weighted=1,
+                    )
+                )
+            case ConvNorm() | InvertedResidual() | Shuffle():
+                channels, height, width = shape
+                block = count_block(layer, (channels, height, width))
+                shape = block.shape
+                counts.append(
+                    Count(
+                        layer,
+                        shape,
+                        conv_params=block.conv_params,
+                        norm_params=block.norm_params,
+                        macs=block.macs,
+                        weighted=block.convolutions,
+                        widest=block.widest,
                     )
                 )
             case Pool():
@@ -133,7 +154,13 @@ def count(chain: Iterable[Layer], image_shape: Shape) -> list[Count]:
                 (features,) = shape
                 shape = (units,)
                 counts.append(
-                    Count(layer, shape, fc_params=features * units + units, macs=features * units)
+                    Count(
+                        layer,
+                        shape,
+                        fc_params=features * units + units,
+                        macs=features * units,
+                        weighted=1,
+                    )
                 )
     return counts
 
@@ -155,13 +182,15 @@ def totals(counts: Iterable[Count], image_shape: Shape) -> dict[str, int]:
     """
     counts = list(counts)
     values = [prod(image_shape), *(prod(c.shape) for c in counts)]
-    largest = max(before + after for before, after in pairwise(values))
+    largest = max(
+        *(before + after for before, after in pairwise(values)), *(c.widest for c in counts)
+    )
     params = sum(c.params for c in counts)
     return {
         "params": params,
         "conv_params": sum(c.conv_params for c in counts),
         "fc_params": sum(c.fc_params for c in counts),
         "macs": sum(c.macs for c in counts),
-        "layers": sum(isinstance(c.layer, Conv | Linear) for c in counts),
+        "layers": sum(c.weighted for c in counts),
         "memory_bytes": 4 * (params + largest),
     }

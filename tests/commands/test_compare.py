@@ -83,9 +83,14 @@ def test_several_objectives_are_compared_by_hypervolume_and_nothing_is_trained_t
 
 @pytest.mark.slow
 def test_networks_are_compared_too(folder):
-    done = compare(folder, "digits.toml", "--vary", "algorithm.use=nsga2", "--seeds", "1",
-                   "--budget", "5", "--out", "here")  # fmt: skip
+    done = compare(folder, "digits.toml", "problem.training.epochs=3", "--vary",
+                   "halving={epochs=[1]}", "--seeds", "1", "--budget", "4",
+                   "--out", "here")  # fmt: skip
     assert done.returncode == 0, done.stderr
+    # 4 networks for an epoch, 1 of them for 2 more; what is known in full counts as if trained so
+    assert "seed 1, {epochs=[1]}: 4 networks, 4 of them trained now; 6 epochs in all" in done.stdout
+    assert "seed 1, random search: 4 networks, 3 of them trained now; 12 epochs" in done.stdout
+    assert not list((folder / "here" / "seed-1").glob("states/*"))
     assert (folder / "here" / "comparison.csv").exists()
 
 
@@ -99,6 +104,7 @@ def test_networks_are_compared_too(folder):
         (["onemax.toml", "--vary", "toolbox.mutate=reset_gene", "--seeds", "0"], "--seeds 0"),
         (["onemax.toml", "--vary", "toolbox.mutate=reset_gene", "--budget", "3"], "--budget 3"),
         (["onemax.toml", "--vary", "problem.length=4,5"], "changes the problem"),
+        (["digits.toml", "problem.inherit=true", "--vary", "seed=1"], "compare without it"),
     ],
 )
 def test_a_mistake_is_one_line(folder, arguments, part):

@@ -34,7 +34,7 @@ def test_the_time_between_two_sessions_does_not_count():
     archive = Archive({})
     for number, minute in enumerate((1, 2, 61, 62)):
         at = f"2026-01-01T0{minute // 60}:{minute % 60:02}:00.000+00:00"
-        archive.add(Record(str(number), [1], "1", "ok", {"ones": 1.0}, finished_at=at))
+        archive.add(Record(str(number), [1], str(number), "ok", {"ones": 1.0}, finished_at=at))
     evaluator = Evaluator(run.problem, run.declaration.objectives, archive)
     assert Evaluations("run", evaluator, 8).seconds.tolist() == [0, 60, 3600, 3660]
     began = [f"2026-01-01T0{hour}:00:00.000+00:00" for hour in (0, 1)]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-import moocore
 import numpy
 from annotated_types import Ge, Gt, Le
 from deap import base
@@ -22,7 +21,7 @@ from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
 from toolbox.individual import Individual
 from toolbox.probability import Probability
-from toolbox.selection.crowding import crowding_distances
+from toolbox.selection.fronts import best_first
 from toolbox.selection.nsga2 import crowded_tournament
 
 
@@ -85,12 +84,8 @@ def merits(losses: numpy.ndarray) -> numpy.ndarray:
     >>> merits(numpy.array([[3.0], [1.0], [2.0]]))
     array([0. , 1. , 0.5])
     """
-    fronts = moocore.pareto_rank(losses)
-    distances = numpy.zeros(len(losses))
-    for front in numpy.unique(fronts):
-        distances[fronts == front] = crowding_distances(losses[fronts == front])
     merit = numpy.empty(len(losses))
-    merit[numpy.lexsort((-distances, fronts))] = numpy.linspace(1, 0, len(losses))
+    merit[best_first(losses)] = numpy.linspace(1, 0, len(losses))
     return merit
 
 

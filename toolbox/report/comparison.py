@@ -20,11 +20,15 @@ FEWEST_PAIRS = 6  # with fewer, no difference however clear reaches p = 0.05
 class Course:
     """One search: its records in the order in which generation after generation knew them.
 
-    counts: how many of them each generation had brought in all.
+    counts: how many of them each generation had brought in all.  trained: how many individuals were
+    trained now, and not served from the archive.  epochs: that were trained for
+    them, by this search or by another one of the archive; 0 if the problem does not tell.
     """
 
     records: Sequence[Record]
     counts: Sequence[int]
+    trained: int = 0
+    epochs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,30 +58,24 @@ def quality(evaluator: Evaluator, courses: Mapping[str, Course], budget: int) ->
     objectives = evaluator.objectives
     if len(objectives) == 1:
         return {name: _best(evaluator, course, points) for name, course in courses.items()}
-    weights = numpy.array([objective.weight for objective in objectives])
-    losses = {
-        name: [
-            -numpy.array(evaluator.fitness(record)) * weights
-            if evaluator.feasible(record)
-            else numpy.full(len(weights), numpy.inf)
-            for record in course.records
-        ]
+    losses = {name: evaluator.losses(course.records) for name, course in courses.items()}
+    sound = {
+        name: numpy.array([evaluator.feasible(record) for record in course.records], dtype=bool)
         for name, course in courses.items()
     }
-    everything = numpy.array([loss for found in losses.values() for loss in found])
-    feasible = everything[numpy.isfinite(everything).all(axis=1)]
+    feasible = numpy.vstack([losses[name][sound[name]] for name in courses])
     if not len(feasible):
         return {name: [float("nan")] * len(points) for name in courses}
     low = feasible.min(axis=0)
     span = numpy.maximum(feasible.max(axis=0) - low, 1e-300)
-    reference = numpy.full(len(weights), 1.1)  # so that the ends of the front count too
+    reference = numpy.full(len(objectives), 1.1)  # so that the ends of the front count too
     whole = _hypervolume((feasible - low) / span, reference)
     found = {}
     for name, course in courses.items():
         values = []
         for point in points:
-            known = numpy.array(losses[name][: _known(course, point)]).reshape(-1, len(weights))
-            known = known[numpy.isfinite(known).all(axis=1)]
+            begun = _known(course, point)
+            known = losses[name][:begun][sound[name][:begun]]
             share = _hypervolume((known - low) / span, reference) / whole if len(known) else 0.0
             values.append(share)
         found[name] = values

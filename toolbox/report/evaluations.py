@@ -10,6 +10,7 @@ import numpy
 
 from toolbox.archive import Record
 from toolbox.evaluation import FAILED, Evaluator
+from toolbox.halving import epochs_for
 from toolbox.lineage import Birth
 
 
@@ -28,7 +29,7 @@ class Evaluations:
 
     @cached_property
     def records(self) -> list[Record]:
-        return sorted(self.evaluator.archive, key=lambda record: record.finished_at)
+        return sorted(self.evaluator.archive.networks(), key=lambda record: record.finished_at)
 
     @cached_property
     def feasible(self) -> numpy.ndarray:
@@ -107,8 +108,14 @@ class Evaluations:
 
     @cached_property
     def by_key(self) -> dict[str, int]:
-        """The place of each key in `records`."""
-        return {record.key: place for place, record in enumerate(self.records)}
+        """The place in `records` of the network of each key, after however many epochs."""
+        places = {record.architecture: place for place, record in enumerate(self.records)}
+        return {record.key: places[record.architecture] for record in self.evaluator.archive}
+
+    @cached_property
+    def epochs(self) -> float:
+        """All that were trained for this archive; 0 if the problem does not tell."""
+        return sum(epochs_for(record, first=False) for record in self.evaluator.archive)
 
     @cached_property
     def shares(self) -> dict[str, int]:

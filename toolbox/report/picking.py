@@ -53,7 +53,7 @@ def pick(evaluator: Evaluator, rule: str) -> Record:
     parts = [part.strip() for part in rule.split(",")]
     if len(parts) == 1 and KEY.fullmatch(parts[0]):
         return _by_key(evaluator, parts[0])
-    among = ranking(evaluator, evaluator.archive)
+    among = ranking(evaluator, evaluator.archive.networks())
     if not among:
         raise ValueError("no network in the archive is feasible, so there is none to pick")
     bounds = [bound for part in parts if (bound := _bound(part, rule, evaluator, among))]
@@ -75,15 +75,14 @@ def knee(evaluator: Evaluator, records: Sequence[Record]) -> Record:
     between the front's two ends (Das, 1999).  Of equals, the better by the first objective.
     """
     found = front(evaluator, records)
-    weights = numpy.array([objective.weight for objective in evaluator.objectives])
-    losses = -numpy.array([evaluator.fitness(record) for record in found]) * weights
+    losses = evaluator.losses(found)
     least, most = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - least) / numpy.where(most > least, most - least, 1)
     return found[int(scaled.sum(axis=1).round(12).argmin())]
 
 
 def _by_key(evaluator: Evaluator, beginning: str) -> Record:
-    found = [record for record in evaluator.archive if record.key.startswith(beginning)]
+    found = [record for record in evaluator.archive.networks() if record.key.startswith(beginning)]
     if not found:
         raise ValueError(
             f"pick = {beginning!r}: no key of the archive begins so; legal: {LEGAL}; "

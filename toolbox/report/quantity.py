@@ -24,6 +24,7 @@ LABELS = {
     "epochs": "epochs",
     "train_seconds": "training time (s)",
     "latency_seconds": "latency of one image (ms)",
+    "scoring_seconds": "time of one score (s)",
     "accuracy_per_log_params": "accuracy (%) / ln(parameters)",
     "accuracy_per_log_params_per_second": "accuracy (%) / ln(parameters) / s",
     "penalized_accuracy": "accuracy less penalty for size",

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import moocore
-import numpy
 
 from toolbox.archive import Record
 from toolbox.evaluation import Evaluator
@@ -15,9 +14,7 @@ def front(evaluator: Evaluator, records: Iterable[Record]) -> list[Record]:
     sound = [record for record in records if evaluator.feasible(record)]
     if not sound:
         return []
-    weights = numpy.array([objective.weight for objective in evaluator.objectives])
-    losses = -numpy.array([evaluator.fitness(record) for record in sound]) * weights
-    keep = moocore.is_nondominated(losses, keep_weakly=True)
+    keep = moocore.is_nondominated(evaluator.losses(sound), keep_weakly=True)
     chosen = [record for record, kept in zip(sound, keep, strict=True) if kept]
     return sorted(chosen, key=lambda record: _loss(evaluator.objectives[0], record))
 

@@ -17,16 +17,16 @@ LONGEST_FRONT = 20
 def result_tables(evaluator: Evaluator) -> list[Table]:
     """The front for several objectives, and the top five by each objective."""
     tables = []
-    objectives = evaluator.objectives
+    objectives, networks = evaluator.objectives, evaluator.archive.networks()
     if len(objectives) > 1:
-        found = front(evaluator, evaluator.archive)
+        found = front(evaluator, networks)
         title = f"Pareto front: {len(found)} networks"
         step = max(1, -(-len(found) // LONGEST_FRONT))
         if step > 1:
             title += f", one in {step} shown"
         tables.append(_table(title, found[::step], evaluator))
     for objective in objectives:
-        best = ranking(evaluator, evaluator.archive, objective)[:TOP]
+        best = ranking(evaluator, networks, objective)[:TOP]
         tables.append(_table(f"Top {len(best)} by {objective.name}", best, evaluator))
     return tables
 

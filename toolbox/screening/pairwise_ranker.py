@@ -19,8 +19,8 @@ from toolbox.evaluation import Evaluator
 from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
 from toolbox.probability import Probability
-from toolbox.screening.linear_ranker import cross_validated_tau, fitted
-from toolbox.selection.crowding import crowding_distances
+from toolbox.screening import linear_ranker
+from toolbox.selection.fronts import best_first
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class Prediction:
 class Fit:
     """The rankers of one moment.
 
-    weights: (features, objectives), zero where an objective is known without training.  networks:
-    how many were known.  foreseen: predictions, by the network's key.
+    weights: (rankers, features, objectives), zero where an objective is known without training.
+    networks: how many were known.  foreseen: what the first ranker predicted, by the network's key.
     """
 
     weights: numpy.ndarray
@@ -56,16 +56,20 @@ class Fit:
 class PairwiseRanker:
     """A screen that breeds `candidates` times as many children as are trained.
 
-    An objective that the problem knows without training is taken as it is; for every other one a
-    ranker is fitted on all networks evaluated so far, on their genes, one-hot, and the logarithms
-    of what is known without training.  With several objectives the best are those on the first
-    predicted fronts, beside the networks evaluated so far, and there those with the largest
-    crowding distance.
+    An objective that the problem knows without training is taken as it is; every other one is
+    predicted by a ranker, fitted on all networks evaluated so far, on their genes, one-hot, and
+    the logarithms of what is known without training.  With several objectives the best are those on
+    the first predicted fronts, beside the networks evaluated so far, and there those with the
+    largest crowding distance.
+
+    rankers: take turns to choose.  The first one is fitted as it is said above, each other one on a
+    bootstrap sample, so that they differ where the networks so far leave it open, and it is tried
+    there (bootstrapped Thompson sampling; Osband et al., 2016).
 
     random_share: of the children is trained as it comes; it keeps the search open and shows whether
-    the ranker is right.  least_tau: while Kendall's tau between its predictions and the results is
-    lower, the ranker does not choose.  The tau is taken over the pairs of its last fits in which at
-    least one was not chosen by it; in the beginning, by cross-validation.  regularization: see
+    the first ranker is right.  least_tau: while Kendall's tau between its predictions and the
+    results is lower, no ranker chooses.  The tau is taken over the pairs of its last fits in which
+    at least one was not chosen; in the beginning, by cross-validation.  regularization: see
     linear_ranker.py.
     """
 
@@ -74,15 +78,17 @@ class PairwiseRanker:
         space: Any,
         objectives: Sequence[Objective],
         evaluator: Evaluator,
-        candidates: Annotated[int, Ge(1)] = 8,
-        random_share: Probability = 0.1,
+        candidates: Annotated[int, Ge(1)] = 16,
+        rankers: Annotated[int, Ge(1)] = 3,
+        random_share: Probability = 0.05,
         least_tau: Annotated[float, Ge(-1), Le(1)] = 0.3,
-        regularization: Annotated[float, Gt(0)] = 0.003,
+        regularization: Annotated[float, Gt(0)] = 0.001,
     ):
         self.space = space
         self.objectives = objectives
         self.evaluator = evaluator
         self.candidates = candidates
+        self.rankers = rankers
         self.random_share = random_share
         self.least_tau = least_tau
         self.regularization = regularization
@@ -98,7 +104,7 @@ class PairwiseRanker:
             self._refit()
         fit = self._fits[-1]
         pool = breed(count * self.candidates if self._helps else count)
-        believed = self._losses(fit, pool)
+        believed = self._losses(fit, pool)  # (rankers, children, objectives)
         # A share of less than one child is one child at times.
         share = int(count * self.random_share + random.random()) if self._helps else count
         by_chance = random.sample(range(len(pool)), share)
@@ -106,20 +112,18 @@ class PairwiseRanker:
         guided = self._best(fit, believed, others)[: count - share]
         for place in (*by_chance, *guided):
             key, _ = self.evaluator.identify(pool[place])
-            fit.foreseen[key] = Prediction(believed[place], guided=place not in by_chance)
+            fit.foreseen[key] = Prediction(believed[0, place], guided=place not in by_chance)
         return [pool[place] for place in (*by_chance, *guided)]
 
     def _best(self, fit: Fit, believed: numpy.ndarray, places: list[int]) -> list[int]:
-        """The places, the most promising first."""
-        losses = believed[places]
-        if len(self.objectives) == 1:
-            return [places[index] for index in numpy.argsort(losses[:, 0], kind="stable")]
+        """The places, the most promising first, in turns by each ranker."""
         known = self._losses(fit, [record.genome for record in self._records()])
-        ranks = moocore.pareto_rank(numpy.vstack([losses, known]))[: len(places)]
-        distances = numpy.zeros(len(places))
-        for rank in numpy.unique(ranks):
-            distances[ranks == rank] = crowding_distances(losses[ranks == rank])
-        return [places[index] for index in numpy.lexsort((-distances, ranks))]
+        orders = []
+        for losses, among in zip(believed[:, places], known, strict=True):
+            ranks = moocore.pareto_rank(numpy.vstack([losses, among]))[: len(places)]
+            orders.append(best_first(losses, ranks).tolist())
+        in_turns = dict.fromkeys(index for turn in zip(*orders, strict=True) for index in turn)
+        return [places[index] for index in in_turns]
 
     def _records(self) -> list[Record]:
         """Of every network evaluated so far, in an order that does not tell which was first: a
@@ -135,9 +139,13 @@ class PairwiseRanker:
         if tau is not None and (tau >= self.least_tau) != self._helps:
             self._helps = not self._helps
             log.info("the pairwise ranker is %s: tau %.2f", "on" if self._helps else "off", tau)
-        weights = numpy.zeros((features.shape[1], len(self.objectives)))
-        for column in self._predicted:
-            weights[:, column] = self._fitted(features, losses[:, column])
+        weights = numpy.zeros((self.rankers, features.shape[1], len(self.objectives)))
+        for ranker in range(self.rankers):
+            every = range(len(records))
+            sample = random.choices(every, k=len(records)) if ranker else list(every)
+            for column in self._predicted:
+                fitted = self._fitted(features[sample], losses[sample, column])
+                weights[ranker, :, column] = fitted
         self._fits = [*self._fits[1 - REMEMBERED :], Fit(weights, len(records))]
 
     def _fitted(self, features: numpy.ndarray, losses: numpy.ndarray) -> numpy.ndarray:
@@ -146,11 +154,11 @@ class PairwiseRanker:
         numbers = slice(sum(len(gene.choices) for gene in self.space.genes), None)
         scale[numbers] = features[:, numbers].std(axis=0)
         scale[scale == 0] = 1.0
-        return fitted(features / scale, losses, self.regularization) / scale
+        return linear_ranker.fitted(features / scale, losses, self.regularization) / scale
 
     def _first_tau(self, features: numpy.ndarray, losses: numpy.ndarray) -> float | None:
         taus = (
-            cross_validated_tau(self._fitted, features, losses[:, column])
+            linear_ranker.cross_validated_tau(self._fitted, features, losses[:, column])
             for column in self._predicted
         )
         return min(taus, default=None)
@@ -190,13 +198,13 @@ class PairwiseRanker:
         ]
 
     def _losses(self, fit: Fit, genomes: Sequence[list[int]]) -> numpy.ndarray:
-        """What is believed of genomes (networks, objectives), smaller is better."""
+        """What is believed of genomes (rankers, networks, objectives), smaller is better."""
         canonical = [self.space.canonical(list(genome)) for genome in genomes]
         losses = self._features(canonical) @ fit.weights
         for column, objective in enumerate(self.objectives):
             if column not in self._predicted:
                 known = [self.evaluator.arithmetic(genome) for genome in canonical]
-                losses[:, column] = [-objective.weight * objective.value(one) for one in known]
+                losses[:, :, column] = [-objective.weight * objective.value(one) for one in known]
         return losses
 
     def _features(self, genomes: Sequence[list[int]]) -> numpy.ndarray:

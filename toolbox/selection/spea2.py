@@ -91,9 +91,7 @@ def truncated(points: numpy.ndarray, k: int) -> numpy.ndarray:
     nearest = distances.min(axis=1)
     for _ in range(excess):
         tied = numpy.flatnonzero(left & (nearest == nearest[left].min()))
-        if len(tied) > 1:
-            tied = tied[numpy.lexsort(numpy.sort(distances[tied], axis=1).T[::-1])]
-        gone = tied[0]
+        gone = tied[numpy.lexsort(numpy.sort(distances[tied], axis=1).T[::-1])[0]]
         left[gone] = False
         affected = numpy.flatnonzero(left & (distances[:, gone] == nearest))
         distances[:, gone] = distances[gone] = numpy.inf

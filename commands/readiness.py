@@ -1,0 +1,55 @@
+"""What a problem does before its first evaluation, with the means of the search.
+
+A problem whose score must be made first, such as one with a supernet, has `ready(folder, measure,
+admits)`; see `problems.weight_sharing`.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from toolbox.archive import Archive
+from toolbox.declaration import Declaration
+from toolbox.evaluation import Evaluator
+from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.signature import described
+
+
+class NotReady(Exception):
+    """The search must not begin, though nothing is wrong with its declaration."""
+
+
+def make_ready(declaration: Declaration, toolbox: GuardedToolbox, folder: Path) -> None:
+    """Have the problem of an assembled toolbox made ready, if it asks for that.
+
+    Its files are kept in `folder`; what is finished there is not done again.  Other problems that
+    it measures on the way are evaluated by the search's own backend, each in an archive of its own.
+    Raises NotReady with one line.
+    """
+    problem = toolbox.evaluator.problem
+    if not hasattr(problem, "ready"):
+        return
+    from problems.supernets.gate import GateClosed
+
+    def measure(
+        other: Any, genomes: Sequence[list[int]], path: Path
+    ) -> list[dict[str, float] | None]:
+        identity = described(other, identity=True)
+        text = json.dumps(identity, sort_keys=True)
+        digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        kept = path.with_name(f"{path.name}-{digest}.sqlite")
+        with closing(Archive(identity, kept)) as archive:
+            evaluator = Evaluator(other, declaration.objectives, archive)
+            records = evaluator.records(toolbox.backend, genomes)
+        return [record.measurement if record.status == "ok" else None for record in records]
+
+    def admits(genome: list[int]) -> bool:
+        return not toolbox.evaluator.known_violation(genome)
+
+    try:
+        toolbox.evaluator.use(problem.ready(folder, measure, admits))
+    except (GateClosed, FloatingPointError) as error:
+        raise NotReady(error) from error
