@@ -64,6 +64,7 @@ class Evaluator:
         self.asked: dict[str, Record] = {}  # by the network's key, as they became known
         self.awaited: Container[str] = ()  # keys of networks on their way in a stream
         self.lineage = Lineage()
+        self._identities: dict[tuple[int, ...], tuple[str, list[int]]] = {}
 
     def use(self, problem: Problem) -> None:
         """Evaluate with another form of the same problem, such as one that is ready now."""
@@ -194,8 +195,12 @@ class Evaluator:
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
-        canonical = list(map(int, self.space.canonical(list(genome))))
-        return self.archive.key(self.space.decode(canonical)), canonical
+        genes = tuple(genome)  # asked for when it is bred, and again when it is evaluated
+        if genes not in self._identities:
+            canonical = list(map(int, self.space.canonical(list(genome))))
+            self._identities[genes] = self.archive.key(self.space.decode(canonical)), canonical
+        key, canonical = self._identities[genes]
+        return key, list(canonical)
 
     def options(self, individual: list[int], key: str) -> dict[str, Any]:
         """What the problem is told of an individual beside its genome; `key` is its network's.
