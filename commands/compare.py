@@ -112,11 +112,11 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"{out}: another comparison is running in this folder") from None
     with lock:
         try:
-            reached = _run_all(plan, out, budget)
+            reached, distinct = _run_all(plan, out, budget)
         except NotReady as error:
             log.error("%s", error)
             return 1
-        _write(reached, budget, declared, out, screen)
+        _write(reached, distinct, budget, declared, out, screen)
     return 0
 
 
@@ -179,9 +179,11 @@ def _declaration(
 
 def _run_all(
     plan: dict[str, list[Declaration]], out: Path, budget: int
-) -> dict[str, list[list[float]]]:
-    """What each variant reached at each point of the budget, seed by seed."""
+) -> tuple[dict[str, list[list[float]]], dict[str, list[float]]]:
+    """What each variant reached at each point of the budget, and the share of different networks
+    in its final population, seed by seed."""
     reached: dict[str, list[list[float]]] = {name: [] for name in plan}
+    distinct: dict[str, list[float]] = {name: [] for name in plan}
     for number in range(len(plan[BASELINE])):
         seed = plan[BASELINE][number].seed
         problem = plan[BASELINE][number].problem.build()
@@ -204,7 +206,8 @@ def _run_all(
             evaluator = _evaluator(plan[BASELINE][number], problem, archive)
             for name, values in quality(evaluator, courses, budget).items():
                 reached[name].append(values)
-    return reached
+                distinct[name].append(courses[name].distinct)
+    return reached, distinct
 
 
 def _ready(declaration: Declaration, problem: Any, archive: Archive, folder: Path) -> Any:
@@ -223,8 +226,15 @@ def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:
         for generation in search(declaration, toolbox):
             counts.append(len(toolbox.evaluator.asked))
             trained += generation.trained
+    networks = {tuple(toolbox.canonical(one)) for one in generation.population}
     evaluator = toolbox.evaluator
-    return Course(list(evaluator.asked.values()), counts, trained, evaluator.epochs)
+    return Course(
+        list(evaluator.asked.values()),
+        counts,
+        trained,
+        evaluator.epochs,
+        distinct=len(networks) / len(generation.population),
+    )
 
 
 def _evaluator(declaration: Declaration, problem: Any, archive: Archive) -> Evaluator:
@@ -233,6 +243,7 @@ def _evaluator(declaration: Declaration, problem: Any, archive: Archive) -> Eval
 
 def _write(
     reached: dict[str, list[list[float]]],
+    distinct: dict[str, list[float]],
     budget: int,
     declaration: Declaration,
     out: Path,
@@ -252,25 +263,36 @@ def _write(
     ]
     write_table(out / "comparison.csv", rows)
     write_table(out / "differences.csv", [vars(difference) for difference in found])
+    shares = [
+        {"variant": name, "seed": seed, "distinct": share}
+        for name, seeds in distinct.items()
+        for seed, share in enumerate(seeds, start=1)
+    ]
+    write_table(out / "final_populations.csv", shares)
     for suffix in ("svg", "png"):
         _draw(reached, budget, what, out / f"comparison.{suffix}")
-    for table in _tables(last, found, what, budget):
+    for table in _tables(last, distinct, found, what, budget):
         screen.print(table)
         screen.print()
     screen.print(f"written: {out / 'comparison.png'} and the rest of {out}")
 
 
 def _tables(
-    last: dict[str, list[float]], found: Sequence[Difference], what: str, budget: int
+    last: dict[str, list[float]],
+    distinct: dict[str, list[float]],
+    found: Sequence[Difference],
+    what: str,
+    budget: int,
 ) -> list[Table]:
     seeds = len(last[BASELINE])
     title = f"{what} after {budget:,} networks, {seeds} seeds"
     variants = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("variant", "median", "lower quartile", "upper quartile"):
+    for name in ("variant", "median", "lower quartile", "upper quartile", "distinct in the end"):
         variants.add_column(name, justify="left" if name == "variant" else "right", overflow="fold")
     for name, values in last.items():
         quartiles = numpy.nanpercentile(values, [25, 75])
-        variants.add_row(name, *map(as_number, (median(values), *quartiles)))
+        share = f"{median(distinct[name]):.0%}"
+        variants.add_row(name, *map(as_number, (median(values), *quartiles)), share)
     title = "Differences, paired by seed (positive: the first is better)"
     pairs = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("first", "second", "median", "effect", "p"):

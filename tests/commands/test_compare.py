@@ -51,6 +51,9 @@ def test_variants_and_the_baseline_have_the_same_budget_and_share_an_archive(fol
         assert mine[-1]["networks"] == "30"
         values = [float(row["value"]) for row in mine if row["value"] != "nan"]
         assert values == sorted(values)  # the best so far never gets worse
+    shares = [float(row["distinct"]) for row in rows(out / "final_populations.csv")]
+    assert len(shares) == 18
+    assert all(0 < share <= 1 for share in shares)
     assert {(row["first"], row["second"]) for row in rows(out / "differences.csv")} == {
         ("reset_gene", BASELINE),
         ("shift_gene", BASELINE),
@@ -126,3 +129,22 @@ def test_every_combination_is_a_variant():
     ]
     assert variants["b c"] == ["toolbox.mate=b", "toolbox.mutate=c"]
     assert split_outside_brackets('"a,b",c') == ['"a,b"', "c"]
+
+
+def test_a_selection_that_keeps_one_network_shows_in_the_final_population(folder):
+    (folder / "greedy.py").write_text(
+        "def greedy(individuals, k):\n"
+        "    return [max(individuals, key=lambda one: one.fitness.values)] * k\n"
+    )
+    done = compare(
+        folder, "onemax.toml", "algorithm.crossover_probability=0", "algorithm.remutations=0",
+        "algorithm.mutation_probability=0.2", "algorithm.elite=0",
+        "--vary", "toolbox.select=greedy:greedy", "--seeds", "2", "--budget", "12",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "distinct in the end" in done.stdout
+    shares = {
+        row["variant"]: float(row["distinct"])
+        for row in rows(folder / "runs" / "onemax" / "comparison" / "final_populations.csv")
+    }
+    assert shares["greedy:greedy"] < 0.8 < shares[BASELINE]

@@ -21,14 +21,16 @@ class Course:
     """One search: its records in the order in which generation after generation knew them.
 
     counts: how many of them each generation had brought in all.  trained: how many individuals were
-    trained now, and not served from the archive.  epochs: that were trained for
-    them, by this search or by another one of the archive; 0 if the problem does not tell.
+    trained now, and not served from the archive.  epochs: that were trained for them, by this
+    search or by another one of the archive; 0 if the problem does not tell.  distinct: the share of
+    different networks in the final population.
     """
 
     records: Sequence[Record]
     counts: Sequence[int]
     trained: int = 0
     epochs: float = 0.0
+    distinct: float = 1.0
 
 
 @dataclass(frozen=True)

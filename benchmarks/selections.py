@@ -1,0 +1,101 @@
+"""Mean field game, tournament and roulette: what a search finds, and how many networks it keeps.
+
+    python -m benchmarks.selections [--table FILE.json] [--seeds 60] [--population 50]
+        [--generations 20] [--out FILE.md]
+
+A genetic algorithm on NAS-Bench-Macro whose selection varies, without and with the re-mutation of
+duplicates.  Regret as in search_quality.py, of the network that the search would return and of the
+best one evaluated, in points of percent; distinct: different networks in the final population.
+Mean and standard error over the seeds, beside random search of as many individuals.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+from benchmarks.result_file import keep, machine, parser_of
+from benchmarks.search_quality import TABLE, Scorer, statistics
+from problems import PROBLEMS
+from toolbox.archive import Archive
+from toolbox.assemble import assemble
+from toolbox.declaration import declare
+from toolbox.search import search
+
+SELECTIONS: Mapping[str, Mapping[str, Any]] = {
+    "tournament of 3": {"use": "tournament", "size": 3},
+    "roulette, by accuracy": {"use": "roulette"},
+    "mean field game": {"use": "mean_field_game"},
+    "mean field game, no crowding": {"use": "mean_field_game", "crowding": 0.0},
+    "mean field game, temperature .1": {"use": "mean_field_game", "temperature": 0.1},
+    "mean field game, horizon 3": {"use": "mean_field_game", "horizon": 3},
+}
+
+
+def run(
+    scorer: Scorer, seed: int, algorithm: Mapping[str, Any], select: Mapping[str, Any]
+) -> tuple[float, float, float, float]:
+    """Regret returned and regret evaluated, in points; distinct networks evaluated and kept."""
+    tables = {
+        "objectives": ["val_accuracy"],
+        "seed": seed,
+        "problem": {"use": "tabular", "path": scorer.problem.path, "format": "nas_bench_macro"},
+        "toolbox": {"map": "serial", "select": select, "mutate": {"use": "reset_gene"}},
+        "algorithm": algorithm,
+    }
+    declaration = declare(tables, PROBLEMS, name="selections")
+    problem = declaration.problem.build().prepared()
+    toolbox = assemble(declaration, problem, Archive(declaration.identity(problem)))
+    with closing(toolbox):
+        *_, last = search(declaration, toolbox)
+    networks = [record.architecture for record in toolbox.evaluator.asked.values()]
+    (returned,) = scorer.regrets(networks, seed, [len(networks)])
+    (evaluated,) = scorer.lowest_regrets(networks, [len(networks)])
+    return returned, evaluated, len(networks), len({tuple(one) for one in last.population})
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--table", default=str(TABLE))
+    parser.add_argument("--seeds", type=int, default=60)
+    parser.add_argument("--population", type=int, default=50)
+    parser.add_argument("--generations", type=int, default=20)
+    chosen = parser.parse_args()
+    scorer = Scorer(chosen.table)
+    sizes = {"population": chosen.population, "generations": chosen.generations}
+    contestants: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+        f"{name}{', re-mutated' if remutations else ''}": (
+            {"use": "genetic_algorithm", "remutations": remutations, **sizes},
+            select,
+        )
+        for remutations in (0, 10)
+        for name, select in SELECTIONS.items()
+    }
+    random_search = {"use": "random_search", **sizes}
+    contestants["random search"] = random_search, {"use": "nsga2"}
+    lines = [
+        "# Selections: what is found, and what is kept",
+        "",
+        f"{machine()}; NAS-Bench-Macro on CIFAR-10, population {chosen.population}, "
+        f"{chosen.generations} generations, seeds 0 to {chosen.seeds - 1}; mean ± standard error.",
+        "",
+        f"`python -m benchmarks.selections --seeds {chosen.seeds} --population "
+        f"{chosen.population} --generations {chosen.generations}`",
+        "",
+        "| selection | regret returned | regret of the best evaluated | networks evaluated | "
+        f"distinct of {chosen.population} |",
+        "|---|---|---|---|---|",
+    ]
+    for name, (algorithm, select) in contestants.items():
+        columns = zip(
+            *(run(scorer, seed, algorithm, select) for seed in range(chosen.seeds)), strict=True
+        )
+        cells = [
+            statistics(column, digits) for column, digits in zip(columns, (3, 3, 0, 1), strict=True)
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    keep(lines, chosen.out)
+
+
+if __name__ == "__main__":
+    main()
