@@ -358,21 +358,26 @@ def draw(
     curves: "one" and "two", of each optimizer (seeds, points).  floor: the regret of a search that
     has seen the whole table.
     """
-    figure = Figure(figsize=(14, 8), layout="constrained")
+    figure = Figure(figsize=(15, 8), layout="constrained")
     labels = {
         "one": ("regret of the network returned, percentage points", "Accuracy"),
         "two": ("hypervolume missing, % of the table's", "Accuracy and FLOPs"),
     }
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    kinds = {True: iter(colormaps["tab10"].colors), False: iter(colormaps["Dark2"].colors)}
+    colors: dict[str, Any] = {}  # the same in every panel; a guided algorithm has its own one's
     for axes, (objectives, found) in zip(panels, curves.items(), strict=True):
-        colors = {True: iter(colormaps["tab10"].colors), False: iter(colormaps["Dark2"].colors)}
         for name, values in found.items():
             own = name in OURS[objectives]
             values = values if objectives == "one" else 100 - values
             middle = values.mean(axis=0)
             error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
-            look = {"color": next(colors[own], "black"), "linewidth": 2.2 if own else 1.3}
-            axes.plot(points, middle, "-" if own else "--", label=name, **look)
+            plain, guided, _ = name.partition(", pairwise_ranker")
+            if plain not in colors:
+                colors[plain] = next(kinds[own], "black")
+            look = {"color": colors[plain], "linewidth": 2.2 if own else 1.3}
+            marks = {"marker": "o", "markevery": 0.08, "markersize": 5} if guided else {}
+            axes.plot(points, middle, "-" if own else "--", label=name, **look, **marks)
             low = numpy.maximum(middle - error, middle / 2)  # which has a place on a log axis
             axes.fill_between(
                 points, low, middle + error, color=look["color"], alpha=0.08, linewidth=0
