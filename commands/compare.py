@@ -171,7 +171,7 @@ def _declaration(
     size = f"population={population}, generations={generations}"
     base = [*chosen.overrides, f"stop={{evaluations={budget}}}"]
     if len(more) == 1:  # the seed alone: the baseline
-        more = [f"algorithm={{use='random_search', {size}}}", *more]
+        more = [f"algorithm={{use='random_search', {size}}}", "toolbox.screen=everyone", *more]
     else:
         more = [*more, f"algorithm.generations={generations}"]
     return load(chosen.experiment, [*base, *more], PROBLEMS)
