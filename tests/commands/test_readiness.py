@@ -91,7 +91,7 @@ def test_a_search_by_shared_weights_is_gated_and_its_winner_retrained(
     before = (run / "population.csv").read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(SupernetTraining, "take_epoch", never)
-        patched.setattr("problems.image_classification.train", never)
+        patched.setattr("problems.image_classification.Run", never)
         status, _, wrong = command(declared)  # all of it is served from what is kept
     assert status == 0, wrong
     assert (run / "population.csv").read_bytes() == before
@@ -150,12 +150,12 @@ def test_a_gate_that_is_interrupted_trains_no_network_twice(command, declared, t
 
     evaluation, begun = ImageClassification._evaluation, []
 
-    def counted(problem, genome):
+    def counted(problem, job):
         if type(problem) is ImageClassification:
-            begun.append(tuple(genome))
+            begun.append(tuple(job[0]))
             if len(begun) == 3:
                 raise KeyboardInterrupt
-        return evaluation(problem, genome)
+        return evaluation(problem, job)
 
     monkeypatch.setattr(ImageClassification, "_evaluation", counted)
     assert command(declared)[0] == 130

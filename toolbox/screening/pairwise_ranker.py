@@ -24,7 +24,7 @@ from toolbox.selection.fronts import best_first
 
 log = logging.getLogger(__name__)
 
-FEWEST = 10  # networks that it is fitted on
+FEWEST = 20  # networks that it is fitted on
 GROWTH = 1.05  # it is fitted again when so many times more networks are known
 REMEMBERED = 3  # fits whose predictions are held against the results
 
