@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy
@@ -20,6 +20,7 @@ from toolbox.measure import Job, Measure, Outcome, Problem, one_line
 from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
 
+REMEMBERED = 100_000  # genomes whose keys are at hand
 FAILED = ("error", "timeout", "crash")
 # Jobs in any number; those of a stream come one by one, and None for none right now.
 Backend = Callable[[Callable[[Job], Outcome], Any], Iterable[Outcome]]
@@ -64,7 +65,8 @@ class Evaluator:
         self.asked: dict[str, Record] = {}  # by the network's key, as they became known
         self.awaited: Container[str] = ()  # keys of networks on their way in a stream
         self.lineage = Lineage()
-        self._identities: dict[tuple[int, ...], tuple[str, list[int]]] = {}
+        # Asked for when a child is bred, and again when it is evaluated.
+        self._identity_of = lru_cache(maxsize=REMEMBERED)(self._identity)
 
     def use(self, problem: Problem) -> None:
         """Evaluate with another form of the same problem, such as one that is ready now."""
@@ -195,12 +197,12 @@ class Evaluator:
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
-        genes = tuple(genome)  # asked for when it is bred, and again when it is evaluated
-        if genes not in self._identities:
-            canonical = list(map(int, self.space.canonical(list(genome))))
-            self._identities[genes] = self.archive.key(self.space.decode(canonical)), canonical
-        key, canonical = self._identities[genes]
+        key, canonical = self._identity_of(tuple(genome))
         return key, list(canonical)
+
+    def _identity(self, genes: tuple[int, ...]) -> tuple[str, list[int]]:
+        canonical = list(map(int, self.space.canonical(list(genes))))
+        return self.archive.key(self.space.decode(canonical)), canonical
 
     def options(self, individual: list[int], key: str) -> dict[str, Any]:
         """What the problem is told of an individual beside its genome; `key` is its network's.
