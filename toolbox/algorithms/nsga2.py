@@ -5,7 +5,7 @@ from typing import Any
 
 from deap import base
 
-from toolbox.breeding import Remutations, offspring
+from toolbox.breeding import Parents, Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
 from toolbox.probability import Probability
 from toolbox.selection.nsga2 import crowded_tournament
@@ -24,14 +24,22 @@ def nsga2(
     Individuals that are the same network as an earlier one are set aside before survival, and come
     back only where there are too few others, so that copies cannot fill the population.
     """
-    children = offspring(
-        toolbox,
-        partial(crowded_tournament, population),
-        len(population),
-        crossover_probability,
-        mutation_probability,
-        remutations,
-    )
+    probabilities = (crossover_probability, mutation_probability)
+    parents = partial(crowded_tournament, population)
+    return mu_plus_lambda(population, toolbox, parents, *probabilities, remutations)
+
+
+def mu_plus_lambda(
+    population: list,
+    toolbox: base.Toolbox,
+    parents: Parents,
+    crossover_probability: float,
+    mutation_probability: float,
+    remutations: int,
+) -> list:
+    """As many children as there are individuals are bred of `parents`, and all compete."""
+    probabilities = (crossover_probability, mutation_probability)
+    children = offspring(toolbox, parents, len(population), *probabilities, remutations)
     evaluate_invalid(children, toolbox)
     return survivors(population + children, len(population), toolbox)
 

@@ -5,9 +5,8 @@ from functools import partial
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import survivors
-from toolbox.breeding import Remutations, offspring
-from toolbox.evaluation import evaluate_invalid
+from toolbox.algorithms.nsga2 import mu_plus_lambda
+from toolbox.breeding import Remutations
 from toolbox.probability import Probability
 
 
@@ -24,16 +23,9 @@ def nsga3(
     equally often.  remutations: see `toolbox.breeding.offspring`.  Copies of a network are set
     aside as in `nsga2`.
     """
-    children = offspring(
-        toolbox,
-        partial(_at_random, population),
-        len(population),
-        crossover_probability,
-        mutation_probability,
-        remutations,
-    )
-    evaluate_invalid(children, toolbox)
-    return survivors(population + children, len(population), toolbox)
+    probabilities = (crossover_probability, mutation_probability)
+    parents = partial(_at_random, population)
+    return mu_plus_lambda(population, toolbox, parents, *probabilities, remutations)
 
 
 def _at_random(population: list, count: int) -> list:

@@ -4,9 +4,8 @@ from functools import partial
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import survivors
-from toolbox.breeding import Remutations, offspring
-from toolbox.evaluation import evaluate_invalid
+from toolbox.algorithms.nsga2 import mu_plus_lambda
+from toolbox.breeding import Remutations
 from toolbox.probability import Probability
 from toolbox.selection.spea2 import spea2_tournament
 
@@ -24,13 +23,6 @@ def spea2(
     on SPEA2's fitness.  remutations: see `toolbox.breeding.offspring`.  Copies of a network are set
     aside as in `nsga2`.
     """
-    children = offspring(
-        toolbox,
-        partial(spea2_tournament, population),
-        len(population),
-        crossover_probability,
-        mutation_probability,
-        remutations,
-    )
-    evaluate_invalid(children, toolbox)
-    return survivors(population + children, len(population), toolbox)
+    probabilities = (crossover_probability, mutation_probability)
+    parents = partial(spea2_tournament, population)
+    return mu_plus_lambda(population, toolbox, parents, *probabilities, remutations)
