@@ -282,7 +282,7 @@ def test_ray_keeps_failures_apart_and_ends_what_takes_too_long(folder):
     )
     done = run_search(
         "chaos.toml",
-        "toolbox.map={use='ray', workers=2, retries=1, timeout_seconds=8}",
+        "toolbox.map={use='ray', workers=2, retries=1, timeout_seconds=20}",
         *("algorithm.generations=0", "seed=3"),
         cwd=folder,
     )
