@@ -13,6 +13,7 @@ import tomlkit
 from commands.finished_run import FinishedRun
 from problems.spaces import chain
 from toolbox.archive import Record
+from toolbox.evaluation import FAILED
 from toolbox.report import figures
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.network_drawing import Layer, network_plot
@@ -276,22 +277,16 @@ def _said(layer: chain.Layer) -> tuple[str, str]:
     """A layer for a person, and its kind."""
     match layer:
         case chain.Conv(filters, kernel, activation, stride, _, batch_norm):
-            parts = [f"conv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
-            parts += [f"stride {stride}"] if stride > 1 else []
-            parts += ["batch norm"] if batch_norm else []
-            return ", ".join([*parts, activation]), "conv"
+            norm = ["batch norm"] if batch_norm else []
+            return _convolving("conv", filters, kernel, stride, *norm, activation), "conv"
         case chain.ConvNorm(filters, kernel, stride):
-            parts = [f"conv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
-            parts += [f"stride {stride}"] if stride > 1 else []
-            return ", ".join([*parts, "batch norm"]), "conv"
+            return _convolving("conv", filters, kernel, stride, "batch norm"), "conv"
         case chain.InvertedResidual(filters, expansion, kernel, stride):
-            parts = [f"MBConv {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
-            parts += [f"stride {stride}"] if stride > 1 else []
-            return ", ".join([*parts, f"expansion {expansion}"]), "conv"
+            more = f"expansion {expansion}"
+            return _convolving("MBConv", filters, kernel, stride, more), "conv"
         case chain.Shuffle(filters, kernel, stride, xception):
-            parts = [f"shuffle {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
-            parts += [f"stride {stride}"] if stride > 1 else []
-            return ", ".join([*parts, *(["Xception"] if xception else [])]), "conv"
+            kind = ["Xception"] if xception else []
+            return _convolving("shuffle", filters, kernel, stride, *kind), "conv"
         case chain.Pool(kind):
             return f"{kind} pool 2\N{MULTIPLICATION SIGN}2", "pool"
         case chain.GlobalAveragePool():
@@ -302,6 +297,12 @@ def _said(layer: chain.Layer) -> tuple[str, str]:
             return ", ".join(parts), "linear"
         case _:
             return type(layer).__name__.lower(), ""
+
+
+def _convolving(name: str, filters: int, kernel: int, stride: int, *more: str) -> str:
+    parts = [f"{name} {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
+    parts += [f"stride {stride}"] if stride > 1 else []
+    return ", ".join([*parts, *more])
 
 
 def _network(one: FinishedRun, run: Evaluations, place: int) -> list[Section]:
@@ -376,7 +377,7 @@ def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
         }
         for run in runs
         for record in run.records
-        if record.status in ("error", "timeout", "crash")
+        if record.status in FAILED
     ]
     if failures:
         tables.append(Table("failures", f"{len(failures):,} failures", failures))

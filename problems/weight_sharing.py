@@ -18,9 +18,10 @@ from torch import nn
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure
 from problems.flight import Training as InTraining
-from problems.image_classification import ImageClassification, seed_of
+from problems.image_classification import ImageClassification
 from problems.networks.chain import Standardize, glorot_uniform
 from problems.precision import resolve_precision
+from problems.seeds import seed_of
 from problems.supernets import SUPERNETS
 from problems.supernets.gate import GATES, Admits, Gate, KendallTau, Measure
 from problems.supernets.processes import ALONE, Processes, Share
@@ -191,10 +192,11 @@ class WeightSharing(ImageClassification):
         yield True  # times are taken below, so nothing else should be under way
         splits = self._splits()
         self._shared()  # reading the file is no candidate's time
-        begun = time.thread_time() if self.device == "cpu" else time.perf_counter()
+        clock = time.thread_time if self.device == "cpu" else time.perf_counter
+        begun = clock()
         network = self.inherited(genome, splits.train)
         val_loss, val_accuracy = score(network, splits.validation).tolist()
-        ended = time.thread_time() if self.device == "cpu" else time.perf_counter()
+        ended = clock()
         return {
             "val_accuracy": val_accuracy,
             "val_loss": val_loss,

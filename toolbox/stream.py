@@ -94,15 +94,15 @@ class Stream:
         return len(self) < self.in_flight
 
     def children(
-        self, breed: Callable[[], Individual], count: int, most: int
+        self, breed: Callable[[int], list[Individual]], count: int, most: int
     ) -> Iterator[Individual]:
         """`count` individuals as they become known, fewer if the budget ends before.
 
-        breed: makes a child whenever there is room, until `most` have ever been bred.  What it
-        sees is what whoever iterates has done with the individuals before.
+        breed: makes so many children; asked for one whenever there is room, until `most` have ever
+        been bred.  What it sees is what whoever iterates has done with the individuals before.
         """
         for _ in range(count):
-            while self.has_room and self.added < most and self.add(breed()):
+            while self.has_room and self.added < most and self.add(*breed(1)):
                 pass
             known = self.next()
             if known is None:
@@ -127,12 +127,13 @@ class Stream:
         begun = len(evaluator.asked) + len(self._on_their_way)
         if evaluator.limit is not None and begun >= evaluator.limit:
             return False
-        if not evaluator.settled(key) and (refused := evaluator.refused(genome)):
+        settled = evaluator.settled(key)
+        if not settled and (refused := evaluator.refused(genome)):
             evaluator.keep(key, genome, refused)
             self._take(individual, key, "infeasible")
             return True
         self._on_their_way[key] = OnItsWay(genome, [individual])
-        if not evaluator.settled(key):
+        if not settled:
             number = next(self._counter)
             self._numbers[number] = key
             self._queue.append(Job(number, genome, evaluator.options(individual, key)))

@@ -3,6 +3,7 @@
 An architecture is written as one digit a layer, the number of its choice, as NAS-Bench-Macro does.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, ClassVar
@@ -18,7 +19,7 @@ Numbers = Annotated[tuple[Positive, ...], MinLen(1)]
 
 
 @dataclass(frozen=True)
-class ChoiceBlocks:
+class ChoiceBlocks(ABC):
     """Layers in stages; a stage's first layer has stride 2 and brings its width.
 
     stages: how many layers each has, widths: how many channels.  stem: the filters of the 3x3
@@ -46,9 +47,9 @@ class ChoiceBlocks:
                 f"widths = {list(self.widths)}: {len(self.stages)} are needed, one for each stage"
             )
 
+    @abstractmethod
     def block(self, choice: int, filters: int, stride: int, channels: int) -> Block | None:
         """The block of a choice for a layer of so many `channels` before it; None is no layer."""
-        raise NotImplementedError
 
     @cached_property
     def choices(self) -> tuple[tuple[Block | None, ...], ...]:

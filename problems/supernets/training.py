@@ -23,9 +23,9 @@ from safetensors.torch import save
 from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
-from problems.image_classification import seed_of
 from problems.networks.chain import Dropout
 from problems.recipe import Training
+from problems.seeds import seed_of
 from problems.supernets.processes import Share
 from problems.supernets.supernet import Supernet
 from problems.training import Diverged

@@ -33,11 +33,9 @@ def regularized_evolution(
     def parents(count: int) -> list:
         return [toolbox.select(random.choices(alive, k=sample), 1)[0] for _ in range(count)]
 
-    def breed() -> Individual:
-        (child,) = offspring(
-            toolbox, parents, 1, crossover_probability, mutation_probability, remutations
-        )
-        return child
+    def breed(count: int) -> list[Individual]:
+        probabilities = (crossover_probability, mutation_probability)
+        return offspring(toolbox, parents, count, *probabilities, remutations)
 
     for child in toolbox.stream(in_flight).children(breed, size, most=generations * size):
         alive = [*alive[1:], child]

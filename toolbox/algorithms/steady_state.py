@@ -3,6 +3,7 @@
 (mu + 1) survival by fronts and crowding, as a steady-state NSGA-II (Durillo et al., 2009).
 """
 
+from functools import partial
 from typing import Annotated
 
 from annotated_types import Ge
@@ -36,16 +37,10 @@ def steady_state(
     alive = list(population)
     size = len(population)
 
-    def breed() -> Individual:
-        (child,) = offspring(
-            toolbox,
-            lambda count: crowded_tournament(alive, count),
-            1,
-            crossover_probability,
-            mutation_probability,
-            remutations,
-        )
-        return child
+    def breed(count: int) -> list[Individual]:
+        parents = partial(crowded_tournament, alive)
+        probabilities = (crossover_probability, mutation_probability)
+        return offspring(toolbox, parents, count, *probabilities, remutations)
 
     for child in toolbox.stream(in_flight).children(breed, size, most=generations * size):
         alive = survivors([*alive, child], size, toolbox)
