@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import nn
 
+from problems.tensor_file import packed, tensors_of, told_of
 from problems.whole_file import keep_whole
 
 log = logging.getLogger(__name__)
-NAME = "deap-nas weights 1"  # the format; one entry, since safetensors shuffles several
+NAME = "deap-nas weights 1"  # the format
 FOLDER = "weights"
 
 
@@ -47,10 +47,7 @@ def leave(folder: Path | None, key: str, network: nn.Module, epochs: float) -> N
     """Keep the weights of the network of a key for its children, in the folder of a run."""
     if folder is None or not key:
         return
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
-    }
-    content = save(tensors, {NAME: json.dumps({"epochs": epochs})})
+    content = packed(network, NAME, json.dumps({"epochs": epochs}))
     keep_whole(folder / FOLDER / f"{key}.safetensors", content)
 
 
@@ -62,10 +59,8 @@ def inherited(folder: Path | None, parents: Sequence[str]) -> Weights | None:
         if not path.exists():
             continue
         try:
-            with safe_open(path, framework="pt") as file:
-                told = json.loads((file.metadata() or {})[NAME])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Weights(tensors, told["epochs"])
+            told = json.loads(told_of(path, NAME))
+            return Weights(tensors_of(path), told["epochs"])
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             log.warning("%s: it cannot be read: %s", path, error)
     if parents:

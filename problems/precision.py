@@ -12,6 +12,8 @@ import platformdirs
 import torch
 from torch import nn
 
+from problems.whole_file import whole
+
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 PAYS = 0.9  # of the time in float32: less than that must be left for bfloat16 to be worth it
@@ -56,9 +58,8 @@ def _cpu_share(threads: int) -> float:
     log.info("bfloat16 takes %.2f of the time of float32 here", share)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        other = kept.with_suffix(f".{os.getpid()}")
-        other.write_text(json.dumps({key: share}), encoding="utf-8")
-        other.replace(kept)
+        with whole(kept, writer=f".{os.getpid()}") as part:
+            part.write_text(json.dumps({key: share}), encoding="utf-8")
     except OSError:  # it is then measured every time
         log.debug("the calibration could not be kept in %s", kept)
     return share

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import nn
 
 from problems.networks.chain import Standardize, build
@@ -25,8 +24,9 @@ from problems.spaces.chain import (
     Pool,
     Shape,
 )
+from problems.tensor_file import packed, tensors_of, told_of
 
-NAME = "deap-nas network 1"  # the format; one entry, since safetensors shuffles several
+NAME = "deap-nas network 1"  # the format
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
@@ -72,10 +72,7 @@ class Blueprint:
 
 def as_bytes(network: nn.Module, blueprint: Blueprint) -> bytes:
     """The file of a network; its weights and buffers are all in it."""
-    weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
-    }
-    return save(weights, {NAME: blueprint.as_json()})
+    return packed(network, NAME, blueprint.as_json())
 
 
 def load(path: Path, device: str = "cpu") -> tuple[nn.Sequential, Blueprint]:
@@ -84,14 +81,9 @@ def load(path: Path, device: str = "cpu") -> tuple[nn.Sequential, Blueprint]:
     Raises ValueError if the file is no such network.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if NAME not in metadata:
-            raise ValueError(f"its metadata has no {NAME!r}")
-        blueprint = Blueprint.from_json(metadata[NAME])
+        blueprint = Blueprint.from_json(told_of(path, NAME))
         network = blueprint.untrained()
-        network.load_state_dict(weights)
+        network.load_state_dict(tensors_of(path))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: it is no saved network ({reason})") from error

@@ -3,9 +3,27 @@ it."""
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def whole(path: Path, writer: str = "") -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` when all of it is written.
+
+    writer: tells apart those who may write at once.  A kill leaves what was written so far, and the
+    next one of the same writer begins it anew.
+    """
+    part = path.with_name(f".{path.name}{writer}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def keep_whole(path: Path, content: bytes) -> None:
@@ -15,11 +33,9 @@ def keep_whole(path: Path, content: bytes) -> None:
     Several processes may write at once; the folder around must be there, and is not made on a
     machine that does not share it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        with whole(path, writer=f".{os.getpid()}") as part:
+            part.write_bytes(content)
     except OSError as error:
         log.warning("%s: it cannot be written, and is not kept: %s", path, error)
-        temporary.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ of parameters and of multiply-accumulates.
 import json
 import logging
 import math
-import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,8 @@ from typing import Annotated, Any
 
 import numpy
 from annotated_types import Ge
+
+from problems.whole_file import whole
 
 Measurement = dict[str, float]
 Measure = Callable[[Any, Sequence[list[int]], Path], list[Measurement | None]]
@@ -137,7 +138,9 @@ class KendallTau(Gate):
         ]
         table = _table(agreements, len(rows))
         told = {"agreements": [asdict(one) for one in agreements], "networks": rows}
-        _write(folder / "gate.json", json.dumps(told, indent=1))
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole(folder / "gate.json") as part:
+            part.write_text(json.dumps(told, indent=1), encoding="utf-8")
         seconds = sum(row["train_seconds"] for row in rows)
         log.info("gate: trained alone in %.0f s of training steps\n%s", seconds, table)
         score, *baselines = agreements
@@ -223,13 +226,6 @@ def _table(agreements: Sequence[Agreement], networks: int) -> str:
     lines = [f"Kendall tau with the accuracy of {networks} networks trained alone, 95% interval"]
     lines += [f"  {one.score:<16} {one}" for one in agreements]
     return "\n".join(lines)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 GATES: Mapping[str, type[Gate]] = {"kendall_tau": KendallTau, "off": Off}

@@ -8,7 +8,6 @@ what is trained after a kill is bit for bit what would have been trained without
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
@@ -28,7 +26,9 @@ from problems.recipe import Training
 from problems.seeds import seed_of
 from problems.supernets.processes import Share
 from problems.supernets.supernet import Supernet
+from problems.tensor_file import packed, tensors_of, told_of
 from problems.training import Diverged
+from problems.whole_file import whole
 
 NAME = "deap-nas supernet 1"  # the format, in the metadata of the file
 
@@ -212,36 +212,18 @@ class SupernetFile:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if training.epoch < training.recipe.epochs:
-            with _whole(self.checkpoint) as path:
+            with whole(self.checkpoint) as path:
                 torch.save(training.state(), path)
             return
-        tensors = {
-            name: tensor.detach().cpu().contiguous()
-            for name, tensor in training.supernet.state_dict().items()
-        }
         told = {
             "identity": self.identity,
             "losses": training.losses,
             "train_seconds": training.seconds,
             "torch": torch.__version__,
         }
-        with _whole(self.weights) as path:
-            path.write_bytes(save(tensors, {NAME: json.dumps(told)}))
+        with whole(self.weights) as path:
+            path.write_bytes(packed(training.supernet, NAME, json.dumps(told)))
         self.checkpoint.unlink(missing_ok=True)
-
-
-class _whole:
-    """A path to write to, which takes the place of `path` when all of it is written."""
-
-    def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(f".{path.name}.part")
-
-    def __enter__(self) -> Path:
-        return self.part
-
-    def __exit__(self, kind: type | None, *error: object) -> None:
-        if kind is None:
-            os.replace(self.part, self.path)
 
 
 def train_supernet(
@@ -278,9 +260,8 @@ def about(path: Path) -> dict[str, Any]:
     Raises ValueError if the file is no supernet.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})[NAME])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        return json.loads(told_of(path, NAME))
+    except (OSError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: it is no saved supernet ({reason})") from error
 
@@ -292,8 +273,7 @@ def load_weights(supernet: Supernet, path: Path) -> None:
     """
     about(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            supernet.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        supernet.load_state_dict(tensors_of(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: it is not the supernet of this problem ({reason})") from error
