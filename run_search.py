@@ -1,6 +1,6 @@
 """Search for convolutional networks: python run_search.py EXPERIMENT.toml [key=value ...]
 
-Only this file and `commands/` know both the toolbox, which evolves genomes, and the problems, which
+Only this file and `deap_nas/` know both the toolbox, which evolves genomes, and the problems, which
 turn a genome into a measurement.
 """
 
@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
-from commands import COMMANDS
+from deap_nas.commands import COMMANDS
 
 EPILOG = """\
 an override addresses the declaration:
@@ -231,7 +231,7 @@ def run(
     """
     from rich.console import Console
 
-    from commands.readiness import NotReady, make_ready
+    from deap_nas.readiness import NotReady, make_ready
     from problems import PROBLEMS
     from toolbox.assemble import assemble, rehearse
     from toolbox.declaration import load

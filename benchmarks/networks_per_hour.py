@@ -20,9 +20,9 @@ from benchmarks.result_file import keep, machine, parser_of
 from benchmarks.training_throughput import naive
 from problems.datasets import FashionMnist
 from problems.image_classification import ImageClassification
-from problems.precision import Precision
-from problems.recipe import Training
 from problems.spaces import LayerString
+from problems.training.precision import Precision
+from problems.training.recipe import Training
 from toolbox.backends import Processes
 from toolbox.device_use import device_use
 from toolbox.initialization import uniform_random

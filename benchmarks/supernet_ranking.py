@@ -26,15 +26,15 @@ import numpy
 from scipy.stats import kendalltau
 
 from benchmarks.result_file import keep, machine, parser_of
-from problems.augmentation import Augmentation
 from problems.datasets import Cifar10
 from problems.datasets.splits import open_splits
-from problems.recipe import Training
-from problems.schedules import Cosine
 from problems.spaces import MobileBlocks
 from problems.supernets.choice_blocks import ChoiceBlocks
 from problems.supernets.gate import agreement
-from problems.training import score
+from problems.training.augmentation import Augmentation
+from problems.training.loop import score
+from problems.training.recipe import Training
+from problems.training.schedules import Cosine
 from problems.weight_sharing import WeightSharing
 from toolbox.archive import Archive
 from toolbox.assemble import assemble

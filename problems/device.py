@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from problems.precision import Precision
+from problems.training.precision import Precision
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 

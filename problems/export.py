@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split
-from problems.training import LATENCY_PASSES, LATENCY_WARM_UPS
+from problems.training.loop import LATENCY_PASSES, LATENCY_WARM_UPS
 
 CHECKED = 256  # images on which the formats are compared
 CLOSE = 1e-3  # of the largest logit: the difference that is still called equal

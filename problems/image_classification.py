@@ -14,18 +14,18 @@ from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
-from problems.flight import MOST_ON_A_GPU, Flight
-from problems.flight import Training as InTraining
-from problems.inherited_weights import inherited, leave
-from problems.kept_training import KeptTraining
 from problems.networks.chain import Standardize, build, glorot_uniform
-from problems.precision import resolve_precision
-from problems.recipe import Training
 from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
-from problems.training import Run, latency_seconds, seeded
+from problems.training.flight import MOST_ON_A_GPU, Flight
+from problems.training.flight import Training as InTraining
+from problems.training.inherited import inherited, leave
+from problems.training.kept import KeptTraining
+from problems.training.loop import Run, latency_seconds, seeded
+from problems.training.precision import resolve_precision
+from problems.training.recipe import Training
 
 log = logging.getLogger(__name__)
 

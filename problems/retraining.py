@@ -16,13 +16,13 @@ from torch import nn
 from problems.datasets.final_splits import open_final_splits
 from problems.datasets.splits import Split
 from problems.device import configure
-from problems.flight import Flight, Measurement
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
 from problems.saved_network import Blueprint
 from problems.seeds import seed_of
-from problems.steps import Steps
-from problems.training import SCORING_BATCH, seeded, take_epoch
+from problems.training.flight import Flight, Measurement
+from problems.training.loop import SCORING_BATCH, seeded, take_epoch
+from problems.training.recipe import Training
+from problems.training.steps import Steps
 
 WATCHING = ("early_stop", "patience", "min_delta", "keep")  # what needs validation images
 
@@ -37,7 +37,7 @@ class Retrained:
     """A network after its training.
 
     curve: for each epoch the loss and accuracy on the training images, as they were trained on.
-    train_seconds: as in `problems.training.train`.
+    train_seconds: as in `problems.training.loop.train`.
     """
 
     seed: int

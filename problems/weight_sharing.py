@@ -17,10 +17,8 @@ from torch import nn
 
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure
-from problems.flight import Training as InTraining
 from problems.image_classification import ImageClassification
 from problems.networks.chain import Standardize, glorot_uniform
-from problems.precision import resolve_precision
 from problems.seeds import seed_of
 from problems.supernets import SUPERNETS
 from problems.supernets.gate import GATES, Admits, Gate, KendallTau, Measure
@@ -36,7 +34,9 @@ from problems.supernets.training import (
     recalibrate,
     train_supernet,
 )
-from problems.training import latency_seconds, score, seeded
+from problems.training.flight import Training as InTraining
+from problems.training.loop import latency_seconds, score, seeded
+from problems.training.precision import resolve_precision
 
 FOLDER = "supernet"  # in the run folder
 

@@ -1,4 +1,4 @@
-"""The two wings do not know each other; only run_search.py and commands/ know both."""
+"""The two wings do not know each other; only run_search.py and deap_nas/ know both."""
 
 import ast
 import subprocess
@@ -21,8 +21,8 @@ def imported(path):
 @pytest.mark.parametrize(
     ("wing", "forbidden"),
     [
-        ("toolbox", {"torch", "torchvision", "problems", "commands"}),
-        ("problems", {"deap", "toolbox", "scoop", "commands"}),
+        ("toolbox", {"torch", "torchvision", "problems", "deap_nas"}),
+        ("problems", {"deap", "toolbox", "scoop", "deap_nas"}),
     ],
 )
 def test_a_wing_imports_nothing_of_the_other(wing, forbidden):

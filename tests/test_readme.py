@@ -36,7 +36,7 @@ def clone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
     for name in ("Makefile", "setup.cfg", "pyproject.toml", "README.md", "run_search.py"):
         shutil.copy(REPOSITORY / name, folder)
-    for name in ("commands", "toolbox", "problems", "experiments"):
+    for name in ("deap_nas", "toolbox", "problems", "experiments"):
         shutil.copytree(REPOSITORY / name, folder / name)
     for name in ("my_ops.py", "my_search.py"):
         (folder / name).write_text(python_block(name))
@@ -141,8 +141,8 @@ def test_the_readme_s_figures_are_those_of_the_results():
 def test_the_readme_names_everything_on_the_shelves():
     from problems import PROBLEMS
     from problems.datasets import DATASETS
-    from problems.schedules import SCHEDULES
     from problems.spaces import SPACES
+    from problems.training.schedules import SCHEDULES
     from toolbox.algorithms import ALGORITHMS
     from toolbox.backends import BACKENDS
     from toolbox.crossover import CROSSOVERS

@@ -18,7 +18,6 @@ from annotated_types import Ge, Le
 from torch import nn
 
 from problems.networks.chain import ACTIVATIONS, Dropout, Standardize, build
-from problems.recipe import Training
 from problems.spaces.chain import Conv, Flatten, GlobalAveragePool, Layer, Linear, Pool, count
 from problems.spaces.conv_chain import ConvChain
 from problems.spaces.gene import Gene
@@ -30,6 +29,7 @@ from problems.supernets.supernet import (
     cross_entropy,
     smoothed,
 )
+from problems.training.recipe import Training
 
 Tensors = tuple[torch.Tensor, ...]
 

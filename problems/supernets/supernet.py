@@ -17,7 +17,7 @@ from annotated_types import Ge
 from torch import nn
 
 from problems.networks.chain import Standardize
-from problems.recipe import Training
+from problems.training.recipe import Training
 
 Genome = list[int]
 Forward = Callable[[torch.Tensor, Genome], torch.Tensor]

@@ -22,12 +22,12 @@ from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
 from problems.networks.chain import Dropout
-from problems.recipe import Training
 from problems.seeds import seed_of
 from problems.supernets.processes import Share
 from problems.supernets.supernet import Supernet
 from problems.tensor_file import packed, tensors_of, told_of
-from problems.training import Diverged
+from problems.training.loop import Diverged
+from problems.training.recipe import Training
 from problems.whole_file import whole
 
 NAME = "deap-nas supernet 1"  # the format, in the metadata of the file

@@ -10,7 +10,7 @@ from problems.datasets import Digits, FashionMnist
 from problems.datasets.final_splits import open_final_splits
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
+from problems.training.recipe import Training
 from tests.conftest import REPOSITORY
 
 DATA = Digits(limit=200, validation=100)
@@ -49,7 +49,7 @@ def test_fashion_mnist_has_its_official_numbers_and_names(real_data):
 def test_only_one_module_reads_the_test_split():
     """Whoever reads it names it: `read("test")` stands nowhere else."""
     readers = set()
-    for wing in ("problems", "toolbox", "commands", "."):
+    for wing in ("problems", "toolbox", "deap_nas", "."):
         pattern = "*.py" if wing == "." else "**/*.py"
         for file in (REPOSITORY / wing).glob(pattern):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from problems.augmentation import Augmentation
 from problems.datasets import Digits, FashionMnist
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
 from problems.spaces import PlainCnn
 from problems.spaces.layer_string import LayerString
-from problems.steps import Steps
+from problems.training.augmentation import Augmentation
+from problems.training.recipe import Training
+from problems.training.steps import Steps
 from toolbox.initialization import uniform_random
 from toolbox.signature import described
 

@@ -7,19 +7,19 @@ import pytest
 import torch
 from PIL import Image
 
-from problems.augmentation import Augmentation
 from problems.datasets import ImageStream
 from problems.datasets.dataset import DataMissing
 from problems.datasets.final_splits import open_final_splits
 from problems.datasets.image_stream import Loader
 from problems.datasets.splits import Split, StreamedSplit, open_splits
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
 from problems.retraining import logits_of, official_test, retrain
 from problems.spaces.choice_blocks import MobileBlocks
-from problems.steps import Steps
 from problems.supernets.processes import Processes, Share
 from problems.supernets.training import SplitBatches
+from problems.training.augmentation import Augmentation
+from problems.training.recipe import Training
+from problems.training.steps import Steps
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from PIL import Image
 from problems.datasets import HuggingFace, ImageFolder
 from problems.datasets.dataset import DataMissing
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
 from problems.spaces.conv_chain import PlainCnn
+from problems.training.recipe import Training
 from toolbox.signature import described
 
 

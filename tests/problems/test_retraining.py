@@ -6,7 +6,6 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from problems.datasets import Digits
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
 from problems.retraining import (
     blueprint,
     logits_of,
@@ -16,7 +15,8 @@ from problems.retraining import (
     unwatched,
 )
 from problems.saved_network import as_bytes, load
-from problems.training import Diverged
+from problems.training.loop import Diverged
+from problems.training.recipe import Training
 
 PROBLEM = ImageClassification(
     dataset=Digits(size=12, limit=200, validation=100),

@@ -7,10 +7,10 @@ from safetensors.torch import save
 
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
-from problems.recipe import Training
 from problems.saved_network import NAME, Blueprint, as_bytes, load
 from problems.spaces.chain import Conv, Flatten, GlobalAveragePool, Linear, Pool
-from problems.training import seeded, train
+from problems.training.loop import seeded, train
+from problems.training.recipe import Training
 
 WITH_A_HEAD_OF_LAYERS = (
     Conv(4, 4, "relu", batch_norm=True),

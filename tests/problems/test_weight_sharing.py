@@ -7,12 +7,12 @@ import torch
 from problems.datasets import Digits, FashionMnist
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
-from problems.recipe import Training
 from problems.spaces import ConvPoolFc, LayerString, PooledCnn
 from problems.supernets.gate import KendallTau, Off
 from problems.supernets.shared_chain import SharedChain
 from problems.supernets.training import SupernetTraining, about
-from problems.training import score
+from problems.training.loop import score
+from problems.training.recipe import Training
 from problems.weight_sharing import WeightSharing
 from toolbox.signature import described
 

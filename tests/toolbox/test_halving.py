@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
-from commands.finished_run import FinishedRun
-from commands.retrain import picked
+from deap_nas.commands.retrain import picked
+from deap_nas.finished_run import FinishedRun
 from problems.spaces.bit_string import BitString
 from tests.conftest import Run, run_search
 from tests.toolbox.test_run_folder import table

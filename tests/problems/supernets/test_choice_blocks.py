@@ -9,12 +9,12 @@ from torch import nn
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.networks.chain import Standardize, build
-from problems.recipe import Training
 from problems.spaces import MobileBlocks, PooledCnn, ShuffleBlocks
 from problems.supernets.choice_blocks import ChoiceBlocks
 from problems.supernets.processes import ALONE, Processes, Share, joined
 from problems.supernets.training import SplitBatches, SupernetTraining, recalibrate
-from problems.training import seeded
+from problems.training.loop import seeded
+from problems.training.recipe import Training
 from problems.weight_sharing import WeightSharing
 from tests.conftest import REPOSITORY
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from problems.datasets import Digits
-from problems.recipe import Training
 from problems.spaces import PooledCnn
 from problems.supernets import gate as gates
 from problems.supernets.gate import GateClosed, KendallTau, Off, agreement, stratified
+from problems.training.recipe import Training
 from problems.weight_sharing import WeightSharing
 
 PROBLEM = WeightSharing(

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from problems.recipe import Training
 from problems.spaces import ConvPoolFc, LayerString, PlainCnn, PooledCnn
 from problems.supernets.shared_chain import SharedChain
 from problems.supernets.training import recalibrate
+from problems.training.recipe import Training
 
 cross_entropy = torch.nn.functional.cross_entropy
 POOLED = PooledCnn(

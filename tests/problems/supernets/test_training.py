@@ -3,11 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from problems.augmentation import Augmentation
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
-from problems.recipe import Training
-from problems.schedules import Cosine
 from problems.spaces import ConvPoolFc, PooledCnn
 from problems.supernets.shared_chain import SharedChain
 from problems.supernets.training import (
@@ -19,7 +16,10 @@ from problems.supernets.training import (
     recalibrate,
     train_supernet,
 )
-from problems.training import Diverged
+from problems.training.augmentation import Augmentation
+from problems.training.loop import Diverged
+from problems.training.recipe import Training
+from problems.training.schedules import Cosine
 
 SPACE = PooledCnn(depth=(2, 3), filters=(4, 8), kernels=(3,), units=(8, 16), image_shape=(1, 8, 8))
 RECIPE = Training(

@@ -18,7 +18,7 @@ from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
 from problems.networks.chain import Dropout
-from problems.recipe import Training
+from problems.training.recipe import Training
 
 log = logging.getLogger(__name__)
 

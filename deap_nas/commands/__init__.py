@@ -5,9 +5,9 @@ ValueError for what a person wrote.  Like run_search.py they know the toolbox an
 """
 
 COMMANDS: dict[str, str] = {
-    "compare": "commands.compare",
-    "export": "commands.export",
-    "report": "commands.report",
-    "retrain": "commands.retrain",
-    "supernet": "commands.supernet",
+    "compare": "deap_nas.commands.compare",
+    "export": "deap_nas.commands.export",
+    "report": "deap_nas.commands.report",
+    "retrain": "deap_nas.commands.retrain",
+    "supernet": "deap_nas.commands.supernet",
 }

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from problems.schedules import SCHEDULES, Constant, Cosine, Exponential, OneCycle, Step
+from problems.training.schedules import SCHEDULES, Constant, Cosine, Exponential, OneCycle, Step
 
 EPOCHS, BATCHES = 5, 7
 

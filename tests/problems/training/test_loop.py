@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from problems.augmentation import Augmentation
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.networks.chain import build
-from problems.recipe import Training
-from problems.schedules import Cosine, Exponential
 from problems.spaces.layer_string import LayerString
-from problems.training import (
+from problems.training.augmentation import Augmentation
+from problems.training.loop import (
     Diverged,
     Watch,
     latency_seconds,
@@ -19,6 +17,8 @@ from problems.training import (
     seeded,
     train,
 )
+from problems.training.recipe import Training
+from problems.training.schedules import Cosine, Exponential
 
 DATA = Digits(limit=200, validation=100)
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from problems.augmentation import Augmentation
 from problems.datasets.splits import Split
+from problems.training.augmentation import Augmentation
 
 
 def applied(images, seed=0, **declared):

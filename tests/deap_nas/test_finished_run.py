@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from commands.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun
 from problems.datasets import Digits
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX

@@ -23,8 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.finished_run import FinishedRun
-from commands.retrain import FOLDER, overridden, picked, require_images
+from deap_nas.commands.retrain import FOLDER, overridden, picked, require_images
+from deap_nas.finished_run import FinishedRun
 from toolbox.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _retrained(chosen: argparse.Namespace, key: str, name: str) -> tuple[Path, Any]:
     """The weights to export and what their seed left: the last recipe's first seed."""
-    from commands.retrained import finished_of_key
+    from deap_nas.retraining.kept_seeds import finished_of_key
 
     folder = chosen.retrained or chosen.run_folder / FOLDER
     found = finished_of_key(folder, key)

@@ -10,7 +10,7 @@ from typing import Any
 
 import tomlkit
 
-from commands.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun
 from problems.spaces import chain
 from toolbox.archive import Record
 from toolbox.evaluation import FAILED

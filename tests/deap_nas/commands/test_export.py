@@ -6,11 +6,11 @@ import sys
 import pytest
 from PIL import Image
 
-from commands.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun
 from problems.datasets.splits import open_splits
 from problems.saved_network import load
-from tests.commands.test_retrain import assert_refused, worst_key
 from tests.conftest import run_search
+from tests.deap_nas.commands.test_retrain import assert_refused, worst_key
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
-from problems.augmentation import Augmentation
-from problems.precision import Precision
-from problems.schedules import SCHEDULES, Constant, Schedule
+from problems.training.augmentation import Augmentation
+from problems.training.precision import Precision
+from problems.training.schedules import SCHEDULES, Constant, Schedule
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Training:
     `normalize`: standardize each channel by the training images' mean and deviation.
     `gradient_clip`: the largest norm of the gradient.  `precision` is that of the convolutions and
     matrix products of a training step; weights, losses and all scores are float32.  "tf32" needs a
-    GPU; "auto" is decided by `problems.precision`.
+    GPU; "auto" is decided by `problems.training.precision`.
     """
 
     epochs: Annotated[int, Ge(1)] = 5

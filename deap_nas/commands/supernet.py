@@ -37,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     from problems import PROBLEMS
     from problems.device import resolve_device
     from problems.supernets.processes import Share, joined
-    from problems.training import Diverged
+    from problems.training.loop import Diverged
     from problems.weight_sharing import WeightSharing
     from toolbox.progress import log_to_console
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
-from commands.readiness import NotReady, make_ready
+from deap_nas.readiness import NotReady, make_ready
 from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.assemble import assemble, rehearse

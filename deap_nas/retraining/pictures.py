@@ -9,7 +9,7 @@ import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from commands.retrained import Seed
+from deap_nas.retraining.kept_seeds import Seed
 from toolbox.whole_file import write_table, write_whole
 
 MOST_WRITTEN = 20  # classes: with more of them there is no room for a number in each cell

@@ -6,11 +6,11 @@ from contextlib import closing
 
 import pytest
 
-from commands.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun
 from problems.supernets import gate as gates
 from problems.supernets.gate import Agreement
 from problems.supernets.training import SupernetTraining
-from problems.training import Diverged
+from problems.training.loop import Diverged
 from toolbox.archive import Archive
 
 SHARED = """

@@ -10,9 +10,9 @@ from torch import nn
 
 from problems.datasets import Digits
 from problems.image_classification import ImageClassification
-from problems.inherited_weights import Weights, inherited, leave
-from problems.recipe import Training
 from problems.spaces.layer_string import LayerString
+from problems.training.inherited import Weights, inherited, leave
+from problems.training.recipe import Training
 from tests.conftest import Run
 from toolbox.archive import Archive
 from toolbox.signature import described

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split, Splits
-from problems.recipe import Training
-from problems.steps import Steps
+from problems.training.recipe import Training
+from problems.training.steps import Steps
 
 SCORING_BATCH = 1_000
 LATENCY_WARM_UPS = 5

@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
-from problems import precision
-from problems.precision import measure_share, resolve_precision
+from problems.training import precision
+from problems.training.precision import measure_share, resolve_precision
 
 
 @pytest.fixture(autouse=True)

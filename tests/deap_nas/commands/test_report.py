@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from commands import report
+from deap_nas.commands import report
 from problems.spaces.blocks import ConvNorm, InvertedResidual, Shuffle
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from problems.flight import Flight
+from problems.training.flight import Flight
 
 
 class Trainings:

@@ -10,9 +10,9 @@ from filelock import FileLock
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from commands.finished_run import FinishedRun
-from commands.retrain import agreement
-from commands.retrained import RetrainedFolder
+from deap_nas.commands.retrain import agreement
+from deap_nas.finished_run import FinishedRun
+from deap_nas.retraining.kept_seeds import RetrainedFolder
 from problems.datasets import Digits
 from problems.retraining import logits_of, official_test, scores_of
 from problems.saved_network import load

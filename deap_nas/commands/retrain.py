@@ -36,7 +36,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from commands.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
 from toolbox.report.picking import default_rule, pick
@@ -46,7 +46,7 @@ from toolbox.signature import prefixed
 from toolbox.whole_file import write_table, write_whole
 
 if TYPE_CHECKING:
-    from commands.retrained import RetrainedFolder, Seed
+    from deap_nas.retraining.kept_seeds import RetrainedFolder, Seed
     from problems.image_classification import ImageClassification
 
 log = logging.getLogger(__name__)
@@ -173,8 +173,8 @@ def overridden(
 
     Raises ValueError for an override that there is not, or that a retraining has no use for.
     """
-    from problems.recipe import Training
     from problems.retraining import WATCHING
+    from problems.training.recipe import Training
 
     recipe = [f"training.{field.name}" for field in fields(Training) if field.name not in WATCHING]
     legal = [*recipe, *OTHER_OVERRIDES]
@@ -208,8 +208,8 @@ def _retrain_all(
     out: Path,
     new_writer: Callable[[str], Any] | None,
 ) -> int:
-    from commands.retrained import RetrainedFolder
-    from commands.retraining_report import write_report
+    from deap_nas.retraining.kept_seeds import RetrainedFolder
+    from deap_nas.retraining.pictures import write_report
     from problems.retraining import official_test, unwatched
 
     plans = []
@@ -288,7 +288,7 @@ def _retrain(
 
 
 def _row(one: Pick, results: Sequence["Seed"], folder: "RetrainedFolder") -> dict[str, Any]:
-    from commands.retraining_report import spread
+    from deap_nas.retraining.pictures import spread
 
     record, tests = one.record, [seed["test"] for seed in results]
     accuracies = [test["accuracy"] for test in tests]

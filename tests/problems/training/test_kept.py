@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from problems.augmentation import Augmentation
 from problems.datasets import Digits
 from problems.image_classification import ImageClassification
-from problems.kept_training import KeptTraining
-from problems.recipe import Training
-from problems.schedules import Cosine, OneCycle
 from problems.spaces import PlainCnn
 from problems.spaces.layer_string import LayerString
-from problems.training import Diverged
+from problems.training.augmentation import Augmentation
+from problems.training.kept import KeptTraining
+from problems.training.loop import Diverged
+from problems.training.recipe import Training
+from problems.training.schedules import Cosine, OneCycle
 
 PROBLEM = ImageClassification(
     space=LayerString(normal=(1, 1), kernels=(3,)),

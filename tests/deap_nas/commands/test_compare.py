@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from commands.compare import BASELINE, split_outside_brackets, variants_of
+from deap_nas.commands.compare import BASELINE, split_outside_brackets, variants_of
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
 

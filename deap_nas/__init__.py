@@ -1,0 +1,1 @@
+"""The hall between the two wings: searches, and the commands that come after them."""

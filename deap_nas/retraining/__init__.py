@@ -1,0 +1,1 @@
+"""What `retrain` leaves: the seeds it finished, and their tables and pictures."""

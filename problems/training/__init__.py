@@ -1,0 +1,1 @@
+"""How a network is trained: recipe, steps, and several networks in flight."""
