@@ -237,7 +237,9 @@ def run(
     from toolbox.declaration import load
     from toolbox.device_use import device_use
     from toolbox.event_log import EventLog, JsonLines, TensorBoard, tensorboard_writer
+    from toolbox.judge import Judge
     from toolbox.operator_error import OperatorError
+    from toolbox.problem import adapted, own
     from toolbox.progress import SearchProgress, log_to_console, log_to_file
     from toolbox.report.tables import print_results
     from toolbox.run_folder import RunFolder
@@ -253,29 +255,36 @@ def run(
     with refusing(ValueError):
         new_writer = tensorboard_writer() if tensorboard else None
         declaration = load(experiment, overrides, PROBLEMS)
-        problem = declaration.problem.build()
-        if hasattr(problem, "prepared"):
-            with prefixed("problem"):
-                problem = problem.prepared()
+        with prefixed("problem"):
+            problem = adapted(declaration.problem.build()).prepared()
         rehearse(declaration, problem)
     most = declaration.most_evaluations
-    budget = problem.budget(most) if hasattr(problem, "budget") else f"{most:,} evaluations"
-    log.info("budget: at most %s", budget)
+    log.info("budget: at most %s", problem.budget(most))
     if declaration.halving:
         log.info("halving: %s", declaration.halving.said(declaration.population, problem))
 
     with ExitStack() as stack:
         with refusing(ValueError):
             folder = stack.enter_context(RunFolder(runs, declaration))
-            if hasattr(problem, "in_folder"):
-                problem = problem.in_folder(folder.path)
-            identity = declaration.identity(problem)
+            problem = problem.in_folder(folder.path)
+            identity = declaration.identity(own(problem))
             archive = stack.enter_context(closing(folder.open_archive(identity)))
-            toolbox = assemble(declaration, problem, archive)
-        stack.callback(toolbox.close)
-        use = stack.enter_context(device_use(problem))
-        with refusing(OSError):
             events: list[EventLog] = [JsonLines(sys.stdout)] if json_lines else []
+            judge = Judge(declaration.objectives, declaration.bounds)
+            archived = [record.key for record in archive]
+            following = SearchProgress(
+                screen, judge, declaration.generations, most, archived, events
+            )
+            toolbox = assemble(
+                declaration,
+                problem,
+                archive,
+                retry_failed=retry_failed,
+                on_record=following.record,
+            )
+        stack.callback(toolbox.close)
+        use = stack.enter_context(device_use(problem.gpu_uuid))
+        with refusing(OSError):
             if new_writer:
                 events.append(TensorBoard(folder.path / "tensorboard", new_writer))
             for event_log in events:
@@ -292,10 +301,8 @@ def run(
                 make_ready(declaration, toolbox, folder.path)
         except NotReady as error:
             raise Stopped(error) from error
-        evaluator = toolbox.evaluator
-        evaluator.retry_failed = retry_failed
         with (
-            SearchProgress(screen, evaluator, declaration.generations, most, events) as progress,
+            following as progress,
             refusing(OperatorError),
             stopping(SearchStopped, OSError),
         ):
@@ -316,10 +323,10 @@ def run(
             log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)
         with stopping(OSError):
             folder.write_population(generation.population, problem.space)
-            results = folder.write_results(evaluator)
+            results = folder.write_results(judge, archive.networks())
         with stopping(SearchStopped):
             folder.end_session(archive, generation.stopped)
-        print_results(screen, evaluator)
+        print_results(screen, judge, archive.networks())
         log.info("written: %s and the rest of %s", results, folder.path)
     return 0
 

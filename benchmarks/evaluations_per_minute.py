@@ -23,6 +23,9 @@ from toolbox.backends import Serial
 from toolbox.declaration import Declaration, declare
 from toolbox.evaluation import Evaluator
 from toolbox.individual import Individual
+from toolbox.judge import Judge
+from toolbox.networks import Networks
+from toolbox.problem import adapted
 from toolbox.search import search
 
 POPULATION, GENERATIONS = 100, 30
@@ -46,7 +49,8 @@ def through_the_archive(declaration: Declaration, genomes: list[list[int]], batc
     """Evaluations per minute of all genomes, in batches, in an archive that begins empty."""
     problem = declaration.problem.build().prepared()
     archive = Archive(declaration.identity(problem))
-    evaluator = Evaluator(problem, declaration.objectives, archive)
+    judge = Judge(declaration.objectives)
+    evaluator = Evaluator(Networks(adapted(problem), judge, archive))
     individuals = [Individual(genome, (1.0, -1.0)) for genome in genomes]
     backend = Serial()
     start = time.process_time()

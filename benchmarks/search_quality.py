@@ -80,7 +80,6 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
         "regularized_evolution": {"algorithm": {"use": "regularized_evolution"}},
         "steady_state": {"algorithm": {"use": "steady_state"}, "toolbox": LESS},
         "islands": {"algorithm": {"use": "islands"}, "toolbox": LESS},
-        "space_split": {"algorithm": {"use": "space_split"}, "toolbox": LESS},
     },
     "two": {
         "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
@@ -93,7 +92,6 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
             "toolbox": GUIDED,
         },
         "islands": {"algorithm": {"use": "islands"}, "toolbox": LESS},
-        "space_split": {"algorithm": {"use": "space_split"}, "toolbox": LESS},
     },
 }
 
@@ -239,7 +237,7 @@ def ours(task: Task) -> Course:
     with closing(toolbox):
         asked = sum(generation.evaluated for generation in search(declaration, toolbox))
     seconds = time.process_time() - began - timed.seconds
-    records = toolbox.evaluator.asked.values()
+    records = toolbox.evaluator.networks.records.values()
     return Course([record.architecture for record in records], asked, seconds)
 
 

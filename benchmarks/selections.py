@@ -47,7 +47,7 @@ def run(
     toolbox = assemble(declaration, problem, Archive(declaration.identity(problem)))
     with closing(toolbox):
         *_, last = search(declaration, toolbox)
-    networks = [record.architecture for record in toolbox.evaluator.asked.values()]
+    networks = [record.architecture for record in toolbox.evaluator.networks.records.values()]
     (returned,) = scorer.regrets(networks, seed, [len(networks)])
     (evaluated,) = scorer.lowest_regrets(networks, [len(networks)])
     return returned, evaluated, len(networks), len({tuple(one) for one in last.population})

@@ -11,7 +11,7 @@ from typing import Any
 from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.declaration import Declaration, load
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 
 
 def declared(path: Path, archive: Archive, overrides: Sequence[str] = ()) -> Declaration:
@@ -56,10 +56,9 @@ class FinishedRun:
         return declared(self.path, self.archive, overrides)
 
     @cached_property
-    def evaluator(self) -> Evaluator:
+    def judge(self) -> Judge:
         """Reads fitness off the records, as the search did."""
-        declaration = self.declaration
-        return Evaluator(self.problem, declaration.objectives, self.archive, declaration.bounds)
+        return Judge(self.declaration.objectives, self.declaration.bounds)
 
     @cached_property
     def generations(self) -> list[dict[str, str]]:

@@ -15,6 +15,9 @@ from toolbox.archive import Archive
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator
 from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.judge import Judge
+from toolbox.networks import Networks
+from toolbox.problem import adapted
 from toolbox.signature import described
 
 
@@ -29,9 +32,7 @@ def make_ready(declaration: Declaration, toolbox: GuardedToolbox, folder: Path) 
     it measures on the way are evaluated by the search's own backend, each in an archive of its own.
     Raises NotReady with one line.
     """
-    problem = toolbox.evaluator.problem
-    if not hasattr(problem, "ready"):
-        return
+    networks = toolbox.evaluator.networks
     from problems.supernets.gate import GateClosed
 
     def measure(
@@ -42,14 +43,16 @@ def make_ready(declaration: Declaration, toolbox: GuardedToolbox, folder: Path) 
         digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
         kept = path.with_name(f"{path.name}-{digest}.sqlite")
         with closing(Archive(identity, kept)) as archive:
-            evaluator = Evaluator(other, declaration.objectives, archive)
+            others = Networks(adapted(other), Judge(declaration.objectives), archive)
+            evaluator = Evaluator(others)
             records = evaluator.records(toolbox.backend, genomes)
         return [record.measurement if record.status == "ok" else None for record in records]
 
     def admits(genome: list[int]) -> bool:
-        return not toolbox.evaluator.known_violation(genome)
+        return not networks.known_violation(genome)
 
     try:
-        toolbox.evaluator.use(problem.ready(folder, measure, admits))
+        ready = networks.problem.ready(folder, measure, admits)
+        toolbox.evaluator.use(ready)
     except (GateClosed, FloatingPointError) as error:
         raise NotReady(error) from error

@@ -23,6 +23,7 @@ from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
 
 FORMAT = 1
+FAILED = ("error", "timeout", "crash")
 TABLES = (
     "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
     "measurement TEXT, message TEXT, attempts INTEGER, finished_at TEXT)",
@@ -47,6 +48,11 @@ class Record:
     message: str = ""
     attempts: int = 1
     finished_at: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the network was begun and could not be measured."""
+        return self.status in FAILED
 
     @classmethod
     def of(cls, key: str, genome: list[int], architecture: str, outcome: Outcome) -> "Record":
@@ -222,9 +228,8 @@ class Archive:
         return list(furthest.values())
 
     def _reach(self, record: Record) -> tuple[bool, float]:
-        failed = record.status not in ("ok", "infeasible")
         epochs = record.measurement.get("epochs", math.inf)
-        return self.is_whole(record), math.inf if failed else epochs
+        return self.is_whole(record), math.inf if record.failed else epochs
 
     def position(self, key: str) -> int:
         """Where a known record stands in the order in which the records were finished."""

@@ -2,38 +2,52 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from deap import tools
 
-from toolbox.archive import Archive
+from toolbox.archive import Archive, Record
 from toolbox.bounds import closest
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator, evaluate_invalid
 from toolbox.guarded_toolbox import GuardedToolbox, belongs
 from toolbox.individual import Individual
-from toolbox.measure import Problem
+from toolbox.judge import Judge
+from toolbox.networks import Networks
 from toolbox.operator_error import OperatorError
+from toolbox.problem import Problem, adapted
 from toolbox.shelf import did_you_mean
 from toolbox.signature import Chosen, prefixed
 
 
-def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> GuardedToolbox:
+def assemble(
+    declaration: Declaration,
+    problem: Any,
+    archive: Archive,
+    *,
+    retry_failed: bool = False,
+    on_record: Callable[[Record], None] | None = None,
+) -> GuardedToolbox:
     """The DEAP toolbox of a declaration: register another operator under an alias to swap it.
 
-    Raises ValueError for objectives that the problem does not measure, and for a halving that it
-    does not have.
+    problem: any object that toolbox/problem.py describes.  retry_failed, on_record: as for
+    `Networks`.  Raises ValueError for objectives that the problem does not measure, and for a
+    halving that it does not have.
     """
+    problem = adapted(problem)
     _check_measured(declaration, problem)
     if declaration.halving:
         with prefixed("halving"):
             declaration.halving.check(problem, declaration.objectives)
-    evaluator = Evaluator(problem, declaration.objectives, archive, declaration.bounds)
-    evaluator.limit = declaration.stop.evaluations
-    evaluator.halving = declaration.halving
-    toolbox = GuardedToolbox(evaluator)
+    judge = Judge(declaration.objectives, declaration.bounds)
+    networks = Networks(
+        problem, judge, archive, declaration.stop.evaluations, retry_failed, on_record
+    )
+    evaluator = Evaluator(networks, declaration.halving)
+    backend = declaration.toolbox["map"].build(threads=problem.threads, gpus=problem.gpus)
+    toolbox = GuardedToolbox(evaluator, backend)
     given = {
         "space": problem.space,
         "population": toolbox.population_now,
@@ -42,41 +56,36 @@ def assemble(declaration: Declaration, problem: Problem, archive: Archive) -> Gu
     }
     chosen = declaration.toolbox
 
-    draw = partial(_draw, chosen["individual"], given, itertools.count(), evaluator)
+    draw = partial(_draw, chosen["individual"], given, itertools.count(), networks)
     toolbox.register("individual", draw)
     # Looked up when it is called, so that another "individual" is used once it is registered.
     toolbox.register("population", tools.initRepeat, list, lambda: toolbox.individual())
     for alias in ("mate", "mutate", "select", "screen"):
         toolbox.register(alias, chosen[alias].operator(given))
     toolbox.register("canonical", problem.space.canonical)
-    toolbox.register("evaluate", evaluator.evaluate)
-    toolbox.backend = chosen["map"].build(
-        threads=getattr(problem, "threads", 1), gpus=getattr(problem, "gpus", 0)
-    )
-    toolbox.register("map", toolbox.backend)
     algorithm = declaration.algorithm
     toolbox.register("evolve", algorithm.operator(given))
     return toolbox
 
 
 def _draw(
-    initialize: Chosen, given: dict[str, Any], drawn: Iterator[int], evaluator: Evaluator
+    initialize: Chosen, given: dict[str, Any], drawn: Iterator[int], networks: Networks
 ) -> Individual:
     """A new individual, drawn again while it is known to be beyond the bounds."""
     index = next(drawn)
-    for _ in range(evaluator.bounds.redraws + 1):
+    for _ in range(networks.judge.bounds.redraws + 1):
         genome = initialize.build(**given, index=index)
-        if not belongs(genome, evaluator.space, "individual"):
+        if not belongs(genome, networks.space, "individual"):
             raise OperatorError(
                 f"toolbox.individual: {initialize.use!r} returned {genome}, which is no network of "
                 "this space"
             )
-        if not evaluator.known_violation(genome):
+        if not networks.known_violation(genome):
             break
-    return Individual(genome, weights=[o.weight for o in evaluator.objectives])
+    return Individual(genome, weights=networks.judge.weights)
 
 
-def rehearse(declaration: Declaration, problem: Problem) -> None:
+def rehearse(declaration: Declaration, problem: Any) -> None:
     """Draw a first population and evolve it once, with every evaluation left out.
 
     What is wrong with an operator shows here, before the first network trains and before anything
@@ -89,7 +98,7 @@ def rehearse(declaration: Declaration, problem: Problem) -> None:
     try:
         population = toolbox.population(n=declaration.population)
         evaluate_invalid(population, toolbox)
-        toolbox.population_now[:] = population
+        toolbox.end(population)
         _check_feasible(toolbox, population)
         # Once outside the algorithm too, whose probabilities may pass an operator by.
         with prefixed("toolbox.mate"):
@@ -98,7 +107,7 @@ def rehearse(declaration: Declaration, problem: Problem) -> None:
             toolbox.mutate(toolbox.clone(population[0]))
         toolbox.select(population, len(population))
         toolbox.evolve(population, toolbox)
-        if declaration.toolbox["screen"].use != "everyone" and not toolbox.has_bred:
+        if declaration.toolbox["screen"].use != "everyone" and not toolbox.has_screened:
             raise OperatorError(
                 f"toolbox.screen = {declaration.toolbox['screen'].use!r}: it has nothing to choose "
                 f"from, because the algorithm {declaration.algorithm.use!r} breeds by itself or "
@@ -110,7 +119,7 @@ def rehearse(declaration: Declaration, problem: Problem) -> None:
 
 
 def _check_measured(declaration: Declaration, problem: Problem) -> None:
-    measures = getattr(problem, "measures", None)
+    measures = problem.measures
     for number, objective in enumerate(declaration.objectives):
         for name in objective.needs:
             if measures is not None and name not in measures:
@@ -128,12 +137,12 @@ def _check_measured(declaration: Declaration, problem: Problem) -> None:
 
 def _check_feasible(toolbox: GuardedToolbox, population: list[Individual]) -> None:
     """Raise ValueError if no network is within the bounds, as far as it is known untrained."""
-    evaluator = toolbox.evaluator
-    start = min(population, key=evaluator.known_violation)
-    if not evaluator.known_violation(start):
+    networks, bounds = toolbox.evaluator.networks, toolbox.evaluator.judge.bounds
+    start = min(population, key=networks.known_violation)
+    if not networks.known_violation(start):
         return
-    nearest = closest(list(start), toolbox.space, evaluator.known, evaluator.bounds)
-    if reason := evaluator.bounds.reason(evaluator.known(nearest)):
+    nearest = closest(list(start), toolbox.space, networks.bounded, bounds)
+    if reason := bounds.reason(networks.bounded(nearest)):
         raise ValueError(
             f"bounds: they admit no network of this space; the closest one that was found, "
             f"{toolbox.space.decode(nearest)}, has {reason}"

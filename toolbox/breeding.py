@@ -19,10 +19,8 @@ def offspring(
     crossover_probability: float,
     mutation_probability: float,
     remutations: int,
-    adjust: Callable[[Individual], None] = lambda child: None,
 ) -> list[Individual]:
-    """`count` children of what `parents(n)` selects, varied as by `deap.algorithms.varAnd`, and
-    changed in place by `adjust`.
+    """`count` children of what `parents(n)` selects, varied as by `deap.algorithms.varAnd`.
 
     A child that is a network which this search knows already, or the same as an earlier one of
     these children, is mutated again, up to `remutations` times; what is a duplicate then is left
@@ -31,13 +29,11 @@ def offspring(
     seen: set[str] = set()
 
     def breed(number: int) -> list[Individual]:
-        toolbox.has_bred = True
         children = algorithms.varAnd(
             parents(number), toolbox, crossover_probability, mutation_probability
         )
         for child in children:
-            adjust(child)
-            _renew(child, toolbox, remutations, seen, adjust)
+            _renew(child, toolbox, remutations, seen)
         return children
 
     return toolbox.screen(breed, count)
@@ -48,16 +44,14 @@ def _renew(
     toolbox: Any,
     remutations: int,
     seen: set[str],
-    adjust: Callable[[Individual], None],
 ) -> None:
     """Mutate a child again while its network is known."""
-    evaluator = toolbox.evaluator
-    key, _ = evaluator.identify(child)
+    networks = toolbox.evaluator.networks
+    key, _ = networks.identify(child)
     for _ in range(remutations):
-        if not (key in evaluator.asked or key in evaluator.awaited or key in seen):
+        if not (key in networks.records or key in networks.awaited or key in seen):
             break
         toolbox.mutate(child)
-        adjust(child)
         del child.fitness.values
-        key, _ = evaluator.identify(child)
+        key, _ = networks.identify(child)
     seen.add(key)

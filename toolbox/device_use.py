@@ -81,9 +81,8 @@ class NoDeviceUse:
 
 
 @contextmanager
-def device_use(problem: Any) -> Iterator[DeviceUse | NoDeviceUse]:
-    """Sample the GPU that a problem trains on, if it trains on one, until the block ends."""
-    uuid = getattr(problem, "gpu_uuid", None)
+def device_use(uuid: str | None) -> Iterator[DeviceUse | NoDeviceUse]:
+    """Sample the GPU of a problem's `gpu_uuid`, if it has one, until the block ends."""
     use: DeviceUse | NoDeviceUse = NoDeviceUse()
     if uuid is not None:
         try:

@@ -21,31 +21,42 @@ from toolbox.lineage import noting_origin
 from toolbox.operator_error import OperatorError
 from toolbox.stream import Stream
 
-DRAWS = 100  # then the parents go on unchanged
+MOST_DRAWS = 100  # then the parents go on unchanged
 
 
 class GuardedToolbox(base.Toolbox):
     """`deap.base.Toolbox`, plus: `mate` and `mutate` stay in the space, `map` asks the archive.
 
-    space: the search space.  population: the current one, for operators that ask for it; the search
-    keeps it up to date, and `generation`, the number of the one that is evolved.  has_bred:
-    children were made by toolbox/breeding.py.  redrawn: how many
-    children of each operator were drawn again.  backend: what `map` uses; whoever assembled the
-    toolbox closes it.
+    backend: what `map` begins with; `close` closes it.
+
+    space: the search space.  generation: the number of the one that is evolved, and population_now:
+    the last one's individuals, for operators that ask for `population`; see `begin` and `end`.
+    has_screened: the algorithm asked `screen` for children.  redrawn: how many children of each
+    operator were drawn again.
     """
 
-    backend: Any
     _map: Backend
     _stream: Stream | None = None
 
-    def __init__(self, evaluator: Evaluator):
+    def __init__(self, evaluator: Evaluator, backend: Any = map):
         self.evaluator = evaluator
-        self.space = evaluator.space
-        self.population_now: list = []
+        self.backend = backend
+        self.space = evaluator.networks.space
+        self.population_now: list[Any] = []
         self.generation = 0
-        self.has_bred = False
+        self.has_screened = False
         self.redrawn: Counter[str] = Counter()
         super().__init__()
+        self.register("evaluate", evaluator.evaluate)
+        self.register("map", backend)
+
+    def begin(self, generation: int) -> None:
+        """The generation of this number is made from now on."""
+        self.generation = generation
+
+    def end(self, population: list[Any]) -> None:
+        """The generation is made, and this is its population."""
+        self.population_now[:] = population
 
     def register(self, alias: str, function: Callable, *args: Any, **kwargs: Any) -> None:
         """Register `function` under `alias`, as DEAP does.
@@ -55,8 +66,10 @@ class GuardedToolbox(base.Toolbox):
         """
         if alias in ("mate", "mutate"):
             function = noting_origin(alias, function, self._guarded(alias, function))
-        elif alias in ("select", "screen"):
+        elif alias == "select":
             function = _checked_choice(alias, function)
+        elif alias == "screen":
+            function = self._noting_screening(_checked_choice(alias, function))
         elif alias == "evolve":
             function = _checked_evolution(function)
         elif alias == "map":
@@ -80,14 +93,22 @@ class GuardedToolbox(base.Toolbox):
             self._stream.close()
         getattr(self.backend, "close", lambda: None)()
 
-    def _guarded(self, alias: str, operator: Callable) -> Callable:
+    def _noting_screening(self, screen: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(screen)
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            self.has_screened = True
+            return screen(*args, **kwargs)
+
+        return noting
+
+    def _guarded(self, alias: str, operator: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(operator)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             parents = [argument for argument in args if isinstance(argument, list)]
             before = [list(parent) for parent in parents]
-            bounds = self.evaluator.bounds
+            bounds, networks = self.evaluator.judge.bounds, self.evaluator.networks
             redraws = bounds.redraws if bounds.limits else 0
-            for _ in range(DRAWS):
+            for _ in range(MOST_DRAWS):
                 children = operator(*args, **kwargs)
                 if not isinstance(children, tuple) or len(children) != len(parents):
                     raise OperatorError(
@@ -96,7 +117,7 @@ class GuardedToolbox(base.Toolbox):
                     )
                 if all(belongs(child, self.space, alias) for child in children):
                     _check_individuals(children, alias)
-                    if not redraws or not any(map(self.evaluator.known_violation, children)):
+                    if not redraws or not any(map(networks.known_violation, children)):
                         return children
                     redraws -= 1
                 self.redrawn[alias] += 1

@@ -7,7 +7,7 @@ crowding distance.  A network that is stopped keeps what was measured of it unti
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt, MinLen
 from deap import tools
@@ -15,6 +15,7 @@ from deap import tools
 from toolbox.archive import Record
 from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
+from toolbox.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,27 @@ class Halving:
         if list(self.epochs) != sorted(set(self.epochs)):
             raise ValueError(f"epochs = {list(self.epochs)}: each must be more than the one before")
 
-    def check(self, problem: Any, objectives: Sequence[Objective]) -> None:
+    def check(self, problem: Problem, objectives: Sequence[Objective]) -> None:
         """Raise ValueError if the problem cannot be asked for so many epochs, or an objective
         would favour whoever was stopped."""
-        full = getattr(problem, "epochs", None)
-        if full is None:
+        if problem.epochs is None:
             raise ValueError("this problem has no epochs, so that it cannot be trained for fewer")
-        if self.epochs[-1] >= full:
+        if self.epochs[-1] >= problem.epochs:
             raise ValueError(
-                f"epochs = {list(self.epochs)}: they must be fewer than the {full} of a full "
-                "training, which come after them by themselves"
+                f"epochs = {list(self.epochs)}: they must be fewer than the {problem.epochs} of a "
+                "full training, which come after them by themselves"
             )
         for number, objective in enumerate(objectives):
             for name in objective.needs:
-                if name in getattr(problem, "grow_with_epochs", ()):
+                if name in problem.grow_with_epochs:
                     raise ValueError(
                         f"networks would win by being stopped, because objectives[{number}] = "
                         f"{objective.name!r} rests on {name!r}, which grows with the epochs"
                     )
 
-    def rungs(self, problem: Any) -> tuple[int, ...]:
+    def rungs(self, problem: Problem) -> tuple[int, ...]:
         """After how many epochs networks are compared, and those of a full training."""
+        assert problem.epochs is not None, "check comes first"
         return (*self.epochs, problem.epochs)
 
     def places(self, networks: int) -> int:
@@ -83,7 +84,7 @@ class Halving:
         chosen = tools.selNSGA2(candidates, min(self.places(networks), len(candidates)))
         return [keys[id(one)] for one in chosen]
 
-    def said(self, networks: int, problem: Any) -> str:
+    def said(self, networks: int, problem: Problem) -> str:
         """What becomes of so many new networks, for a person."""
         parts, left = [], networks
         for epochs in self.epochs:

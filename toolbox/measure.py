@@ -6,29 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from toolbox.bounds import Bounds
+from toolbox.problem import adapted
 
 NUMBERS = (int, float, Real)  # the usual ones first: an abstract class is slow to ask
 Status = Literal["ok", "error", "timeout", "crash", "infeasible"]
-
-
-class Problem(Protocol):
-    """What a search needs of a problem; any object that has these will do.
-
-    A problem with the attribute `epochs`, those of a full training, can be asked for less (see
-    halving.py): `evaluate(genome, epochs=n, key=...)`.  Its measurement has `epochs`, those the
-    network has behind it, and `trained_epochs`, those that were trained for this answer, fewer if
-    it went on with what it kept under `key`.  It may have `forget(key)`, called when a network is
-    not trained further, and `grow_with_epochs`, names in a measurement that no comparison of
-    networks after fewer epochs should rest on.  One that `inherits` is told `key` and `parents`,
-    the keys of the networks that this one was made of, the first parent first.
-    """
-
-    space: Any
-
-    def evaluate(self, genome: list[int]) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -65,21 +49,18 @@ class Measure:
     A network that a problem's `preview` shows to be beyond the bounds is not trained.
     """
 
-    def __init__(self, problem: Problem, bounds: Bounds | None = None):
-        self.problem = problem
+    def __init__(self, problem: Any, bounds: Bounds | None = None):
+        self.problem = adapted(problem)
         self.bounds = bounds or Bounds()
 
     @property
     def at_once(self) -> int:
         """How many jobs one process should have in hand."""
-        return getattr(self.problem, "at_once", 1)
+        return self.problem.at_once
 
     def on_worker(self, rank: int) -> "Measure":
         """The same for a worker: the one of this rank on its machine may have a GPU of its own."""
-        problem = self.problem
-        if hasattr(problem, "on_worker"):
-            problem = problem.on_worker(rank)
-        return Measure(problem, self.bounds)
+        return Measure(self.problem.on_worker(rank), self.bounds)
 
     def __call__(self, job: Job) -> Outcome:
         (outcome,) = self.many([job])
@@ -88,11 +69,9 @@ class Measure:
     def many(self, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         """The outcome of each job as it is known, several at once if the problem has that.
 
-        A problem's `evaluate_many(genomes)` yields (number of the genome, measurement or
-        exception); a genome with options comes to it as (genome, options).  None among the jobs:
-        there is none right now.
+        None among the jobs: there is none right now.
         """
-        if not hasattr(self.problem, "evaluate_many"):
+        if self.problem.evaluate_many is None:
             for job in jobs:
                 if job is not None:
                     evaluate = self.problem.evaluate
@@ -145,9 +124,7 @@ class Measure:
 
     def _preview(self, genome: list[int]) -> dict[str, float]:
         """What is known before the training, if a bound asks for more than arithmetic tells."""
-        if not hasattr(self.problem, "preview"):
-            return {}
-        known = self.problem.known(genome) if hasattr(self.problem, "known") else {}
+        known = self.problem.known(genome)
         return {} if set(self.bounds.limits) <= set(known) else self.problem.preview(genome)
 
 

@@ -1,7 +1,7 @@
 """What a person sees while a search runs: a live bar on a terminal, log lines elsewhere."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,8 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolbox.archive import Record
-from toolbox.evaluation import FAILED, Evaluator
 from toolbox.event_log import EventLog
+from toolbox.judge import Judge
 from toolbox.objectives.objective import Objective
 from toolbox.report.tables import as_number
 from toolbox.search import Generation
@@ -54,28 +54,29 @@ def log_to_file(path: Path) -> Iterator[None]:
 
 
 class SearchProgress:
-    """Follows a search record by record.  Use as a context manager around it.
+    """Follows a search record by record, by `record`.  Use as a context manager around it.
 
-    most: how many networks it evaluates at most, for the time left.  events: who else hears of
-    each network.
+    most: how many networks it evaluates at most, for the time left.  archived: the keys of what the
+    archive held before.  events: who else hears of each network.
     """
 
     def __init__(
         self,
         console: Console,
-        evaluator: Evaluator,
+        judge: Judge,
         generations: int,
         most: int,
+        archived: Iterable[str] = (),
         events: Sequence[EventLog] = (),
     ):
-        self.evaluator = evaluator
+        self.judge = judge
         self.events = events
         self.generations = generations
         self.generation = 0
         self.known = self.new = self.reused = self.failed = 0
         self.best: dict[str, float] = {}
         self._seen: set[str] = set()
-        self.archived = {record.key for record in evaluator.archive}
+        self.archived = set(archived)
         self._bar = Progress(
             TextColumn("generation {task.fields[generation]}"),
             BarColumn(bar_width=20),
@@ -89,7 +90,6 @@ class SearchProgress:
         self._task = self._bar.add_task("", total=most, generation="", counts="", best="")
 
     def __enter__(self) -> "SearchProgress":
-        self.evaluator.on_record = self.record
         self._refresh()
         self._bar.start()
         return self
@@ -111,14 +111,14 @@ class SearchProgress:
             self.known += 1
             self.new += record.key not in self.archived and record.status != "infeasible"
             self.reused += record.key in self.archived
-        if record.status in FAILED:
+        if record.failed:
             self.failed += 1
             log.warning("%s: %s (%s)", record.status, record.architecture, record.message)
-        elif not self.evaluator.feasible(record):
+        elif not self.judge.feasible(record):
             log.debug("infeasible: %s (%s)", record.architecture, record.message)
         else:
-            for objective in self.evaluator.objectives:
-                self._improve(objective, objective.value(record.measurement))
+            for objective in self.judge.objectives:
+                self._improve(objective, self.judge.value(objective, record))
             log.debug("%s: %s", record.architecture, record.measurement)
         self._refresh()
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from toolbox.archive import Archive, Record
 from toolbox.declaration import Declaration
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
 from toolbox.whole_file import write_table, write_whole
@@ -98,22 +98,21 @@ class RunFolder:
         ]
         write_table(self.path / "population.csv", rows)
 
-    def write_results(self, evaluator: Evaluator) -> Path:
+    def write_results(self, judge: Judge, networks: Sequence[Record]) -> Path:
         """front.csv (several objectives) or ranking.csv (one), of everything in the archive."""
-        networks = evaluator.archive.networks()
         if len(self.declaration.objectives) > 1:
-            name, records = "front.csv", front(evaluator, networks)
+            name, records = "front.csv", front(judge, networks)
         else:
-            name, records = "ranking.csv", ranking(evaluator, networks)
-        rows = [self._result(evaluator, record) for record in records]
+            name, records = "ranking.csv", ranking(judge, networks)
+        rows = [self._result(judge, record) for record in records]
         objectives = [objective.name for objective in self.declaration.objectives]
         write_table(self.path / name, rows, header=[*objectives, "architecture", "genome"])
         return self.path / name
 
-    def _result(self, evaluator: Evaluator, record: Record) -> dict[str, Any]:
+    def _result(self, judge: Judge, record: Record) -> dict[str, Any]:
         names = [objective.name for objective in self.declaration.objectives]
         return {
-            **dict(zip(names, evaluator.fitness(record), strict=True)),
+            **dict(zip(names, judge.fitness(record), strict=True)),
             "architecture": record.architecture,
             "genome": json.dumps(record.genome),
             **{k: v for k, v in record.measurement.items() if k not in names},

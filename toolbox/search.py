@@ -11,8 +11,9 @@ import moocore
 import numpy
 
 from toolbox.declaration import Declaration
-from toolbox.evaluation import BudgetSpent, evaluate_invalid
+from toolbox.evaluation import evaluate_invalid
 from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.networks import BudgetSpent, Networks
 from toolbox.objectives.objective import Objective
 
 log = logging.getLogger(__name__)
@@ -54,10 +55,10 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
     """
     random.seed(declaration.seed)
     numpy.random.seed(declaration.seed % 2**32)  # for operators of the user's own that draw from it
-    history = History(declaration, toolbox)
+    history = History(declaration, toolbox.evaluator.networks)
     population: list = []
     for number in range(declaration.generations + 1):
-        toolbox.generation = number
+        toolbox.begin(number)
         try:
             if number == 0:
                 following = toolbox.population(n=declaration.population)
@@ -70,9 +71,10 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
             # The first population may be cut short; a later one stays as it was.
             population = population or _known(following, toolbox)
             stopped = f"{declaration.stop.evaluations:,} networks were evaluated"
-        toolbox.population_now[:] = population
-        lineage = toolbox.evaluator.lineage
-        toolbox.evaluator.archive.keep_births(number, lineage.generation(number, population))
+        toolbox.end(population)
+        networks = toolbox.evaluator.networks
+        births = networks.lineage.generation(number, population)
+        networks.archive.keep_births(number, births)
         generation = history.generation(number, population, stopped)
         yield generation
         if generation.stopped:
@@ -81,12 +83,12 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
 
 def _known(population: list, toolbox: GuardedToolbox) -> list:
     """The individuals whose networks were evaluated, with their fitness."""
-    evaluator = toolbox.evaluator
+    networks = toolbox.evaluator.networks
     known = []
     for individual in population:
-        key, _ = evaluator.identify(individual)
-        if key in evaluator.asked:
-            individual.fitness.values = evaluator.fitness(evaluator.asked[key])
+        key, _ = networks.identify(individual)
+        if key in networks.records:
+            individual.fitness.values = networks.judge.fitness(networks.records[key])
             known.append(individual)
     return known
 
@@ -96,7 +98,7 @@ class History:
     """What is remembered from generation to generation: progress, and the time it took."""
 
     declaration: Declaration
-    toolbox: GuardedToolbox
+    networks: Networks
     front: numpy.ndarray | None = None  # of what was evaluated, as losses (minimized)
     reference: numpy.ndarray | None = None
     seen: int = 0
@@ -107,8 +109,7 @@ class History:
     def generation(self, number: int, population: list, stopped: str) -> Generation:
         """Sum up a generation and decide whether the search stops."""
         objectives = self.declaration.objectives
-        counts = self.toolbox.evaluator.counts.copy()
-        self.toolbox.evaluator.counts.clear()
+        counts = self.networks.take_counts()
         seconds = self._clock(number, counts["trained"])
         self._update_front()
         values = list(zip(*(i.fitness.values for i in population), strict=True))
@@ -124,7 +125,7 @@ class History:
             median=tuple(median(column) for column in values),
             hypervolume=self._hypervolume(),
             seconds=seconds,
-            epochs=self.toolbox.evaluator.epochs,
+            epochs=self.networks.epochs,
             stopped=stopped or self._rule(number, seconds),
         )
 
@@ -134,22 +135,23 @@ class History:
         A generation that trained nothing is a replay: it counts what it took when it was trained,
         so that a rule on time stops a continued search where it stopped the first time.
         """
-        recorded = self.toolbox.evaluator.archive.noted("generation_seconds", [])
+        archive = self.networks.archive
+        recorded = archive.noted("generation_seconds", [])
         now = time.monotonic()
         before = self.seconds[-1] if self.seconds else 0.0
         if not trained and number < len(recorded):
             self.seconds.append(recorded[number])
         else:
             self.seconds.append(before + now - self.began)
-            self.toolbox.evaluator.archive.note("generation_seconds", self.seconds)
+            archive.note("generation_seconds", self.seconds)
         self.began = now
         return self.seconds[-1]
 
     def _update_front(self) -> None:
-        evaluator = self.toolbox.evaluator
-        records = list(evaluator.asked.values())[self.seen :]
-        self.seen = len(evaluator.asked)
-        losses = evaluator.losses([record for record in records if evaluator.feasible(record)])
+        judge = self.networks.judge
+        records = list(self.networks.records.values())[self.seen :]
+        self.seen = len(self.networks.records)
+        losses = judge.losses([record for record in records if judge.feasible(record)])
         if self.reference is None and len(losses):
             self.reference = losses.max(axis=0)
         old = self.front if self.front is not None else losses[:0]
@@ -167,7 +169,7 @@ class History:
         stop = self.declaration.stop
         if number == self.declaration.generations:
             return f"{number} generations were evolved"
-        if len(self.toolbox.evaluator.asked) == stop.evaluations:
+        if len(self.networks.records) == stop.evaluations:
             return f"{stop.evaluations:,} networks were evaluated"
         if stop.wall_seconds is not None and seconds >= stop.wall_seconds:
             return f"{stop.wall_seconds:g} seconds have passed"

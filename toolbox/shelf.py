@@ -26,14 +26,22 @@ def take(use: str, shelf: Mapping[str, Any], key: str) -> Any:
     return _import(found, key) if isinstance(found, str) else found
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known name that is most like `name`; empty if none is.
+
+    cutoff: the least similarity, from 0 to 1 (difflib).
+    """
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or nothing.
 
     >>> did_you_mean("reset_gen", ["reset_gene", "shift_gene"])
     "; did you mean 'reset_gene'?"
     """
-    near = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _import(use: str, key: str) -> Any:

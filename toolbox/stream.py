@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolbox.evaluation import Backend, unmoved_generators
+from toolbox.evaluation import Backend, how_measured, unmoved_generators
 from toolbox.individual import Individual
 from toolbox.measure import Job, Outcome
+from toolbox.networks import How
 from toolbox.operator_error import OperatorError
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Stream:
                 "halving: it compares the new networks of a batch, and this algorithm sends them "
                 "one by one; leave it out, or choose another algorithm"
             )
-        archive = toolbox.evaluator.archive
+        archive = toolbox.evaluator.networks.archive
         in_flight = declared
         if in_flight is None:
             now = room(toolbox.evaluator.measure)
@@ -82,7 +83,7 @@ class Stream:
                     *(in_flight, now),
                 )
         stream = cls(toolbox, backend, in_flight)
-        toolbox.evaluator.awaited = stream._on_their_way
+        toolbox.evaluator.networks.awaited = stream._on_their_way
         return stream
 
     def __len__(self) -> int:
@@ -117,26 +118,26 @@ class Stream:
             individual.fitness.values = self.toolbox.evaluate(individual)
             self._known.append(individual)
             return True
-        key, genome = evaluator.identify(individual)
+        networks = evaluator.networks
+        key, genome = networks.identify(individual)
         if key in self._on_their_way:
             self._on_their_way[key].individuals.append(individual)
             return True
-        if key in evaluator.asked:
+        if key in networks.records:
             self._take(individual, key, "reused")
             return True
-        begun = len(evaluator.asked) + len(self._on_their_way)
-        if evaluator.limit is not None and begun >= evaluator.limit:
+        if len(self._on_their_way) >= networks.left:
             return False
-        settled = evaluator.settled(key)
-        if not settled and (refused := evaluator.refused(genome)):
-            evaluator.keep(key, genome, refused)
+        settled = networks.settled(key)
+        if not settled and (refused := networks.refused(key, genome)):
+            networks.learn(refused)
             self._take(individual, key, "infeasible")
             return True
         self._on_their_way[key] = OnItsWay(genome, [individual])
         if not settled:
             number = next(self._counter)
             self._numbers[number] = key
-            self._queue.append(Job(number, genome, evaluator.options(individual, key)))
+            self._queue.append(Job(number, genome, networks.options(individual, key)))
         return True
 
     def next(self) -> Individual | None:
@@ -148,19 +149,21 @@ class Stream:
     def _wait(self) -> None:
         """Until one network more is known."""
         evaluator = self.toolbox.evaluator
-        archived = [key for key in self._on_their_way if evaluator.settled(key)]
+        networks = evaluator.networks
+        archived = {key: record for key in self._on_their_way if (record := networks.settled(key))}
+        how: How
         if archived:
-            key = min(archived, key=evaluator.archive.position)
-            evaluator.announce(evaluator.settled(key))
-            how = "reused"
+            key = min(archived, key=networks.archive.position)
+            record, how = archived[key], "reused"
         else:
             if self._outcomes is None:
                 self._outcomes = iter(self.backend(evaluator.measure, self._jobs()))
             with unmoved_generators():
                 outcome = next(self._outcomes)
             key = self._numbers.pop(outcome.number)
-            evaluator.keep(key, self._on_their_way[key].genome, outcome)
-            how = "infeasible" if outcome.status == "infeasible" else "trained"
+            record = networks.archived(key, self._on_their_way[key].genome, outcome)
+            how = how_measured(outcome)
+        networks.learn(record)
         for individual in self._on_their_way.pop(key).individuals:
             self._take(individual, key, how)
             how = "reused"
@@ -170,12 +173,11 @@ class Stream:
         while True:
             yield self._queue.popleft() if self._queue else None
 
-    def _take(self, individual: Individual, key: str, how: str) -> None:
+    def _take(self, individual: Individual, key: str, how: How) -> None:
         evaluator = self.toolbox.evaluator
-        evaluator.count(individual, key, how)
-        individual.fitness.values = evaluator.answer(
-            self.toolbox.evaluate, individual, evaluator.asked[key]
-        )
+        evaluator.networks.count(individual, key, how)
+        record = evaluator.networks.records[key]
+        individual.fitness.values = evaluator.answer(self.toolbox.evaluate, individual, record)
         self._known.append(individual)
 
     def close(self) -> None:

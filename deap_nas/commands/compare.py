@@ -27,7 +27,8 @@ from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.assemble import assemble, rehearse
 from toolbox.declaration import Declaration, load
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
+from toolbox.problem import adapted, own
 from toolbox.progress import log_to_console
 from toolbox.report.comparison import Course, Difference, differences, grid, quality
 from toolbox.report.tables import as_number
@@ -76,11 +77,9 @@ def run(chosen: argparse.Namespace) -> int:
             f"--budget {budget}: less than the population of {declared.population}, so that "
             "nothing would evolve"
         )
-    problem = declared.problem.build()
-    if hasattr(problem, "prepared"):
-        with prefixed("problem"):
-            problem = problem.prepared()  # so that missing data shows before anything else
-    if getattr(problem, "inherits", False):
+    with prefixed("problem"):  # so that missing data shows before anything else
+        problem = adapted(declared.problem.build()).prepared()
+    if problem.inherits:
         raise ValueError(
             "problem.inherit = true: the searches of one seed share their networks, and these "
             "depend on the search that bred them; compare without it"
@@ -186,13 +185,10 @@ def _run_all(
     distinct: dict[str, list[float]] = {name: [] for name in plan}
     for number in range(len(plan[BASELINE])):
         seed = plan[BASELINE][number].seed
-        problem = plan[BASELINE][number].problem.build()
-        if hasattr(problem, "prepared"):
-            problem = problem.prepared()
-        if hasattr(problem, "in_folder"):
-            (out / f"seed-{seed}").mkdir(exist_ok=True)
-            problem = problem.in_folder(out / f"seed-{seed}")
-        identity = plan[BASELINE][number].identity(problem)
+        (out / f"seed-{seed}").mkdir(exist_ok=True)
+        problem = adapted(plan[BASELINE][number].problem.build()).prepared()
+        problem = problem.in_folder(out / f"seed-{seed}")
+        identity = plan[BASELINE][number].identity(own(problem))
         courses = {}
         with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:
             problem = _ready(plan[BASELINE][number], problem, archive, out / f"seed-{seed}")
@@ -203,8 +199,9 @@ def _run_all(
                     *(seed, name, len(course.records), course.trained),
                     f"; {course.epochs:,.0f} epochs in all" if course.epochs else "",
                 )
-            evaluator = _evaluator(plan[BASELINE][number], problem, archive)
-            for name, values in quality(evaluator, courses, budget).items():
+            declared = plan[BASELINE][number]
+            judge = Judge(declared.objectives, declared.bounds)
+            for name, values in quality(judge, courses, budget).items():
                 reached[name].append(values)
                 distinct[name].append(courses[name].distinct)
     return reached, distinct
@@ -224,21 +221,17 @@ def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:
     counts, trained = [], 0
     with closing(toolbox):
         for generation in search(declaration, toolbox):
-            counts.append(len(toolbox.evaluator.asked))
+            counts.append(len(toolbox.evaluator.networks.records))
             trained += generation.trained
     networks = {tuple(toolbox.canonical(one)) for one in generation.population}
-    evaluator = toolbox.evaluator
+    known = toolbox.evaluator.networks
     return Course(
-        list(evaluator.asked.values()),
+        list(known.records.values()),
         counts,
         trained,
-        evaluator.epochs,
+        known.epochs,
         distinct=len(networks) / len(generation.population),
     )
-
-
-def _evaluator(declaration: Declaration, problem: Any, archive: Archive) -> Evaluator:
-    return Evaluator(problem, declaration.objectives, archive, declaration.bounds)
 
 
 def _write(

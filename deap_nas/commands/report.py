@@ -13,7 +13,6 @@ import tomlkit
 from deap_nas.finished_run import FinishedRun
 from problems.spaces import chain
 from toolbox.archive import Record
-from toolbox.evaluation import FAILED
 from toolbox.report import figures
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.network_drawing import Layer, network_plot
@@ -78,7 +77,7 @@ def _names(opened: Sequence[FinishedRun]) -> list[str]:
 def report(opened: Sequence[FinishedRun], names: Sequence[str]) -> Page:
     """The page of some runs that have the same objectives."""
     runs = [
-        Evaluations(name, one.evaluator, one.declaration.population, one.generations)
+        Evaluations(name, one.judge, one.archive, one.declaration.population, one.generations)
         for name, one in zip(names, opened, strict=True)
     ]
     axes = Axes.of(runs)
@@ -189,7 +188,7 @@ def _ended(one: FinishedRun, run: Evaluations) -> bool:
 def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
     """A network in a table."""
     record = run.records[place]
-    names = [objective.name for objective in run.evaluator.objectives]
+    names = [objective.name for objective in run.judge.objectives]
     row: dict[str, Any] = {"run": run.name} if several else {}
     row |= dict(zip(names, run.fitness[place].tolist(), strict=True))
     for name in ("val_accuracy", "params", "macs", "train_seconds"):
@@ -319,7 +318,7 @@ def _network(one: FinishedRun, run: Evaluations, place: int) -> list[Section]:
         }
         for layer in layers
     ]
-    name = run.evaluator.objectives[0].name
+    name = run.judge.objectives[0].name
     section = Section(
         f"The best network by {name}",
         [network_plot(record.architecture, layers)],
@@ -377,7 +376,7 @@ def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
         }
         for run in runs
         for record in run.records
-        if record.status in FAILED
+        if record.failed
     ]
     if failures:
         tables.append(Table("failures", f"{len(failures):,} failures", failures))
@@ -405,7 +404,7 @@ def _networks(
 
 
 def _opened(one: FinishedRun, run: Evaluations, record: Record, birth: Any) -> dict[str, Any]:
-    names = [objective.name for objective in run.evaluator.objectives]
+    names = [objective.name for objective in run.judge.objectives]
     values = dict(zip(names, run.fitness[run.by_key[record.key]].tolist(), strict=True))
     facts = [["run", run.name], ["status", record.status]]
     facts += [[name, cell(value)] for name, value in (values | record.measurement).items()]

@@ -157,8 +157,8 @@ def inheriting(finished: FinishedRun, problem: "ImageClassification") -> "ImageC
 def picked(finished: FinishedRun, rules: Sequence[str] | None) -> list[Pick]:
     """The networks that the rules (default: the one that fits the objectives) name, each once."""
     found: dict[str, Pick] = {}
-    for rule in rules or [default_rule(finished.evaluator)]:
-        record = pick(finished.evaluator, rule)
+    for rule in rules or [default_rule(finished.judge)]:
+        record = pick(finished.judge, finished.archive.networks(), rule)
         whole = finished.archive.is_whole(record)
         ran = int(record.measurement.get("epochs", 0)) if whole else None
         before = found.get(record.key, Pick((), record, ran))

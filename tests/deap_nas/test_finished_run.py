@@ -20,8 +20,8 @@ def test_a_run_is_read_as_the_search_left_it(folder):
     run = FinishedRun.open(folder)
     assert run.declaration.name == "onemax"
     assert [int(row["generation"]) for row in run.generations] == list(range(6))
-    best = max(run.archive, key=run.evaluator.fitness)
-    assert run.evaluator.fitness(best)[0] == best.measurement["ones"]
+    best = max(run.archive, key=run.judge.fitness)
+    assert run.judge.fitness(best)[0] == best.measurement["ones"]
     assert run.problem.space.decode(best.genome) == best.architecture
 
 

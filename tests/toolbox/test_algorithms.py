@@ -3,17 +3,14 @@ import itertools
 import json
 import random
 
-import numpy
 import pytest
 from deap import algorithms, tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from problems.spaces.bit_string import BitString
 from tests.conftest import Run, lotz, onemax
 from tests.golden.regenerate import FILE, final_populations
 from toolbox.algorithms import ALGORITHMS
-from toolbox.algorithms.space_split import Part, split
 from toolbox.archive import Archive
 from toolbox.lineage import ancestors
 from toolbox.operator_error import OperatorError
@@ -211,46 +208,3 @@ def test_islands_exchange_nothing_until_it_is_time():
 def test_islands_without_room_for_their_migrants_are_refused():
     with pytest.raises(OperatorError, match=r"algorithm\.islands = 4: a population of 7 has no"):
         Run(lotz(use="islands", population=7))
-
-
-def test_a_split_follows_the_gene_that_decides():
-    space = BitString(3)
-    genomes = numpy.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
-    merit = genomes @ [1.0, 10.0, 0.1]
-    whole = Part(tuple(frozenset((0, 1)) for _ in space.genes))
-    parts = split(whole, genomes, merit, better_share=0.75, least=2)
-    assert [part.share for part in parts] == [0.75 * 0.75, 0.75 * 0.25, 0.25 * 0.75, 0.25 * 0.25]
-    assert [1, 1, 0] in parts[0]
-    assert [0, 1, 1] in parts[1]
-    assert [1, 0, 1] in parts[2]
-    for genome in genomes.tolist():
-        assert sum(genome in part for part in parts) == 1
-
-
-def test_a_choice_that_was_never_tried_belongs_to_the_better_half():
-    genomes = numpy.array([[0], [0], [1], [1]])
-    merit = numpy.array([0.0, 0.1, 0.9, 1.0])
-    better, worse = split(Part((frozenset((0, 1, 2)),)), genomes, merit, 0.7, least=2)
-    assert better.choices == (frozenset((1, 2)),)
-    assert worse.choices == (frozenset((0,)),)
-
-
-def test_nothing_is_split_that_cannot_be_told_apart():
-    genomes = numpy.array([[0, 1], [1, 0], [0, 1], [1, 0]])
-    whole = Part((frozenset((0, 1)), frozenset((0, 1))))
-    assert split(whole, genomes, numpy.ones(4), 0.7, least=1) == [whole]
-    assert split(whole, genomes, numpy.arange(4.0), 0.7, least=3) == [whole]
-
-
-def test_all_children_go_where_the_better_half_is_if_it_has_the_whole_share():
-    tables = onemax(use="space_split", population=16, generations=1, better_share=1.0, least=3)
-    run = Run(tables | {"problem": {"use": "onemax", "length": 6}})
-    drawn = [record.genome for record in list(run.archive)[:16]]
-    children = [record.genome for record in list(run.archive)[len(run.generations[0].population) :]]
-    assert len(drawn) == 16
-    assert children
-    fixed = [
-        gene for gene in range(6) if len({child[gene] for child in children}) == 1
-    ]  # genes that the split decided
-    assert fixed
-    assert all(children[0][gene] == 1 for gene in fixed)

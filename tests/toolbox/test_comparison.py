@@ -4,18 +4,17 @@ import pytest
 from scipy.stats import wilcoxon
 
 from tests.conftest import lotz, onemax
-from toolbox.archive import Archive, Record
+from toolbox.archive import Record
 from toolbox.declaration import declare
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 from toolbox.report.comparison import Course, differences, grid, quality
 
 from problems import PROBLEMS  # isort: skip
 
 
-def evaluator(tables):
+def judge(tables):
     declaration = declare(tables, PROBLEMS, name="test")
-    problem = declaration.problem.build()
-    return Evaluator(problem, declaration.objectives, Archive({}))
+    return Judge(declaration.objectives)
 
 
 def record(status="ok", **measurement):
@@ -24,14 +23,14 @@ def record(status="ok", **measurement):
 
 def test_the_best_so_far_is_that_of_whole_generations():
     course = Course([record(ones=n) for n in (3, 5, 4, 9)], counts=[2, 4])
-    (values,) = quality(evaluator(onemax()), {"a": course}, budget=4).values()
+    (values,) = quality(judge(onemax()), {"a": course}, budget=4).values()
     assert math.isnan(values[0])
     assert values[1:] == [5, 5, 9]
 
 
 def test_failures_are_nothing_that_was_found():
     course = Course([record("error"), record(ones=2)], counts=[1, 2])
-    (values,) = quality(evaluator(onemax()), {"a": course}, budget=2).values()
+    (values,) = quality(judge(onemax()), {"a": course}, budget=2).values()
     assert math.isnan(values[0])
     assert values[1] == 2
 
@@ -40,7 +39,7 @@ def test_hypervolume_is_a_share_of_what_all_have_found():
     ends = [record(leading_ones=8, trailing_zeros=0), record(leading_ones=0, trailing_zeros=8)]
     middle = record(leading_ones=4, trailing_zeros=4)
     courses = {"all": Course([*ends, middle], [3]), "ends": Course(ends, [2])}
-    found = quality(evaluator(lotz()), courses, budget=3)
+    found = quality(judge(lotz()), courses, budget=3)
     assert found["all"][-1] == pytest.approx(1)
     # 1.1^2 - 1 of the corner boxes: .1 + .1 + .01 = .21; the middle adds .5 x .5.
     assert found["ends"][-1] == pytest.approx(0.21 / (0.21 + 0.25))
@@ -48,7 +47,7 @@ def test_hypervolume_is_a_share_of_what_all_have_found():
 
 
 def test_searches_that_found_nothing_have_no_quality():
-    found = quality(evaluator(lotz()), {"a": Course([record("crash")], [1])}, budget=1)
+    found = quality(judge(lotz()), {"a": Course([record("crash")], [1])}, budget=1)
     assert all(math.isnan(value) for value in found["a"])
 
 

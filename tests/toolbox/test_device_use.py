@@ -88,21 +88,20 @@ def test_energy_is_left_out_where_the_gpu_does_not_count_it():
 def test_a_search_on_a_gpu_is_sampled(monkeypatch):
     nvml = FakeNvml()
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    with device_use(SimpleNamespace(gpu_uuid="GPU-1")) as use:
+    with device_use("GPU-1") as use:
         sampled(nvml, 2)
         assert "gpu_utilization_percent" in use.summary()
     assert not nvml.open
 
 
 def test_on_a_cpu_nothing_is_told():
-    for problem in (SimpleNamespace(gpu_uuid=None), SimpleNamespace()):
-        with device_use(problem) as use:
-            assert use.summary() == {}
+    with device_use(None) as use:
+        assert use.summary() == {}
 
 
 def test_without_the_package_it_is_said_how_to_see_it(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    with caplog.at_level("INFO"), device_use(SimpleNamespace(gpu_uuid="GPU-1")) as use:
+    with caplog.at_level("INFO"), device_use("GPU-1") as use:
         assert use.summary() == {}
     assert "install nvidia-ml-py" in caplog.text
 

@@ -96,10 +96,10 @@ def test_a_genome_outside_the_space_is_infeasible_and_never_trained():
     before = Failing.evaluations
     individual = Individual([1, 0, 0, 0, 0, 0], weights=(1.0,))
     assert run.toolbox.evaluate(individual) == (run.declaration.objectives[0].worst,)
-    record = run.archive.get(run.toolbox.evaluator.identify(individual)[0])
+    record = run.archive.get(run.toolbox.evaluator.networks.identify(individual)[0])
     assert (record.status, record.message) == ("infeasible", "it begins with 1")
     assert Failing.evaluations == before
-    assert run.toolbox.evaluator.counts["infeasible"] == 1
+    assert run.toolbox.evaluator.networks.counts["infeasible"] == 1
 
 
 def test_a_measurement_keeps_integers_and_floats():
@@ -128,14 +128,14 @@ def test_a_measurement_becomes_plain_numbers():
 
 def test_a_network_twice_among_those_asked_for_is_reused_once():
     run = Run(onemax(generations=0))
-    evaluator = run.toolbox.evaluator
-    evaluator.counts.clear()
+    networks = run.toolbox.evaluator.networks
+    networks.take_counts()
     known = list(run.population[0])
     fresh = next(g for g in ([0] * 12, [1] * 12) if g not in run.population)
     asked = [Individual(g, weights=(1.0,)) for g in (known, fresh, fresh, known)]
     run.toolbox.map(run.toolbox.evaluate, asked)
-    assert evaluator.counts["reused"] == 3
-    assert (evaluator.counts["trained"], evaluator.counts["evaluated"]) == (1, 4)
+    assert networks.counts["reused"] == 3
+    assert (networks.counts["trained"], networks.counts["evaluated"]) == (1, 4)
 
 
 def test_a_backend_that_loses_a_job_is_caught():
@@ -182,6 +182,6 @@ def test_two_genomes_of_one_network_share_a_record():
     genome = space.encode("NC 4 3 relu;RC 4 3 relu;RC 4 3 relu;FL relu;")
     inert = list(genome)
     inert[space.slots[-1].start + 2] = 1
-    identify = run.toolbox.evaluator.identify
+    identify = run.toolbox.evaluator.networks.identify
     assert genome != inert
     assert identify(genome) == identify(inert)

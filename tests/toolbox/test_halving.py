@@ -93,7 +93,7 @@ def test_the_best_network_is_found_by_the_epochs_of_the_rungs():
     run = searched(tables(NINE))
     # 9 networks for 2 epochs, 3 of them for 4 more, 1 of those for 12 more
     assert run.generations[-1].epochs == 9 * 2 + 3 * 4 + 1 * 12
-    (best, *_) = ranking(run.toolbox.evaluator, run.archive.networks())
+    (best, *_) = ranking(run.toolbox.evaluator.judge, run.archive.networks())
     assert (best.architecture, best.measurement["epochs"]) == (NINE[8], 18)
     last = {r.architecture: r.measurement["epochs"] for r in run.archive.networks()}
     assert [last[network] for network in NINE] == [2] * 6 + [6] * 2 + [18]
@@ -175,22 +175,22 @@ def test_what_the_archive_knows_in_full_needs_no_rung_then_or_later():
 
 def test_the_limit_counts_distinct_networks():
     run = searched(tables(generations=30) | {"stop": {"evaluations": 20}})
-    assert len(run.toolbox.evaluator.asked) == len(run.archive.networks()) == 20
+    assert len(run.toolbox.evaluator.networks.records) == len(run.archive.networks()) == 20
     assert len(run.archive) > 20
 
 
 def test_every_report_shows_a_network_once_by_its_furthest_rung(tmp_path):
     run = searched(tables(generations=3))
-    evaluator = run.toolbox.evaluator
+    judge = run.toolbox.evaluator.judge
     networks = run.archive.networks()
     assert len({record.architecture for record in networks}) == len(networks) < len(run.archive)
-    found = Evaluations("run", evaluator, 9)
+    found = Evaluations("run", judge, run.archive, 9)
     assert len(found.records) == len(networks)
     assert found.epochs == run.generations[-1].epochs
     assert found.shares["measured"] + found.shares["failed"] == len(networks)
-    best = pick(evaluator, "best")
+    best = pick(judge, networks, "best")
     assert best.measurement["epochs"] == 18
-    assert pick(evaluator, best.key[:12]) == best
+    assert pick(judge, networks, best.key[:12]) == best
     assert ancestry(found, best.key).line[-1].key == best.key
     # a search that is cut short may have births of records that went on since
     assert {found.records[found.by_key[r.key]].architecture for r in run.archive} == {
@@ -199,7 +199,7 @@ def test_every_report_shows_a_network_once_by_its_furthest_rung(tmp_path):
     with RunFolder(tmp_path, run.declaration) as folder:
         for generation in run.generations:
             folder.write_generation(generation, {})
-        written = folder.write_results(evaluator)
+        written = folder.write_results(judge, networks)
         rows, totals = table(written), table(folder.path / "generations.csv")
     assert len(rows) == len({row["architecture"] for row in rows})
     assert [float(row["epochs"]) for row in totals] == [g.epochs for g in run.generations]
@@ -216,7 +216,7 @@ def test_a_network_that_failed_on_its_way_has_failed():
     assert [record.status for record in archive.networks()] == ["crash"]
     archive.add(Record(whole, [1], "a", "ok", {"accuracy": 0.9, "epochs": 18}))
     assert archive.networks() == [archive.get(whole)]
-    assert front(searched(tables(NINE)).toolbox.evaluator, archive.networks()) == [
+    assert front(searched(tables(NINE)).toolbox.evaluator.judge, archive.networks()) == [
         archive.get(whole)
     ]
 

@@ -36,7 +36,7 @@ def test_those_in_the_population_have_survived(tables):
     born = {individual.born for individual in run.population}
     births = run.archive.births
     assert {births[number].key for number in born} == {
-        run.toolbox.evaluator.identify(individual)[0] for individual in run.population
+        run.toolbox.evaluator.networks.identify(individual)[0] for individual in run.population
     }
     last = births[-1].generation
     assert {birth.number for birth in births if birth.generation == last and birth.survived} == {

@@ -16,6 +16,7 @@ from toolbox.evaluation import Evaluator
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.individual import Individual
 from toolbox.initialization import INITIALIZATIONS, seeded, uniform_random
+from toolbox.judge import Judge
 from toolbox.mutation import (
     MUTATIONS,
     layer_from_population,
@@ -23,7 +24,9 @@ from toolbox.mutation import (
     reset_part,
     shift_gene,
 )
+from toolbox.networks import Networks
 from toolbox.operator_error import OperatorError
+from toolbox.problem import adapted
 from toolbox.signature import choose
 
 SPACES = {
@@ -43,9 +46,13 @@ class Unmeasured:
     def __init__(self, space):
         self.space = space
 
+    def evaluate(self, genome):
+        raise AssertionError("nothing is evaluated here")
+
 
 def toolbox_for(space):
-    return GuardedToolbox(Evaluator(Unmeasured(space), [], Archive({})))
+    networks = Networks(adapted(Unmeasured(space)), Judge([]), Archive({}))
+    return GuardedToolbox(Evaluator(networks))
 
 
 def drawn(space):

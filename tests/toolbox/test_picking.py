@@ -3,7 +3,7 @@ import re
 import pytest
 
 from toolbox.archive import Archive, Record
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 from toolbox.objectives import OBJECTIVES
 from toolbox.report.picking import default_rule, knee, pick
 
@@ -18,17 +18,13 @@ NETWORKS = {
 }
 
 
-class NoProblem:
-    space = None
-
-
-def evaluator(objectives=("val_accuracy", "params"), networks=NETWORKS):
+def searched(objectives=("val_accuracy", "params"), networks=NETWORKS):
     archive = Archive({})
     for key, (accuracy, params) in networks.items():
         measured = {"val_accuracy": accuracy, "params": params, "epochs": 3}
         archive.add(Record(key, [0], f"net {key}", "ok", measured))
     archive.add(Record("f007", [0], "net f007", "timeout", {}, "after 3 s"))
-    return Evaluator(NoProblem(), [OBJECTIVES[name] for name in objectives], archive)
+    return Judge([OBJECTIVES[name] for name in objectives]), archive.networks()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +44,7 @@ def evaluator(objectives=("val_accuracy", "params"), networks=NETWORKS):
     ],
 )
 def test_a_rule_picks_one_network(rule, key):
-    assert pick(evaluator(), rule).key == key
+    assert pick(*searched(), rule).key == key
 
 
 @pytest.mark.parametrize(
@@ -68,43 +64,43 @@ def test_a_rule_picks_one_network(rule, key):
 )
 def test_a_rule_that_picks_nothing_is_refused_in_one_line(rule, message):
     with pytest.raises(ValueError, match=message) as refused:
-        pick(evaluator(), rule)
+        pick(*searched(), rule)
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(f"pick = {rule!r}: ")
 
 
 def test_an_objective_can_be_bounded_like_what_is_measured():
-    by_size = evaluator(["accuracy_per_log_params"])
-    best = pick(by_size, "best")
-    value = by_size.fitness(best)[0]
-    assert pick(by_size, f"accuracy_per_log_params<{value}") != best
-    assert pick(by_size, f"accuracy_per_log_params<={value}") == best
+    by_size = searched(["accuracy_per_log_params"])
+    best = pick(*by_size, "best")
+    value = by_size[0].fitness(best)[0]
+    assert pick(*by_size, f"accuracy_per_log_params<{value}") != best
+    assert pick(*by_size, f"accuracy_per_log_params<={value}") == best
 
 
 def test_nothing_is_picked_where_all_failed():
     with pytest.raises(ValueError, match="no network in the archive is feasible"):
-        pick(evaluator(networks={}), "best")
+        pick(*searched(networks={}), "best")
 
 
 def test_one_objective_is_picked_by_its_best_and_several_by_their_knee():
-    assert default_rule(evaluator(["params"])) == "best"
-    assert default_rule(evaluator()) == "knee"
+    assert default_rule(searched(["params"])[0]) == "best"
+    assert default_rule(searched()[0]) == "knee"
 
 
 def test_the_knee_does_not_depend_on_the_units_of_an_objective():
     in_millions = {key: (a, p * 1e6) for key, (a, p) in NETWORKS.items()}
-    assert pick(evaluator(networks=in_millions), "knee").key == pick(evaluator(), "knee").key
+    assert pick(*searched(networks=in_millions), "knee").key == pick(*searched(), "knee").key
 
 
 def test_the_knee_of_a_front_of_one_is_that_one_and_of_two_the_more_accurate():
-    one = evaluator(networks={"a": (0.5, 10)})
-    assert knee(one, list(one.archive)).key == "a"
-    two = evaluator(networks={"a": (0.5, 10), "b": (0.6, 20)})
-    assert knee(two, list(two.archive)).key == "b"
+    one = searched(networks={"a": (0.5, 10)})
+    assert knee(*one).key == "a"
+    two = searched(networks={"a": (0.5, 10), "b": (0.6, 20)})
+    assert knee(*two).key == "b"
 
 
 def test_a_key_is_taken_for_a_key_even_if_it_could_be_read_as_a_number():
-    only = evaluator(networks={"12ab": (0.5, 10)})
-    assert pick(only, "12").key == "12ab"
+    only = searched(networks={"12ab": (0.5, 10)})
+    assert pick(*only, "12").key == "12ab"
     with pytest.raises(ValueError, match=re.escape("no key of the archive begins so")):
-        pick(only, "13")
+        pick(*only, "13")

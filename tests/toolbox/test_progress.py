@@ -20,9 +20,10 @@ def _logging_as_it_was():
 def searched(console, tables):
     """A finished search, shown again record by record."""
     run = Run(tables)
-    evaluator = run.toolbox.evaluator
-    evaluator.archive = run.archive
-    with SearchProgress(console, evaluator, run.declaration.generations, 100) as progress:
+    judge = run.toolbox.evaluator.judge
+    archived = [record.key for record in run.archive]
+    generations = run.declaration.generations
+    with SearchProgress(console, judge, generations, 100, archived) as progress:
         for record in run.archive:
             progress.record(record)
         for generation in run.generations:
@@ -59,7 +60,7 @@ def test_a_failure_is_logged_with_its_reason(tmp_path):
     log_to_console(console)
     with (
         log_to_file(tmp_path / "run.log"),
-        SearchProgress(console, run.toolbox.evaluator, 0, 20) as progress,
+        SearchProgress(console, run.toolbox.evaluator.judge, 0, 20) as progress,
     ):
         for record in run.archive:
             progress.record(record)
@@ -76,9 +77,8 @@ def test_what_is_infeasible_is_counted_apart(tmp_path):
     log_to_console(console)
     with (
         log_to_file(tmp_path / "run.log"),
-        SearchProgress(console, run.toolbox.evaluator, 1, 20) as progress,
+        SearchProgress(console, run.toolbox.evaluator.judge, 1, 20) as progress,
     ):
-        progress.archived = set()
         for record in run.archive:
             progress.record(record)
     refused = [record for record in run.archive if record.status == "infeasible"]
@@ -91,7 +91,7 @@ def test_how_a_gpu_was_used_is_logged(caplog):
     run = Run(onemax(generations=0))
     with (
         caplog.at_level("INFO"),
-        SearchProgress(Console(file=io.StringIO()), run.toolbox.evaluator, 0, 8) as progress,
+        SearchProgress(Console(file=io.StringIO()), run.toolbox.evaluator.judge, 0, 8) as progress,
     ):
         progress.generation_done(run.generations[0], {"gpu_utilization_percent": 87.4})
     assert "device: gpu_utilization_percent 87" in caplog.text
@@ -107,7 +107,7 @@ def test_on_a_terminal_log_lines_stand_above_the_bar():
 def test_results_are_the_front_and_the_top_five_by_each_objective():
     out = io.StringIO()
     run = Run(lotz())
-    print_results(Console(file=out, width=140), run.toolbox.evaluator)
+    print_results(Console(file=out, width=140), run.toolbox.evaluator.judge, run.archive.networks())
     text = out.getvalue()
     assert "Pareto front: 9 networks" in text
     assert "Top 5 by leading_ones" in text
@@ -124,12 +124,16 @@ def test_a_long_front_is_thinned_out():
     front = ["1" * ones + "0" * (24 - ones) for ones in range(25)]
     tables = lotz(population=25, generations=0) | {"problem": {"use": "lotz", "length": 24}}
     run = Run(tables | {"toolbox": {"map": "serial", "individual": seeded(front)}})
-    print_results(Console(file=out, width=140), run.toolbox.evaluator)
+    print_results(Console(file=out, width=140), run.toolbox.evaluator.judge, run.archive.networks())
     assert "Pareto front: 25 networks, one in 2 shown" in out.getvalue()
 
 
 def test_results_of_one_objective_are_its_top_five():
     out = io.StringIO()
-    print_results(Console(file=out, width=140), Run(onemax()).toolbox.evaluator)
+    print_results(
+        Console(file=out, width=140),
+        Run(onemax()).toolbox.evaluator.judge,
+        Run(onemax()).archive.networks(),
+    )
     assert "Pareto" not in out.getvalue()
     assert "Top 5 by ones" in out.getvalue()

@@ -6,13 +6,13 @@ import pytest
 
 from tests.conftest import Run, lotz, onemax
 from toolbox.archive import Archive, Record
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 from toolbox.report.evaluations import Evaluations, hypervolume_so_far, nondominated
 from toolbox.report.origins import ancestry, ancestry_table, operator_table
 
 
 def evaluations(run):
-    return Evaluations("run", run.toolbox.evaluator, run.declaration.population)
+    return Evaluations("run", run.toolbox.evaluator.judge, run.archive, run.declaration.population)
 
 
 def test_the_hypervolume_so_far_is_that_of_all_rows_until_each():
@@ -35,11 +35,11 @@ def test_the_time_between_two_sessions_does_not_count():
     for number, minute in enumerate((1, 2, 61, 62)):
         at = f"2026-01-01T0{minute // 60}:{minute % 60:02}:00.000+00:00"
         archive.add(Record(str(number), [1], str(number), "ok", {"ones": 1.0}, finished_at=at))
-    evaluator = Evaluator(run.problem, run.declaration.objectives, archive)
-    assert Evaluations("run", evaluator, 8).seconds.tolist() == [0, 60, 3600, 3660]
+    judge = Judge(run.declaration.objectives)
+    assert Evaluations("run", judge, archive, 8).seconds.tolist() == [0, 60, 3600, 3660]
     began = [f"2026-01-01T0{hour}:00:00.000+00:00" for hour in (0, 1)]
     archive.note("sessions", [{"began": one, "ended": ""} for one in began])
-    assert Evaluations("run", evaluator, 8).seconds.tolist() == [60, 120, 180, 240]
+    assert Evaluations("run", judge, archive, 8).seconds.tolist() == [60, 120, 180, 240]
 
 
 @pytest.mark.parametrize("tables", [onemax(), lotz(generations=6)], ids=["onemax", "lotz"])

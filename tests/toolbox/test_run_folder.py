@@ -23,7 +23,7 @@ def written(tables, tmp_path):
         for generation in run.generations:
             folder.write_generation(generation, {})
         folder.write_population(run.population, run.problem.space)
-        folder.write_results(run.toolbox.evaluator)
+        folder.write_results(run.toolbox.evaluator.judge, run.archive.networks())
     return run, folder.path
 
 
@@ -101,7 +101,7 @@ def test_a_search_in_which_everything_failed_still_leaves_its_files(tmp_path):
     for key, record in list(run.archive._records.items()):
         run.archive._records[key] = type(record)(key, record.genome, record.architecture, "error")
     with RunFolder(tmp_path, run.declaration) as folder:
-        path = folder.write_results(run.toolbox.evaluator)
+        path = folder.write_results(run.toolbox.evaluator.judge, run.archive.networks())
     header = "leading_ones,trailing_zeros,architecture,genome"
     assert path.read_text(encoding="utf-8").splitlines() == [header]
 

@@ -7,7 +7,6 @@ from toolbox.algorithms.nsga2 import nsga2
 from toolbox.algorithms.nsga3 import nsga3
 from toolbox.algorithms.random_search import random_search
 from toolbox.algorithms.regularized_evolution import regularized_evolution
-from toolbox.algorithms.space_split import space_split
 from toolbox.algorithms.spea2 import spea2
 from toolbox.algorithms.steady_state import steady_state
 
@@ -21,7 +20,6 @@ ALGORITHMS = {
     "nsga3": nsga3,
     "random_search": random_search,
     "regularized_evolution": regularized_evolution,
-    "space_split": space_split,
     "steady_state": steady_state,
     "spea2": spea2,
 }

@@ -10,7 +10,7 @@ import numpy
 from scipy.stats import wilcoxon
 
 from toolbox.archive import Record
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 
 GRID = 40  # points of a curve
 FEWEST_PAIRS = 6  # with fewer, no difference however clear reaches p = 0.05
@@ -49,7 +49,7 @@ class Difference:
     p: float | None
 
 
-def quality(evaluator: Evaluator, courses: Mapping[str, Course], budget: int) -> dict[str, list]:
+def quality(judge: Judge, courses: Mapping[str, Course], budget: int) -> dict[str, list]:
     """What each search had reached at GRID points of the budget; nan before the first feasible.
 
     One objective: the best value so far.  Several: the hypervolume, each objective scaled to
@@ -57,12 +57,12 @@ def quality(evaluator: Evaluator, courses: Mapping[str, Course], budget: int) ->
     what they all have found together.
     """
     points = grid(budget)
-    objectives = evaluator.objectives
+    objectives = judge.objectives
     if len(objectives) == 1:
-        return {name: _best(evaluator, course, points) for name, course in courses.items()}
-    losses = {name: evaluator.losses(course.records) for name, course in courses.items()}
+        return {name: _best(judge, course, points) for name, course in courses.items()}
+    losses = {name: judge.losses(course.records) for name, course in courses.items()}
     sound = {
-        name: numpy.array([evaluator.feasible(record) for record in course.records], dtype=bool)
+        name: numpy.array([judge.feasible(record) for record in course.records], dtype=bool)
         for name, course in courses.items()
     }
     feasible = numpy.vstack([losses[name][sound[name]] for name in courses])
@@ -98,13 +98,13 @@ def _known(course: Course, point: int) -> int:
     return max((count for count in course.counts if count <= point), default=0)
 
 
-def _best(evaluator: Evaluator, course: Course, points: Sequence[int]) -> list[float]:
-    (objective,) = evaluator.objectives
+def _best(judge: Judge, course: Course, points: Sequence[int]) -> list[float]:
+    (objective,) = judge.objectives
     better = max if objective.direction == "maximize" else min
     values = []
     for point in points:
         known = course.records[: _known(course, point)]
-        reached = [evaluator.fitness(record)[0] for record in known if evaluator.feasible(record)]
+        reached = [judge.fitness(record)[0] for record in known if judge.feasible(record)]
         values.append(better(reached) if reached else float("nan"))
     return values
 

@@ -8,9 +8,9 @@ from functools import cached_property
 import moocore
 import numpy
 
-from toolbox.archive import Record
-from toolbox.evaluation import FAILED, Evaluator
+from toolbox.archive import Archive, Record
 from toolbox.halving import epochs_for
+from toolbox.judge import Judge
 from toolbox.lineage import Birth
 
 
@@ -23,25 +23,26 @@ class Evaluations:
     """
 
     name: str
-    evaluator: Evaluator
+    judge: Judge
+    archive: Archive
     population: int
     generations: Sequence[dict[str, str]] = ()
 
     @cached_property
     def records(self) -> list[Record]:
-        return sorted(self.evaluator.archive.networks(), key=lambda record: record.finished_at)
+        return sorted(self.archive.networks(), key=lambda record: record.finished_at)
 
     @cached_property
     def feasible(self) -> numpy.ndarray:
         """(networks,) bool: measured, and within the bounds."""
-        return numpy.array([self.evaluator.feasible(record) for record in self.records], bool)
+        return numpy.array([self.judge.feasible(record) for record in self.records], bool)
 
     @cached_property
     def fitness(self) -> numpy.ndarray:
         """(networks, objectives) as the search saw it; NaN where a network is not feasible."""
-        nothing = (numpy.nan,) * len(self.evaluator.objectives)
+        nothing = (numpy.nan,) * len(self.judge.objectives)
         rows = [
-            self.evaluator.fitness(record) if sound else nothing
+            self.judge.fitness(record) if sound else nothing
             for record, sound in zip(self.records, self.feasible, strict=True)
         ]
         return numpy.array(rows, float).reshape(-1, len(nothing))
@@ -49,7 +50,7 @@ class Evaluations:
     @cached_property
     def losses(self) -> numpy.ndarray:
         """`fitness` so that less is better."""
-        return -self.fitness * [objective.weight for objective in self.evaluator.objectives]
+        return -self.fitness * [objective.weight for objective in self.judge.objectives]
 
     @cached_property
     def measured(self) -> dict[str, None]:
@@ -63,7 +64,7 @@ class Evaluations:
 
     def column(self, name: str) -> numpy.ndarray:
         """(networks,) of an objective or a name of the measurement; NaN where there is none."""
-        names = [objective.name for objective in self.evaluator.objectives]
+        names = [objective.name for objective in self.judge.objectives]
         if name in names and name not in self.measured:
             return self.fitness[:, names.index(name)]
         values = [
@@ -95,7 +96,7 @@ class Evaluations:
     @property
     def sessions(self) -> list[dict[str, str]]:
         """What was started, when, and why it ended, if it did."""
-        return self.evaluator.archive.noted("sessions", [])
+        return self.archive.noted("sessions", [])
 
     @property
     def ended(self) -> str:
@@ -104,18 +105,18 @@ class Evaluations:
 
     @cached_property
     def births(self) -> list[Birth]:
-        return self.evaluator.archive.births
+        return self.archive.births
 
     @cached_property
     def by_key(self) -> dict[str, int]:
         """The place in `records` of the network of each key, after however many epochs."""
         places = {record.architecture: place for place, record in enumerate(self.records)}
-        return {record.key: places[record.architecture] for record in self.evaluator.archive}
+        return {record.key: places[record.architecture] for record in self.archive}
 
     @cached_property
     def epochs(self) -> float:
         """All that were trained for this archive; 0 if the problem does not tell."""
-        return sum(epochs_for(record, first=False) for record in self.evaluator.archive)
+        return sum(epochs_for(record, first=False) for record in self.archive)
 
     @cached_property
     def shares(self) -> dict[str, int]:
@@ -127,7 +128,7 @@ class Evaluations:
         keys = dict.fromkeys(birth.key for birth in self.births) or self.by_key
         for key in keys:
             if (place := self.by_key.get(key)) is not None:
-                failed = self.records[place].status in FAILED
+                failed = self.records[place].failed
                 kind = "failed" if failed else "measured" if self.feasible[place] else "infeasible"
                 counts[kind] += 1
         if self.births:

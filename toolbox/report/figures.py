@@ -204,8 +204,8 @@ def hypervolume_plot(runs: Sequence[Evaluations]) -> Plot | None:
     full = max((curve[-1] for curve in curves), default=0) or 1.0
     curves = [curve / full for curve in curves]
     figure = _against_networks_and_time(runs, curves, "hypervolume, of the largest", None)
-    weights = [objective.weight for objective in runs[0].evaluator.objectives]
-    names = [objective.name for objective in runs[0].evaluator.objectives]
+    weights = [objective.weight for objective in runs[0].judge.objectives]
+    names = [objective.name for objective in runs[0].judge.objectives]
     at = ", ".join(
         f"{name} = {with_prefix(-value * weight)}"
         for name, value, weight in zip(names, reference, weights, strict=True)

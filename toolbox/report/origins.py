@@ -100,7 +100,7 @@ def ancestry(run: Evaluations, key: str) -> Ancestry | None:
 
 def ancestry_table(run: Evaluations, found: Ancestry) -> list[dict[str, Any]]:
     """The line of an ancestry, the winner first."""
-    names = [objective.name for objective in run.evaluator.objectives]
+    names = [objective.name for objective in run.judge.objectives]
     rows = []
     for birth in reversed(found.line):
         place = run.by_key.get(birth.key)

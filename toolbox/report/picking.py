@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy
 
 from toolbox.archive import Record
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.report.tables import as_number
 from toolbox.shelf import did_you_mean
@@ -36,13 +36,13 @@ class Bound:
         return COMPARISONS[self.comparison](value, self.limit)
 
 
-def default_rule(evaluator: Evaluator) -> str:
+def default_rule(judge: Judge) -> str:
     """What is picked if nobody says: the best by one objective, the knee of several."""
-    return "best" if len(evaluator.objectives) == 1 else "knee"
+    return "best" if len(judge.objectives) == 1 else "knee"
 
 
-def pick(evaluator: Evaluator, rule: str) -> Record:
-    """The one network of the evaluator's archive that a rule names.
+def pick(judge: Judge, networks: Sequence[Record], rule: str) -> Record:
+    """The one network of an archive's `networks()` that a rule names.
 
     best: by the first objective.  knee: of the front, see `knee`.  A bound such as params<=10000
     on anything measured or any objective: the best within it.  Several, separated by commas, hold
@@ -52,21 +52,21 @@ def pick(evaluator: Evaluator, rule: str) -> Record:
     """
     parts = [part.strip() for part in rule.split(",")]
     if len(parts) == 1 and KEY.fullmatch(parts[0]):
-        return _by_key(evaluator, parts[0])
-    among = ranking(evaluator, evaluator.archive.networks())
+        return _by_key(networks, parts[0])
+    among = ranking(judge, networks)
     if not among:
         raise ValueError("no network in the archive is feasible, so there is none to pick")
-    bounds = [bound for part in parts if (bound := _bound(part, rule, evaluator, among))]
+    bounds = [bound for part in parts if (bound := _bound(part, rule, judge, among))]
     words = [part for part in parts if part in ("best", "knee")]
     if len(words) > 1:
         raise ValueError(f"pick = {rule!r}: only one of best and knee can be picked at a time")
-    within = [record for record in among if _within(bounds, record, evaluator)]
+    within = [record for record in among if _within(bounds, record, judge)]
     if not within:
-        raise ValueError(f"pick = {rule!r}: none of {_ranges(bounds, among, evaluator)}")
-    return knee(evaluator, within) if words == ["knee"] else within[0]
+        raise ValueError(f"pick = {rule!r}: none of {_ranges(bounds, among, judge)}")
+    return knee(judge, within) if words == ["knee"] else within[0]
 
 
-def knee(evaluator: Evaluator, records: Sequence[Record]) -> Record:
+def knee(judge: Judge, records: Sequence[Record]) -> Record:
     """The knee of the front of records, of which one at least is feasible.
 
     Each objective is scaled to [0, 1] from its best to its worst on the front, and the knee is the
@@ -74,15 +74,15 @@ def knee(evaluator: Evaluator, records: Sequence[Record]) -> Record:
     Chiu, Yen & Juan, 2016).  With two objectives it is the one that bulges furthest beyond the line
     between the front's two ends (Das, 1999).  Of equals, the better by the first objective.
     """
-    found = front(evaluator, records)
-    losses = evaluator.losses(found)
+    found = front(judge, records)
+    losses = judge.losses(found)
     least, most = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - least) / numpy.where(most > least, most - least, 1)
     return found[int(scaled.sum(axis=1).round(12).argmin())]
 
 
-def _by_key(evaluator: Evaluator, beginning: str) -> Record:
-    found = [record for record in evaluator.archive.networks() if record.key.startswith(beginning)]
+def _by_key(networks: Sequence[Record], beginning: str) -> Record:
+    found = [record for record in networks if record.key.startswith(beginning)]
     if not found:
         raise ValueError(
             f"pick = {beginning!r}: no key of the archive begins so; legal: {LEGAL}; "
@@ -102,7 +102,7 @@ def _by_key(evaluator: Evaluator, beginning: str) -> Record:
     return record
 
 
-def _bound(part: str, rule: str, evaluator: Evaluator, among: Sequence[Record]) -> Bound | None:
+def _bound(part: str, rule: str, judge: Judge, among: Sequence[Record]) -> Bound | None:
     if part in ("best", "knee"):
         return None
     match = BOUND.fullmatch(part)
@@ -115,7 +115,7 @@ def _bound(part: str, rule: str, evaluator: Evaluator, among: Sequence[Record]) 
     except ValueError:
         raise ValueError(f"pick = {rule!r}: {number!r} is not a number") from None
     measured = dict.fromkeys(name for record in among for name in record.measurement)
-    legal = dict.fromkeys([*(objective.name for objective in evaluator.objectives), *measured])
+    legal = dict.fromkeys([*(objective.name for objective in judge.objectives), *measured])
     if name not in legal:
         raise ValueError(
             f"pick = {rule!r}: {name!r} was not measured; legal: {', '.join(legal)}"
@@ -124,24 +124,24 @@ def _bound(part: str, rule: str, evaluator: Evaluator, among: Sequence[Record]) 
     return Bound(name, comparison, limit)
 
 
-def _value(name: str, record: Record, evaluator: Evaluator) -> float | None:
+def _value(name: str, record: Record, judge: Judge) -> float | None:
     if name in record.measurement:
         return record.measurement[name]
-    for objective in evaluator.objectives:
+    for objective in judge.objectives:
         if objective.name == name:
             return objective.value(record.measurement)
     return None
 
 
-def _within(bounds: Sequence[Bound], record: Record, evaluator: Evaluator) -> bool:
-    values = [(bound, _value(bound.name, record, evaluator)) for bound in bounds]
+def _within(bounds: Sequence[Bound], record: Record, judge: Judge) -> bool:
+    values = [(bound, _value(bound.name, record, judge)) for bound in bounds]
     return all(value is not None and bound.holds(value) for bound, value in values)
 
 
-def _ranges(bounds: Sequence[Bound], among: Sequence[Record], evaluator: Evaluator) -> str:
+def _ranges(bounds: Sequence[Bound], among: Sequence[Record], judge: Judge) -> str:
     """How many networks there are and where the values lie that were asked for."""
     shown = []
     for name in dict.fromkeys(bound.name for bound in bounds):
-        values = [v for record in among if (v := _value(name, record, evaluator)) is not None]
+        values = [v for record in among if (v := _value(name, record, judge)) is not None]
         shown.append(f"{name} goes from {as_number(min(values))} to {as_number(max(values))}")
     return f"{len(among)} networks is within it; {', '.join(shown)}"

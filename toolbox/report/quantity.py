@@ -99,7 +99,7 @@ class Axes:
 
     @classmethod
     def of(cls, runs: list[Evaluations]) -> "Axes":
-        declared = runs[0].evaluator.objectives
+        declared = runs[0].judge.objectives
         names = [objective.name for objective in declared]
         measured = {name for run in runs for name in run.measured}
         quality = QUALITY if QUALITY in measured else names[0]

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toolbox.archive import Record
-from toolbox.evaluation import Evaluator
+from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 
 TOP = 5
@@ -14,40 +14,40 @@ ALWAYS_SHOWN = ("val_accuracy", "params")  # of a network, whatever the objectiv
 LONGEST_FRONT = 20
 
 
-def result_tables(evaluator: Evaluator) -> list[Table]:
+def result_tables(judge: Judge, networks: Sequence[Record]) -> list[Table]:
     """The front for several objectives, and the top five by each objective."""
     tables = []
-    objectives, networks = evaluator.objectives, evaluator.archive.networks()
+    objectives = judge.objectives
     if len(objectives) > 1:
-        found = front(evaluator, networks)
+        found = front(judge, networks)
         title = f"Pareto front: {len(found)} networks"
         step = max(1, -(-len(found) // LONGEST_FRONT))
         if step > 1:
             title += f", one in {step} shown"
-        tables.append(_table(title, found[::step], evaluator))
+        tables.append(_table(title, found[::step], judge))
     for objective in objectives:
-        best = ranking(evaluator, networks, objective)[:TOP]
-        tables.append(_table(f"Top {len(best)} by {objective.name}", best, evaluator))
+        best = ranking(judge, networks, objective)[:TOP]
+        tables.append(_table(f"Top {len(best)} by {objective.name}", best, judge))
     return tables
 
 
-def print_results(console: Console, evaluator: Evaluator) -> None:
+def print_results(console: Console, judge: Judge, networks: Sequence[Record]) -> None:
     """Show the tables of a finished search."""
-    for table in result_tables(evaluator):
+    for table in result_tables(judge, networks):
         console.print(table)
         console.print()
 
 
-def _table(title: str, records: Sequence[Record], evaluator: Evaluator) -> Table:
+def _table(title: str, records: Sequence[Record], judge: Judge) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    objectives = {objective.name: objective for objective in evaluator.objectives}
+    objectives = {objective.name: objective for objective in judge.objectives}
     measured = {name for record in records for name in record.measurement}
     also = [name for name in ALWAYS_SHOWN if name in measured and name not in objectives]
     for name in (*objectives, *also):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     for record in records:
-        values = [*evaluator.fitness(record), *(record.measurement[name] for name in also)]
+        values = [*judge.fitness(record), *(record.measurement[name] for name in also)]
         table.add_row(*map(as_number, values), record.architecture)
     return table
 

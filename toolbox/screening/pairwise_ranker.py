@@ -86,7 +86,7 @@ class PairwiseRanker:
     ):
         self.space = space
         self.objectives = objectives
-        self.evaluator = evaluator
+        self.networks, self.judge = evaluator.networks, evaluator.judge
         self.candidates = candidates
         self.rankers = rankers
         self.random_share = random_share
@@ -97,7 +97,7 @@ class PairwiseRanker:
 
     def __call__(self, breed: Callable[[int], list], count: int) -> list[Individual]:
         """`count` of the children that are bred: the most promising, and a random share."""
-        known = len(self.evaluator.asked)
+        known = len(self.networks.records)
         if known < FEWEST or not count:
             return breed(count)
         if not self._fits or known >= GROWTH * self._fits[-1].networks:
@@ -111,7 +111,7 @@ class PairwiseRanker:
         others = [place for place in range(len(pool)) if place not in by_chance]
         guided = self._best(fit, believed, others)[: count - share]
         for place in (*by_chance, *guided):
-            key, _ = self.evaluator.identify(pool[place])
+            key, _ = self.networks.identify(pool[place])
             fit.foreseen[key] = Prediction(believed[0, place], guided=place not in by_chance)
         return [pool[place] for place in (*by_chance, *guided)]
 
@@ -128,13 +128,13 @@ class PairwiseRanker:
     def _records(self) -> list[Record]:
         """Of every network evaluated so far, in an order that does not tell which was first: a
         search that is continued must fit the same ranker."""
-        return sorted(self.evaluator.asked.values(), key=lambda record: record.genome)
+        return sorted(self.networks.records.values(), key=lambda record: record.genome)
 
     def _refit(self) -> None:
         """Fit it anew, and decide by its record whether it chooses."""
         records = self._records()
         features = self._features([record.genome for record in records])
-        losses = self.evaluator.losses(records)
+        losses = self.judge.losses(records)
         tau = self._tau() if self._fits else self._first_tau(features, losses)
         if tau is not None and (tau >= self.least_tau) != self._helps:
             self._helps = not self._helps
@@ -169,11 +169,11 @@ class PairwiseRanker:
         agreeing = numpy.zeros(len(self.objectives))
         pairs = numpy.zeros(len(self.objectives))
         for fit in self._fits:
-            keys = [key for key in fit.foreseen if key in self.evaluator.asked]
+            keys = [key for key in fit.foreseen if key in self.networks.records]
             if len(keys) < 2:
                 continue
             believed = numpy.array([fit.foreseen[key].losses for key in keys])
-            found = self.evaluator.losses([self.evaluator.asked[key] for key in keys])
+            found = self.judge.losses([self.networks.records[key] for key in keys])
             guided = numpy.array([fit.foreseen[key].guided for key in keys])
             first, second = numpy.triu_indices(len(keys), k=1)
             # Among those that it chose the differences are small, and chance decides.
@@ -189,8 +189,8 @@ class PairwiseRanker:
     @cached_property
     def _predicted(self) -> list[int]:
         """The objectives that are not known without training."""
-        some = next(iter(self.evaluator.asked.values())).genome
-        known = set(self.evaluator.arithmetic(some))
+        some = next(iter(self.networks.records.values())).genome
+        known = set(self.networks.arithmetic(some))
         return [
             column
             for column, objective in enumerate(self.objectives)
@@ -203,7 +203,7 @@ class PairwiseRanker:
         losses = self._features(canonical) @ fit.weights
         for column, objective in enumerate(self.objectives):
             if column not in self._predicted:
-                known = [self.evaluator.arithmetic(genome) for genome in canonical]
+                known = [self.networks.arithmetic(genome) for genome in canonical]
                 losses[:, :, column] = [-objective.weight * objective.value(one) for one in known]
         return losses
 
@@ -214,7 +214,7 @@ class PairwiseRanker:
             genes[:, [position]] == numpy.arange(len(gene.choices))
             for position, gene in enumerate(self.space.genes)
         ]
-        known = [self.evaluator.arithmetic(genome) for genome in genomes]
+        known = [self.networks.arithmetic(genome) for genome in genomes]
         names = sorted(known[0])
         numbers = [[one.get(name, 0.0) for name in names] for one in known]
         return numpy.hstack([*columns, numpy.log1p(numpy.array(numbers).reshape(len(known), -1))])

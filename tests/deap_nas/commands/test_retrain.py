@@ -36,7 +36,7 @@ def three_picks(searched):
 
 def worst_key(searched):
     run = FinishedRun.open(searched)
-    return ranking(run.evaluator, run.archive)[-1].key
+    return ranking(run.judge, run.archive)[-1].key
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,84 @@
+"""From a record to a fitness: what is good, and what is within the bounds.
+
+A judge knows no problem and evaluates nothing, so a search and the reading of a finished run share
+it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy
+
+from toolbox.archive import Record
+from toolbox.bounds import Bounds
+from toolbox.measure import one_line
+from toolbox.objectives.objective import Objective
+from toolbox.operator_error import OperatorError
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The objectives of a search and its bounds."""
+
+    objectives: Sequence[Objective]
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @cached_property
+    def weights(self) -> tuple[float, ...]:
+        """DEAP's, one for each objective: +1 maximize, -1 minimize."""
+        return tuple(objective.weight for objective in self.objectives)
+
+    @cached_property
+    def _needed(self) -> set[str]:
+        return {name for objective in self.objectives for name in objective.needs}
+
+    def fitness(self, record: Record) -> tuple[float, ...]:
+        """The objectives of a record, all of them finite.
+
+        The worst of each if it failed or broke a rule; worse than that, by how far it is beyond
+        the bounds, if it is beyond them.
+        """
+        if self.feasible(record):
+            return tuple(self.value(objective, record) for objective in self.objectives)
+        beyond = self.bounds.violation(record.measurement)
+        return tuple(objective.infeasible(beyond) for objective in self.objectives)
+
+    def value(self, objective: Objective, record: Record) -> float:
+        """One objective of a record that was measured.
+
+        Raises OperatorError if the objective reads a name that was not.
+        """
+        return value_of(objective, record.measurement)
+
+    def feasible(self, record: Record) -> bool:
+        """Whether a record has all that the objectives need, and is within the bounds."""
+        return (
+            not record.failed
+            and self.complete(record)
+            and not self.bounds.violation(record.measurement)
+        )
+
+    def complete(self, record: Record) -> bool:
+        """Whether a record has all that the objectives need, within the bounds or not."""
+        needed = self._needed
+        return record.status == "ok" or (bool(needed) and needed <= set(record.measurement))
+
+    def losses(self, records: Sequence[Record]) -> numpy.ndarray:
+        """The fitness of records (records, objectives), negated where it is maximized."""
+        fitness = numpy.array([self.fitness(record) for record in records])
+        return -fitness.reshape(-1, len(self.weights)) * numpy.array(self.weights)
+
+
+def value_of(objective: Objective, measurement: Mapping[str, float]) -> float:
+    """An objective of a measurement.
+
+    Raises OperatorError, one line with what was measured, if the objective cannot be computed.
+    """
+    try:
+        return objective.value(measurement)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise OperatorError(
+            f"objectives: {objective.name!r} failed on a measurement ({one_line(error)}); "
+            f"measured are {', '.join(measurement)}"
+        ) from error

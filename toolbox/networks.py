@@ -1,0 +1,164 @@
+"""The networks of one search: which one a genome is, and what is known of it.
+
+Batches (evaluation.py) and streams (stream.py) ask here before anything is measured, and bring here
+what was.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container
+from functools import lru_cache
+from typing import Any, Literal
+
+from toolbox.archive import Archive, Record
+from toolbox.halving import epochs_for
+from toolbox.judge import Judge
+from toolbox.lineage import Lineage
+from toolbox.measure import Outcome
+from toolbox.problem import Problem
+
+KEYS_AT_HAND = 100_000  # genomes whose keys are remembered
+# How the record of an individual became known: measured for it, known before, or refused.
+How = Literal["trained", "reused", "infeasible"]
+
+
+class BudgetSpent(Exception):
+    """The declared number of distinct networks has been evaluated."""
+
+
+class Networks:
+    """Every network that a search asked for, in front of the archive of all searches.
+
+    limit: how many distinct networks may be asked for.  retry_failed: measure again what failed in
+    an earlier run.  on_record: called with each record that the search asked for, as soon as it is
+    known.
+
+    records: what the search knows, by the network's key, in the order in which it became known.
+    awaited: the keys of networks on their way in a stream.  epochs: all that were trained for
+    `records`, whenever that was.  counts: how many of the individuals asked for were trained,
+    reused, infeasible and failed (failed overlaps the others), since `take_counts` was last called.
+    lineage: the origin of every individual asked for.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        judge: Judge,
+        archive: Archive,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        on_record: Callable[[Record], None] | None = None,
+    ):
+        self.problem = problem
+        self.space = problem.space
+        self.judge = judge
+        self.archive = archive
+        self.limit = limit
+        self.retry_failed = retry_failed
+        self._on_record = on_record
+        self.records: dict[str, Record] = {}
+        self.awaited: Container[str] = ()
+        self.epochs = 0.0
+        self.counts: Counter[str] = Counter()
+        self.lineage = Lineage()
+        # Asked for when a child is bred, and again when it is evaluated.
+        self._identity_of = lru_cache(maxsize=KEYS_AT_HAND)(self._identity)
+
+    def identify(self, genome: list[int]) -> tuple[str, list[int]]:
+        """The archive's key of a genome's network, and the one genome that stands for it."""
+        key, canonical = self._identity_of(tuple(genome))
+        return key, list(canonical)
+
+    def _identity(self, genes: tuple[int, ...]) -> tuple[str, list[int]]:
+        canonical = list(map(int, self.space.canonical(list(genes))))
+        return self.archive.key(self.space.decode(canonical)), canonical
+
+    def key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
+        """The key of a network's record after a number of epochs: its own after all of them."""
+        if epochs is None or epochs == self.problem.epochs:
+            return key
+        return self.archive.key(self.space.decode(genome), epochs=epochs)
+
+    def arithmetic(self, genome: list[int]) -> dict[str, float]:
+        """What the problem knows of a genome without an evaluation."""
+        return self.problem.known(list(genome))
+
+    def bounded(self, genome: list[int]) -> dict[str, float]:
+        """What the problem knows of a genome, if there is a bound to hold it against."""
+        return self.arithmetic(genome) if self.judge.bounds.limits else {}
+
+    def known_violation(self, genome: list[int]) -> float:
+        """How far a genome is beyond the bounds, as far as it is known without an evaluation."""
+        return self.judge.bounds.violation(self.bounded(genome))
+
+    @property
+    def left(self) -> float:
+        """How many more networks may be asked for; infinity if there is no limit."""
+        return float("inf") if self.limit is None else self.limit - len(self.records)
+
+    def settled(self, key: str) -> Record | None:
+        """The archive's record of a key, if it stands.
+
+        It does not if bounds refused the network that have been widened since, or if it failed and
+        failures are to be tried again.
+        """
+        record = self.archive.get(key)
+        if record and record.failed and self.retry_failed:
+            return None
+        if record is None or record.status != "infeasible" or self.judge.complete(record):
+            return record
+        refused_by_a_rule = not record.measurement
+        beyond = self.judge.bounds.violation(record.measurement)
+        return record if refused_by_a_rule or beyond else None
+
+    def refused(self, key: str, genome: list[int]) -> Record | None:
+        """The record of a network that a rule of the space or a bound refuses; it is archived.
+
+        None if it must be measured.
+        """
+        reason = self.space.violation(genome)
+        known = {} if reason else self.bounded(genome)
+        reason = reason or self.judge.bounds.reason(known)
+        return (
+            self.archived(key, genome, Outcome(0, "infeasible", known, reason)) if reason else None
+        )
+
+    def options(self, individual: list[int], key: str) -> dict[str, Any]:
+        """What `evaluate` is given of an individual beside its genome; `key` is its network's."""
+        if not self.problem.inherits:
+            return {}
+        records = [self.archive.get(parent) for parent in self.lineage.parents(individual)]
+        parents = [self.archive.key(record.architecture) for record in records if record]
+        return {"key": key, "parents": list(dict.fromkeys(parents))}
+
+    def archived(self, key: str, genome: list[int], outcome: Outcome) -> Record:
+        """The record of an outcome; it is on disk when this returns."""
+        record = Record.of(key, genome, self.space.decode(genome), outcome)
+        self.archive.add(record)
+        return record
+
+    def learn(self, record: Record, first: bool = True) -> None:
+        """Take in a network's own record: from now on this search knows it.
+
+        first: as for `epochs_for`.
+        """
+        self.records[record.key] = record
+        self.learn_on_the_way(record, first)
+
+    def learn_on_the_way(self, record: Record, first: bool) -> None:
+        """Take in a record after fewer epochs, of a network that may be trained further."""
+        self.epochs += epochs_for(record, first)
+        if self._on_record:
+            self._on_record(record)
+
+    def count(self, individual: list[int], key: str, how: How) -> None:
+        """Count an individual whose network is known, and take note of its origin."""
+        record = self.records[key]
+        self.lineage.bear(individual, record.key)
+        self.counts["evaluated"] += 1
+        self.counts["failed"] += record.failed
+        self.counts[how] += 1
+
+    def take_counts(self) -> Counter[str]:
+        """The counts since the last call."""
+        taken, self.counts = self.counts, Counter()
+        return taken
