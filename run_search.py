@@ -215,6 +215,15 @@ def stopping(*kinds: type[Exception]) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def failing(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into the end of the search, which would end there again."""
+    try:
+        yield
+    except kinds as error:
+        raise Stopped(error) from error
+
+
 def run(
     experiment: Path,
     overrides: Sequence[str],
@@ -245,7 +254,7 @@ def run(
     from toolbox.run_folder import RunFolder
     from toolbox.search import search
     from toolbox.signature import prefixed
-    from toolbox.stopped import SearchStopped
+    from toolbox.stopped import NothingMeasured, SearchStopped
 
     # A user's own modules lie in the current folder or beside the declaration.
     sys.path[:0] = [str(Path.cwd()), str(experiment.parent.absolute())]
@@ -296,15 +305,13 @@ def run(
         log.debug("%s", _environment())
         with stopping(SearchStopped):
             folder.begin_session(archive, command, _environment())
-        try:
-            with refusing(ValueError), stopping(SearchStopped, OSError):
-                make_ready(declaration, toolbox, folder.path)
-        except NotReady as error:
-            raise Stopped(error) from error
+        with refusing(ValueError), stopping(SearchStopped, OSError), failing(NotReady):
+            make_ready(declaration, toolbox, folder.path)
         with (
             following as progress,
             refusing(OperatorError),
             stopping(SearchStopped, OSError),
+            failing(NothingMeasured),
         ):
             begun = time.process_time()
             for generation in search(declaration, toolbox):

@@ -3,18 +3,21 @@
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
 import moocore
 import numpy
 
+from toolbox.archive import Record
 from toolbox.declaration import Declaration
 from toolbox.evaluation import evaluate_invalid
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.networks import BudgetSpent, Networks
 from toolbox.objectives.objective import Objective
+from toolbox.stopped import NothingMeasured
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,8 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
     """Run a declared search with an assembled toolbox; yields each generation when it is done.
 
     Everything random is seeded here by the declaration's seed, so a second search with the same
-    archive takes the same steps and is served what the first one measured.
+    archive takes the same steps and is served what the first one measured.  Raises NothingMeasured
+    after a generation in which all that was ever evaluated failed.
     """
     random.seed(declaration.seed)
     numpy.random.seed(declaration.seed % 2**32)  # for operators of the user's own that draw from it
@@ -76,9 +80,27 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
         births = networks.lineage.generation(number, population)
         networks.archive.keep_births(number, births)
         generation = history.generation(number, population, stopped)
+        _check_measured(networks.records.values(), ended=bool(generation.stopped))
         yield generation
         if generation.stopped:
             return
+
+
+def _check_measured(records: Collection[Record], ended: bool) -> None:
+    """Raise NothingMeasured if every network failed, or if a search has ended and every one failed
+    or was refused."""
+    if not records or any(record.status == "ok" for record in records):
+        return
+    failed = [record for record in records if record.failed]
+    if not ended and len(failed) < len(records):
+        return  # what is beyond the bounds may lead to what is within them
+    (message, times), *_ = Counter(record.message for record in failed or records).most_common(1)
+    how = "failed" if failed else "were refused"
+    retry = "; mend the cause and try them again with --retry-failed" if failed else ""
+    raise NothingMeasured(
+        f"no network was measured: {len(failed or records)} of {len(records)} {how}, "
+        f"{times} of them with: {message}{retry}"
+    )
 
 
 def _known(population: list, toolbox: GuardedToolbox) -> list:

@@ -34,6 +34,7 @@ from toolbox.report.comparison import Course, Difference, differences, grid, qua
 from toolbox.report.tables import as_number
 from toolbox.search import search
 from toolbox.signature import prefixed
+from toolbox.stopped import NothingMeasured
 from toolbox.whole_file import write_table, write_whole
 
 BASELINE = "random search"
@@ -112,7 +113,7 @@ def run(chosen: argparse.Namespace) -> int:
     with lock:
         try:
             reached, distinct = _run_all(plan, out, budget)
-        except NotReady as error:
+        except (NotReady, NothingMeasured) as error:
             log.error("%s", error)
             return 1
         _write(reached, distinct, budget, declared, out, screen)

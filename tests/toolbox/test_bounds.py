@@ -81,7 +81,9 @@ def test_fitness_beyond_a_bound_is_finite_and_worse_the_further_it_is():
 
 
 def test_even_an_infinite_violation_has_a_finite_fitness():
-    run = searched({"cost": 1e-320, "redraws": 0}, generations=0)
+    begun = {"individual": {"use": "seeded", "genomes": ["0" * 8]}}  # the one network within it
+    bounded = tables({"cost": 1e-320, "redraws": 0}, generations=0)
+    run = Run(bounded | {"toolbox": bounded["toolbox"] | begun}, problems=PROBLEMS)
     worst = run.declaration.objectives[0].worst
     assert run.toolbox.evaluate([1] * 8) == (worst - 1,)
 

@@ -4,9 +4,15 @@ import random
 import pytest
 from deap import tools
 
+from problems.spaces.bit_string import BitString
 from tests.conftest import Run, lotz, onemax
 from toolbox.archive import Archive
+from toolbox.assemble import assemble
+from toolbox.declaration import declare
+from toolbox.individual import Individual
 from toolbox.operator_error import OperatorError
+from toolbox.search import search
+from toolbox.stopped import NothingMeasured
 
 
 def rows(run):
@@ -287,3 +293,49 @@ def test_an_initialization_that_leaves_the_space_is_named(tmp_path, monkeypatch,
     tables["toolbox"] = tables["toolbox"] | {"individual": f"{name}:draw"}
     with pytest.raises(OperatorError, match=message):
         Run(tables)
+
+
+class Broken:
+    """A problem whose evaluations fail, but for a genome of ones."""
+
+    space = BitString(12)
+    fails = staticmethod(lambda genome: True)
+
+    def evaluate(self, genome):
+        if self.fails(genome):
+            raise RuntimeError("the picture is broken" if genome[0] else "no memory")
+        return {"ones": float(sum(genome))}
+
+
+def broken(fails, **algorithm):
+    problem = type("Broken", (Broken,), {"fails": staticmethod(fails)})
+    return Run(onemax(**algorithm) | {"problem": "mine"}, problems={"mine": problem})
+
+
+def test_a_search_ends_after_a_generation_in_which_every_network_failed():
+    with pytest.raises(NothingMeasured, match=r"measured: 8 of 8 failed, \d of them"):
+        broken(lambda genome: True)
+
+
+def test_one_network_that_is_measured_is_enough_to_go_on():
+    seen = []
+    assert len(broken(lambda genome: bool(seen.append(1)) or len(seen) > 1).generations) == 6
+
+
+def test_a_search_that_was_refused_everything_ends_without_a_result():
+    class Refused(BitString):
+        def violation(self, genome):
+            return "" if self.drawing else "nothing is right"
+
+        drawing = True
+
+    space = Refused(12)
+    problem = type("Mine", (Broken,), {"space": space})
+    tables = onemax(generations=2) | {"problem": "mine"}
+    declaration = declare(tables, {"mine": problem}, name="test")
+    toolbox = assemble(declaration, problem(), Archive({}))
+    toolbox.population(n=8)  # a first population can be drawn
+    object.__setattr__(space, "drawing", False)
+    toolbox.register("individual", lambda: Individual([0] * 12, weights=(1.0,)))
+    with pytest.raises(NothingMeasured, match="1 of 1 were refused, 1 of them with: nothing is"):
+        list(search(declaration, toolbox))
