@@ -250,6 +250,7 @@ def run(
     from toolbox.operator_error import OperatorError
     from toolbox.problem import adapted, own
     from toolbox.progress import SearchProgress, log_to_console, log_to_file
+    from toolbox.quantities import quantities_with
     from toolbox.report.tables import print_results
     from toolbox.run_folder import RunFolder
     from toolbox.search import search
@@ -281,8 +282,9 @@ def run(
             events: list[EventLog] = [JsonLines(sys.stdout)] if json_lines else []
             judge = Judge(declaration.objectives, declaration.bounds)
             archived = [record.key for record in archive]
+            quantities = quantities_with(problem.quantities)
             following = SearchProgress(
-                screen, judge, declaration.generations, most, archived, events
+                screen, judge, declaration.generations, most, archived, events, quantities
             )
             toolbox = assemble(
                 declaration,
@@ -333,7 +335,7 @@ def run(
             results = folder.write_results(judge, archive.networks())
         with stopping(SearchStopped):
             folder.end_session(archive, generation.stopped)
-        print_results(screen, judge, archive.networks())
+        print_results(screen, judge, archive.networks(), quantities)
         log.info("written: %s and the rest of %s", results, folder.path)
     return 0
 

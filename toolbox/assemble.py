@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from toolbox.guarded_toolbox import GuardedToolbox, belongs
 from toolbox.individual import Individual
 from toolbox.judge import Judge
 from toolbox.networks import Networks
+from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem, adapted
 from toolbox.shelf import did_you_mean
@@ -120,19 +121,36 @@ def rehearse(declaration: Declaration, problem: Any) -> None:
 
 def _check_measured(declaration: Declaration, problem: Problem) -> None:
     measures = problem.measures
+    if measures is None:
+        return
     for number, objective in enumerate(declaration.objectives):
-        for name in objective.needs:
-            if measures is not None and name not in measures:
+        for name in (*objective.needs, *_missed(objective, measures)):
+            if name not in measures:
                 raise ValueError(
                     f"objectives[{number}] = {objective.name!r}: it needs {name!r}, which this "
                     f"problem does not measure here; it measures {', '.join(measures)}"
+                    f"{did_you_mean(name, measures)}"
                 )
     for name in declaration.bounds.limits:
-        if measures is not None and name not in measures:
+        if name not in measures:
             raise ValueError(
                 f"bounds.{name}: unknown key; legal: redraws, {', '.join(measures)}"
                 f"{did_you_mean(name, measures)}"
             )
+
+
+def _missed(objective: Objective, measures: Iterable[str]) -> list[str]:
+    """The name that an objective of the user's own reads and that is not measured, if there is one.
+
+    It is tried on made-up numbers, so nothing but a missing name is taken for an error.
+    """
+    try:
+        objective.view(dict.fromkeys(measures, 0.5))
+    except KeyError as error:
+        return [str(error.args[0])] if error.args else []
+    except Exception:
+        return []
+    return []
 
 
 def _check_feasible(toolbox: GuardedToolbox, population: list[Individual]) -> None:

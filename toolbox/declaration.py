@@ -17,7 +17,9 @@ from toolbox.halving import Halving
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES, Objective
-from toolbox.objectives.objective import Direction
+from toolbox.objectives.measured import objectives_of
+from toolbox.problem import adapted
+from toolbox.quantities import Direction, quantities_with
 from toolbox.screening import SCREENS
 from toolbox.selection import SELECTIONS
 from toolbox.shelf import did_you_mean, take
@@ -45,7 +47,7 @@ GIVEN = {
 }
 
 
-MOST = 1e300  # of a declared worst: there must be room beyond it
+MOST_WORST = 1e300  # of a declared worst: there must be room beyond it
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         },
         "",
     )
-    objectives = _objectives(found["objectives"])
+    problem = _problem(found["problem"], problems, found["seed"])
+    objectives = _objectives(found["objectives"], problem)
     algorithm, size = _algorithm(found["algorithm"], len(objectives))
     stop = read(Stop, found["stop"], "stop")
     if stop.target() and len(stop.target()) != len(objectives):
@@ -209,7 +212,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
     return Declaration(
         name=name,
         objectives=objectives,
-        problem=_problem(found["problem"], problems, found["seed"]),
+        problem=problem,
         toolbox=aliases,
         algorithm=algorithm,
         bounds=_bounds(found["bounds"]),
@@ -230,11 +233,12 @@ def _bounds(table: Any) -> Bounds:
     return Bounds(redraws=values.pop("redraws"), limits=values)
 
 
-def _objectives(entries: Sequence[Any]) -> tuple[Objective, ...]:
+def _objectives(entries: Sequence[Any], problem: Chosen) -> tuple[Objective, ...]:
     if not entries:
         raise ValueError(f"objectives = []: at least one is needed; legal: {', '.join(OBJECTIVES)}")
+    shelf = _legal_objectives(entries, problem)
     objectives = tuple(
-        _objective(entry, f"objectives[{number}]") for number, entry in enumerate(entries)
+        _objective(entry, f"objectives[{number}]", shelf) for number, entry in enumerate(entries)
     )
     names = [objective.name for objective in objectives]
     for name in names:
@@ -243,20 +247,38 @@ def _objectives(entries: Sequence[Any]) -> tuple[Objective, ...]:
     return objectives
 
 
-def _objective(entry: Any, key: str) -> Objective:
+def _legal_objectives(entries: Sequence[Any], problem: Chosen) -> Mapping[str, Any]:
+    """The objectives of the toolbox, and those that the problem's own names are.
+
+    The problem is only built for a name that is not the toolbox's: it may take seconds to import.
+    """
+    used = [entry.get("use") if isinstance(entry, Mapping) else entry for entry in entries]
+    if all(use in OBJECTIVES or not isinstance(use, str) or ":" in use for use in used):
+        return OBJECTIVES
+    own = adapted(problem.build()).quantities
+    added = (quantity for name, quantity in quantities_with(own).items() if name in own)
+    return {**OBJECTIVES, **objectives_of(added)}
+
+
+def _objective(entry: Any, key: str, shelf: Mapping[str, Any]) -> Objective:
     table = {"use": entry} if isinstance(entry, str) else entry
     if not isinstance(table, Mapping) or not isinstance(table.get("use"), str):
         raise ValueError(f"{key} = {entry!r}: a name or a table like {{ use = 'name' }} is needed")
     use = table["use"]
-    found = take(use, OBJECTIVES, key)
+    found = take(use, shelf, key)
     known = found if isinstance(found, Objective) else None
     view = known.view if known else found
     options, any_key = signature_of(view, positional=1)
-    own = {"direction": Direction, "worst": Annotated[float, Ge(-MOST), Le(MOST)]}
+    own = {"direction": Direction, "worst": Annotated[float, Ge(-MOST_WORST), Le(MOST_WORST)]}
     parameters = dict(options) if not isinstance(view, partial) else {}
     for name, annotation in own.items():
         parameters[name] = (
             Parameter(annotation, getattr(known, name)) if known else Parameter(annotation)
+        )
+    if missing := [name for name in own if known is None and name not in table]:
+        raise ValueError(
+            f"{key}: {' and '.join(missing)} must be declared for {use!r}, like "
+            "direction = 'maximize', worst = 0.0 (the value of a network that failed)"
         )
     values = check(
         {name: value for name, value in table.items() if name != "use"}, parameters, key, any_key

@@ -15,7 +15,7 @@ from toolbox.archive import Record
 from toolbox.event_log import EventLog
 from toolbox.judge import Judge
 from toolbox.objectives.objective import Objective
-from toolbox.report.tables import as_number
+from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.search import Generation
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,10 @@ class SearchProgress:
         most: int,
         archived: Iterable[str] = (),
         events: Sequence[EventLog] = (),
+        quantities: Mapping[str, Quantity] = QUANTITIES,
     ):
         self.judge = judge
+        self.quantities = quantities
         self.events = events
         self.generations = generations
         self.generation = 0
@@ -148,7 +150,9 @@ class SearchProgress:
             self.best[objective.name] = value
 
     def _best(self) -> str:
-        return ", ".join(f"{name} {as_number(value)}" for name, value in self.best.items()) or "-"
+        quantities = {name: meant(name, self.quantities) for name in self.best}
+        found = (f"{name} {quantities[name].short(value)}" for name, value in self.best.items())
+        return ", ".join(found) or "-"
 
     def _refresh(self) -> None:
         self._bar.update(

@@ -30,8 +30,8 @@ from toolbox.declaration import Declaration, load
 from toolbox.judge import Judge
 from toolbox.problem import adapted, own
 from toolbox.progress import log_to_console
+from toolbox.quantities import as_number
 from toolbox.report.comparison import Course, Difference, differences, grid, quality
-from toolbox.report.tables import as_number
 from toolbox.search import search
 from toolbox.signature import prefixed
 from toolbox.stopped import NothingMeasured

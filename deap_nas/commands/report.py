@@ -13,7 +13,10 @@ import tomlkit
 from deap_nas.finished_run import FinishedRun
 from problems.spaces import chain
 from toolbox.archive import Record
+from toolbox.problem import adapted
+from toolbox.quantities import as_number, quantities_with
 from toolbox.report import figures
+from toolbox.report.axes import Axes
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.network_drawing import Layer, network_plot
 from toolbox.report.origins import (
@@ -24,8 +27,7 @@ from toolbox.report.origins import (
     operator_table,
 )
 from toolbox.report.page import Page, Section, Table, cell, write
-from toolbox.report.quantity import Axes
-from toolbox.report.tables import TOP, as_number
+from toolbox.report.tables import TOP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +82,8 @@ def report(opened: Sequence[FinishedRun], names: Sequence[str]) -> Page:
         Evaluations(name, one.judge, one.archive, one.declaration.population, one.generations)
         for name, one in zip(names, opened, strict=True)
     ]
-    axes = Axes.of(runs)
+    table = quantities_with(adapted(opened[0].problem).quantities)
+    axes = Axes.of(runs, table)
     best = [_best(run) for run in runs]
     winners = [number for number, place in enumerate(best) if place is not None]
     winner = min(winners, key=lambda n: runs[n].losses[best[n], 0], default=None)

@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any
 from deap_nas.finished_run import FinishedRun
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
+from toolbox.quantities import as_number
 from toolbox.report.picking import default_rule, pick
-from toolbox.report.tables import as_number
 from toolbox.shelf import did_you_mean
 from toolbox.signature import prefixed
 from toolbox.whole_file import write_table, write_whole

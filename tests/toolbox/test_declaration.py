@@ -36,7 +36,11 @@ CASES = [
         "objectives[0].worst is missing",
         "",
     ),
-    ({"objectives": ["math:sqrt"]}, "objectives[0].direction is missing", ""),
+    (
+        {"objectives": ["math:sqrt"]},
+        "objectives[0]: direction and worst must be declared",
+        "math:sqrt",
+    ),
     ({"problem": "onemx"}, "problem.use = 'onemx'", "did you mean 'onemax'?"),
     ({"problem": {"length": 3}}, "problem: use = 'name' is missing", "onemax"),
     ({"problem": {"use": "onemax", "lenght": 3}}, "problem.lenght: unknown key", "'length'?"),

@@ -101,10 +101,10 @@ def test_a_worst_leaves_room_for_what_is_infeasible():
 
 
 def test_an_objective_that_fails_on_a_measurement_is_one_line(tmp_path, monkeypatch):
-    (tmp_path / "broken_objectives.py").write_text("def f(measurement): return measurement['x']\n")
+    (tmp_path / "broken_objectives.py").write_text("def f(found): return found['ones'] - 'x'\n")
     monkeypatch.syspath_prepend(tmp_path)
     entry = {"use": "broken_objectives:f", "direction": "maximize", "worst": -1.0}
-    with pytest.raises(OperatorError, match=r"'f' failed .*KeyError: 'x'.*; measured are ones"):
+    with pytest.raises(OperatorError, match=r"'f' failed .*TypeError: .*; measured are ones"):
         Run(onemax() | {"objectives": [entry]})
 
 

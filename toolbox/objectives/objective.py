@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+
+from toolbox.quantities import Direction
 
 Measurement = Mapping[str, float]
-Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)

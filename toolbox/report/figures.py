@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from toolbox.lineage import Birth
+from toolbox.report.axes import Axis, with_prefix
 from toolbox.report.evaluations import (
     Evaluations,
     best_so_far,
@@ -22,7 +23,6 @@ from toolbox.report.evaluations import (
     nondominated,
 )
 from toolbox.report.origins import Ancestry, made_by
-from toolbox.report.quantity import Quantity, with_prefix
 
 # Okabe & Ito's colours, told apart by the colour-blind too; yellow is left out on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -72,7 +72,7 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def front_plot(runs: Sequence[Evaluations], quality: Quantity, cost: Quantity) -> Plot:
+def front_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis) -> Plot:
     """Every network, and the front: those for which no other one is better in both."""
     figure, subplot = _figure(9.6, 5.6)
     drawn = []
@@ -132,7 +132,7 @@ def front_plot(runs: Sequence[Evaluations], quality: Quantity, cost: Quantity) -
 
 
 def _look_at_the_front(
-    subplot: Subplot, quality: Quantity, columns: list[numpy.ndarray], drawn: list
+    subplot: Subplot, quality: Axis, columns: list[numpy.ndarray], drawn: list
 ) -> int:
     """Leave out what lies far below the front; how many points that are."""
     fronts = numpy.concatenate([y[front] for _, y, front in drawn])
@@ -148,9 +148,7 @@ def _look_at_the_front(
     return int((values < low).sum())
 
 
-def tradeoff_plot(
-    runs: Sequence[Evaluations], quality: Quantity, cost: Quantity, third: Quantity
-) -> Plot:
+def tradeoff_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis, third: Axis) -> Plot:
     """Quality against cost, coloured by a third quantity (reference B's figures 6 and 7)."""
     figure, subplot = _figure(6.4, 4.6)
     x, y, c = (
@@ -183,7 +181,7 @@ def tradeoff_plot(
     return Plot(f"tradeoff_{third.name}", title, figure)
 
 
-def best_plot(runs: Sequence[Evaluations], objective: Quantity, column: int) -> Plot:
+def best_plot(runs: Sequence[Evaluations], objective: Axis, column: int) -> Plot:
     """The best of one objective so far, against networks and against time."""
     curves = []
     for run in runs:
@@ -221,7 +219,7 @@ def _against_networks_and_time(
     runs: Sequence[Evaluations],
     curves: Sequence[numpy.ndarray],
     label: str,
-    quantity: Quantity | None,
+    quantity: Axis | None,
 ) -> Figure:
     figure = Figure(figsize=(9.6, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -262,7 +260,7 @@ def _against_networks_and_time(
 
 
 def trials_plot(
-    runs: Sequence[Evaluations], best: Sequence[int | None], quality: Quantity, cost: Quantity
+    runs: Sequence[Evaluations], best: Sequence[int | None], quality: Axis, cost: Axis
 ) -> Plot:
     """The runs side by side: quality of all their networks, and the best one with its cost.
 
@@ -373,7 +371,7 @@ def operators_plot(rows: Sequence[dict[str, Any]]) -> Plot:
     return Plot("operators", "Survivors by operator", figure)
 
 
-def ancestry_plot(run: Evaluations, found: Ancestry, objective: Quantity, column: int) -> Plot:
+def ancestry_plot(run: Evaluations, found: Ancestry, objective: Axis, column: int) -> Plot:
     """The winner's ancestors by generation, and the line through the better parent."""
     figure, subplot = _figure(9.6, 4.6)
     heights: dict[int, float] = {}
@@ -455,7 +453,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Subplot]:
 def _scale(
     subplot: Subplot,
     axis: str,
-    quantity: Quantity,
+    quantity: Axis,
     columns: Iterable[numpy.ndarray],
     log: bool = True,
 ) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from toolbox.quantities import as_number
 from toolbox.report.figures import Plot, styled
-from toolbox.report.tables import as_number
 from toolbox.whole_file import write_whole
 
 MOST_ROWS = 40  # of a table in the page; its file has them all

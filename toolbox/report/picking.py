@@ -9,8 +9,8 @@ import numpy
 
 from toolbox.archive import Record
 from toolbox.judge import Judge
+from toolbox.quantities import as_number
 from toolbox.report.ranking import front, ranking
-from toolbox.report.tables import as_number
 from toolbox.shelf import did_you_mean
 
 LEGAL = "best, knee, a key of the archive, or bounds like params<=10000,val_accuracy>=0.8"
