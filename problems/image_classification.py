@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -14,11 +14,15 @@ from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
-from problems.networks.chain import Standardize, build, glorot_uniform
+from problems.networks.chain import Standardize, glorot_uniform
+from problems.networks.counting import Counted
+from problems.networks.plan import Plan, counted, module_of, plan_of, sources, unsaved
+from problems.networks.rehearsal import changed_sources, rehearse
+from problems.saved_network import Blueprint
 from problems.seeds import seed_of
 from problems.spaces import SPACES
-from problems.spaces.chain import count, totals
 from problems.spaces.layer_string import LayerString
+from problems.spaces.own_network import OwnNetwork
 from problems.training.flight import MOST_ON_A_GPU, Flight
 from problems.training.flight import Training as InTraining
 from problems.training.inherited import inherited, leave
@@ -43,7 +47,9 @@ class ImageClassification:
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
     """
 
-    space: LayerString = field(default_factory=LayerString, metadata={"shelf": SPACES})
+    space: Any = field(
+        default_factory=LayerString, metadata={"shelf": SPACES, "function": OwnNetwork}
+    )
     dataset: Dataset = field(default_factory=Digits, metadata={"shelf": DATASETS})
     training: Training = field(default_factory=Training)
     device: str = "auto"
@@ -60,7 +66,8 @@ class ImageClassification:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
         object.__setattr__(self, "inherit", self.inherit or None)
         if self.dataset.classes:  # a folder of images tells only when it is read
-            if not is_dataclass(self.space):
+            names = {f.name for f in fields(self.space)} if is_dataclass(self.space) else set()
+            if not names >= {"image_shape", "classes"}:
                 raise ValueError(
                     f"space = {type(self.space).__name__}: a dataclass with image_shape and "
                     "classes is needed"
@@ -104,10 +111,30 @@ class ImageClassification:
             kind = DataMissing if isinstance(error, DataMissing) else ValueError
             raise kind(f"dataset{separator}{error}") from error
         training = replace(self.training, precision=precision)
-        return replace(self, device=device, dataset=dataset, training=training)
+        prepared = replace(self, device=device, dataset=dataset, training=training)
+        if not prepared.makes_own_networks:
+            space, classes = prepared.space, prepared.dataset.classes
+            rehearse(space, space.image_shape, classes)
+        return prepared
+
+    @property
+    def makes_own_networks(self) -> bool:
+        """Whether a subclass makes and counts the networks by itself, of any space."""
+        cls, base = type(self), ImageClassification
+        return cls.known is not base.known and cls.untrained is not base.untrained
 
     def in_folder(self, folder: Path) -> "ImageClassification":
-        """The same problem, which may keep in the folder of its run what it needs later."""
+        """The same problem, which may keep in the folder of its run what it needs later.
+
+        Warns if a module of somebody's own that makes the networks has been changed since the
+        folder was begun: what is in its archive was measured of other networks.
+        """
+        for module in changed_sources(self.space, folder):
+            log.warning(
+                "module %r, which makes the networks, has been changed since %s was begun; what "
+                "is in its archive was measured before",
+                *(module, folder),
+            )
         return replace(self, folder=folder.absolute())
 
     @property
@@ -158,9 +185,49 @@ class ImageClassification:
         return self.known(genome)["macs"] * self.training.epochs * self.dataset.train_images
 
     def known(self, genome: list[int]) -> dict[str, float]:
-        """What arithmetic tells of the genome's network, by the names of a measurement."""
-        shape = self.space.image_shape
-        return dict(totals(count(self.space.chain(genome), shape), shape))
+        """What is known of the genome's network without training, by the names of a measurement.
+
+        Nothing of a network that cannot be built; its evaluation will tell why.
+        """
+        return dict(self._counted(genome).totals)
+
+    def layers(self, genome: list[int]) -> list[dict[str, Any]]:
+        """The genome's network layer by layer for a person, the image first.
+
+        A layer has a name, a kind ("image", "conv", "pool", "linear" or "other"), the shape of its
+        output, params and macs.  None if the shape of the images is not known.
+        """
+        if not self.dataset.classes or self.makes_own_networks:
+            return []
+        keys = ("name", "kind", "shape", "params", "macs")
+        rows = [("image", "image", tuple(self.space.image_shape), 0, 0)]
+        rows += self._counted(genome).rows
+        return [dict(zip(keys, row, strict=True)) for row in rows]
+
+    def plan(self, genome: list[int]) -> Plan:
+        """What the genome's network is, but for its weights."""
+        return plan_of(self.space, genome)
+
+    def _counted(self, genome: list[int]) -> Counted:
+        return counted(self.plan(genome), self.space.image_shape, self.space.classes)
+
+    def blueprint(self, genome: list[int]) -> Blueprint:
+        """What the genome's network is, for a file of it.
+
+        Raises ValueError for a network that could not be read back from the file.
+        """
+        plan, shape = self.plan(genome), self.space.image_shape
+        classes = tuple(self.dataset.class_names())
+        if reason := unsaved(plan, shape, len(classes)):
+            raise ValueError(f"the network cannot be saved: {reason}")
+        return Blueprint(
+            architecture=self.space.decode(genome),
+            plan=plan,
+            image_shape=shape,
+            classes=classes,
+            normalize=self.training.normalize,
+            sources=sources(plan),
+        )
 
     def preview(self, genome: list[int]) -> dict[str, float]:
         """What building the genome's network tells before it is trained: `known` and latency."""
@@ -261,11 +328,11 @@ class ImageClassification:
 
     def untrained(self, genome: list[int], images: Split | StreamedSplit) -> torch.nn.Module:
         """The genome's network with its first weights, for training on `images`; on the device."""
-        network = build(self.space.chain(genome), self.space.image_shape)
+        first = Standardize(*images.channel_statistics) if self.training.normalize else None
+        shape, classes = self.space.image_shape, self.space.classes
+        network = module_of(self.plan(genome), shape, classes, first)
         if self.training.initialization == "glorot":
             glorot_uniform(network)
-        if self.training.normalize:
-            network.insert(0, Standardize(*images.channel_statistics))
         # The layout that oneDNN and cuDNN compute fastest in, for these small networks too.
         network.to(memory_format=torch.channels_last)
         return network.to(self.device)

@@ -17,7 +17,6 @@ from problems.datasets.final_splits import open_final_splits
 from problems.datasets.splits import Split
 from problems.device import configure
 from problems.image_classification import ImageClassification
-from problems.saved_network import Blueprint
 from problems.seeds import seed_of
 from problems.training.flight import Flight, Measurement
 from problems.training.loop import SCORING_BATCH, seeded, take_epoch
@@ -97,15 +96,26 @@ def retrain(
             yield seed, trained
 
 
-def blueprint(problem: ImageClassification, genome: list[int]) -> Blueprint:
-    """What the genome's network is, for a file of it."""
-    return Blueprint(
-        architecture=problem.space.decode(genome),
-        chain=problem.space.chain(genome),
-        image_shape=problem.space.image_shape,
-        classes=tuple(problem.dataset.class_names()),
-        normalize=problem.training.normalize,
-    )
+def check_can_be_kept(problem: ImageClassification, genome: list[int]) -> None:
+    """Raise ValueError, one line, if the genome's network could not be kept in a file.
+
+    Asked before it is trained: its blueprint must make the very module that is trained.
+    """
+    blueprint = problem.blueprint(genome)
+    again = type(blueprint).from_json(blueprint.as_json())
+    images = open_final_splits(problem.dataset, problem.device).train
+    with seeded(0, problem.device):
+        trained = problem.untrained(genome, images).state_dict()
+        built = again.untrained().state_dict()
+    for name in [*trained, *built]:
+        shapes = [tuple(state[name].shape) if name in state else None for state in (trained, built)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{blueprint.architecture}: the network cannot be kept in a file: its {name!r} has "
+                f"the shape {shapes[0]} where it is trained and {shapes[1]} where it is read back; "
+                f"{type(problem).__name__}.blueprint(genome) must tell what its untrained(genome) "
+                "makes"
+            )
 
 
 def official_test(problem: ImageClassification) -> Split:

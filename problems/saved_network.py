@@ -1,39 +1,27 @@
-"""A trained network in one file that loads without executing code (safetensors).
+"""A trained network in one file that loads without executing code of the file (safetensors).
 
 The weights are the file's tensors, by the names of the module's `state_dict`; its metadata tells
-the layers as JSON, so that the module is built again from data alone.
+the plan as JSON, so that the module is built again from data alone: from layers, or by a function,
+layer or space of somebody's own, which is imported by its name.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from problems.networks.chain import Standardize, build
-from problems.spaces.blocks import ConvNorm, InvertedResidual, Shuffle
-from problems.spaces.chain import (
-    Chain,
-    Conv,
-    Flatten,
-    GlobalAveragePool,
-    Layer,
-    Linear,
-    Pool,
-    Shape,
-)
+from problems.networks.chain import Standardize
+from problems.networks.plan import Plan, as_data, from_data, module_of, sources
+from problems.spaces.layers import Shape
 from problems.tensor_file import packed, tensors_of, told_of
 
 NAME = "deap-nas network 1"  # the format
-LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer
-    for layer in (
-        *(Conv, Pool, GlobalAveragePool, Flatten, Linear),
-        *(ConvNorm, InvertedResidual, Shuffle),
-    )
-}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,32 +29,43 @@ class Blueprint:
     """What a network is, but for its weights.
 
     It takes images (N, *image_shape) as float32 in [0, 1] and returns logits (N, classes).
-    normalize: whether it standardizes the channels itself, before `chain`.
+    normalize: whether it standardizes the channels itself, before all else.  sources: digests of
+    the modules of somebody's own that its plan needs, as they were when it was trained.
     """
 
     architecture: str
-    chain: Chain
+    plan: Plan
     image_shape: Shape
     classes: tuple[str, ...]
     normalize: bool
+    sources: dict[str, str] = field(default_factory=dict, compare=False)
 
     def as_json(self) -> str:
-        chain = [{"layer": type(layer).__name__, **asdict(layer)} for layer in self.chain]
-        return json.dumps({**vars(self), "chain": chain})
+        table = {name: value for name, value in vars(self).items() if name != "plan"}
+        if not self.sources:
+            del table["sources"]
+        return json.dumps({**table, **as_data(self.plan)})
 
     @classmethod
     def from_json(cls, text: str) -> "Blueprint":
         table = json.loads(text)
-        chain = tuple(LAYERS[layer.pop("layer")](**layer) for layer in table.pop("chain"))
-        shape, classes = tuple(table.pop("image_shape")), tuple(table.pop("classes"))
-        return cls(chain=chain, image_shape=shape, classes=classes, **table)
+        shape, classes = tuple(table["image_shape"]), tuple(table["classes"])
+        return cls(
+            architecture=table["architecture"],
+            plan=from_data(table, shape, len(classes)),
+            image_shape=shape,
+            classes=classes,
+            normalize=table["normalize"],
+            sources=table.get("sources", {}),
+        )
 
-    def untrained(self) -> nn.Sequential:
+    def untrained(self) -> nn.Module:
         """The module, in the memory layout in which it was trained."""
-        network = build(self.chain, self.image_shape)
-        if self.normalize:
-            channels = self.image_shape[0]
-            network.insert(0, Standardize(torch.zeros(channels), torch.ones(channels)))
+        channels = self.image_shape[0]
+        blank = Standardize(torch.zeros(channels), torch.ones(channels))
+        network = module_of(
+            self.plan, self.image_shape, len(self.classes), blank if self.normalize else None
+        )
         return network.to(memory_format=torch.channels_last)
 
 
@@ -75,9 +74,10 @@ def as_bytes(network: nn.Module, blueprint: Blueprint) -> bytes:
     return packed(network, NAME, blueprint.as_json())
 
 
-def load(path: Path, device: str = "cpu") -> tuple[nn.Sequential, Blueprint]:
+def load(path: Path, device: str = "cpu") -> tuple[nn.Module, Blueprint]:
     """The network of a file, ready for images, and what it is.
 
+    Warns if a module of somebody\'s own is another one than when the network was trained.
     Raises ValueError if the file is no such network.
     """
     try:
@@ -87,4 +87,7 @@ def load(path: Path, device: str = "cpu") -> tuple[nn.Sequential, Blueprint]:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: it is no saved network ({reason})") from error
+    for module, digest in sources(blueprint.plan).items():
+        if blueprint.sources.get(module, digest) != digest:
+            log.warning("%s: module %r has been changed since it was trained", path, module)
     return network.to(device).eval(), blueprint

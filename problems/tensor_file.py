@@ -12,10 +12,17 @@ from torch import nn
 
 
 def packed(network: nn.Module, name: str, told: str) -> bytes:
-    """The file of a network's weights and buffers, with a text under the name of its format."""
-    tensors = {
-        key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
-    }
+    """The file of a network's weights and buffers, with a text under the name of its format.
+
+    Weights that several modules share are written once for each.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    written: set[int] = set()
+    for key, value in network.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[key] = tensor.clone() if place in written else tensor
+        written.add(place)
     return save(tensors, {name: told})
 
 

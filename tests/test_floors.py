@@ -34,7 +34,7 @@ def test_a_wing_imports_nothing_of_the_other(wing, forbidden):
 
 
 def test_spaces_import_neither_torch_nor_numpy():
-    for file in (REPOSITORY / "problems" / "spaces").glob("*.py"):
+    for file in (REPOSITORY / "problems" / "spaces").rglob("*.py"):
         assert not set(imported(file)) & {"torch", "numpy"}, file
 
 

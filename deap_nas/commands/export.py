@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deap_nas.commands.retrain import FOLDER, overridden, picked, require_images
+from deap_nas.commands.retrain import FOLDER, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun
 from toolbox.whole_file import write_whole
 
@@ -83,7 +83,7 @@ def run(chosen: argparse.Namespace) -> int:
     for name in ("onnx_ir", "onnxscript"):  # they tell of every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
     finished = FinishedRun.open(chosen.run_folder)
-    require_images(finished)
+    require_networks(finished)
     (one,) = picked(finished, [chosen.pick] if chosen.pick else None)
     weights, seed = _retrained(chosen, one.record.key, one.name)
     _require_packages(chosen.format)

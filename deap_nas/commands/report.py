@@ -11,7 +11,6 @@ from typing import Any
 import tomlkit
 
 from deap_nas.finished_run import FinishedRun
-from problems.spaces import chain
 from toolbox.archive import Record
 from toolbox.problem import adapted
 from toolbox.quantities import as_number, quantities_with
@@ -261,50 +260,13 @@ def _trials(runs: Sequence[Evaluations], best: Sequence[int | None], axes: Axes)
 
 
 def _layers(one: FinishedRun, record: Record) -> list[Layer]:
-    """The layers of a network, the image first; none for a problem whose space has no chain."""
-    space = one.problem.space
-    if not hasattr(space, "chain") or not hasattr(space, "image_shape"):
+    """The layers of a network, the image first; none for a problem that tells of none."""
+    if not hasattr(one.problem, "layers"):
         return []
-    counts = chain.count(space.chain(record.genome), space.image_shape)
-    if sum(count.params for count in counts) != record.measurement.get("params"):
+    layers = [Layer(**layer) for layer in one.problem.layers(record.genome)]
+    if sum(layer.params for layer in layers) != record.measurement.get("params"):
         return []  # the images' shape is only known to the search, which read them
-    layers = [Layer("image", tuple(space.image_shape))]
-    for count in counts:
-        name, kind = _said(count.layer)
-        layers.append(Layer(name, count.shape, count.params, count.macs, kind))
     return layers
-
-
-def _said(layer: chain.Layer) -> tuple[str, str]:
-    """A layer for a person, and its kind."""
-    match layer:
-        case chain.Conv(filters, kernel, activation, stride, _, batch_norm):
-            norm = ["batch norm"] if batch_norm else []
-            return _convolving("conv", filters, kernel, stride, *norm, activation), "conv"
-        case chain.ConvNorm(filters, kernel, stride):
-            return _convolving("conv", filters, kernel, stride, "batch norm"), "conv"
-        case chain.InvertedResidual(filters, expansion, kernel, stride):
-            more = f"expansion {expansion}"
-            return _convolving("MBConv", filters, kernel, stride, more), "conv"
-        case chain.Shuffle(filters, kernel, stride, xception):
-            kind = ["Xception"] if xception else []
-            return _convolving("shuffle", filters, kernel, stride, *kind), "conv"
-        case chain.Pool(kind):
-            return f"{kind} pool 2\N{MULTIPLICATION SIGN}2", "pool"
-        case chain.GlobalAveragePool():
-            return "global average pool", "pool"
-        case chain.Linear(units, activation, dropout):
-            parts = [f"linear {units}", *([activation] if activation else [])]
-            parts += [f"dropout {dropout:g}"] if dropout else []
-            return ", ".join(parts), "linear"
-        case _:
-            return type(layer).__name__.lower(), ""
-
-
-def _convolving(name: str, filters: int, kernel: int, stride: int, *more: str) -> str:
-    parts = [f"{name} {filters}, {kernel}\N{MULTIPLICATION SIGN}{kernel}"]
-    parts += [f"stride {stride}"] if stride > 1 else []
-    return ", ".join([*parts, *more])
 
 
 def _network(one: FinishedRun, run: Evaluations, place: int) -> list[Section]:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER = "retrained"
+NEEDED = ("untrained", "blueprint", "dataset", "training")  # of a problem of networks
 OTHER_OVERRIDES = ("dataset.limit", "dataset.root", "device", "threads", "in_flight")
 
 
@@ -102,7 +103,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
     new_writer = tensorboard_writer() if chosen.tensorboard else None
     finished = FinishedRun.open(chosen.run_folder)
-    require_images(finished)
+    require_networks(finished)
     picks = picked(finished, chosen.pick)
     problem, epochs = overridden(finished, chosen.overrides)
     if chosen.inherit:
@@ -126,14 +127,13 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"{error.filename}: it cannot be written: {error.strerror}") from error
 
 
-def require_images(finished: FinishedRun) -> None:
-    """Raise ValueError if the run's problem is none of networks and images."""
-    from problems.image_classification import ImageClassification
-
-    if not isinstance(finished.problem, ImageClassification):
+def require_networks(finished: FinishedRun) -> None:
+    """Raise ValueError if the run's problem makes no networks that can be trained and kept."""
+    missing = [name for name in NEEDED if not hasattr(finished.problem, name)]
+    if missing:
         raise ValueError(
             f"{finished.path}: its problem is {finished.declaration.problem.use!r}, which has no "
-            "network to train; image_classification is needed"
+            f"network to train (no {', '.join(missing)}); image_classification has"
         )
 
 
@@ -210,7 +210,7 @@ def _retrain_all(
 ) -> int:
     from deap_nas.retraining.kept_seeds import RetrainedFolder
     from deap_nas.retraining.pictures import write_report
-    from problems.retraining import official_test, unwatched
+    from problems.retraining import check_can_be_kept, official_test, unwatched
 
     plans = []
     for one in picks:
@@ -233,6 +233,9 @@ def _retrain_all(
         if any(missing for *_, missing in plans):  # before hours of training: it may not be there
             test = official_test(problem)
             log.info("the official test split is read here and nowhere else: %d images", len(test))
+    for one, trained_so, _, missing in plans:
+        if missing:
+            check_can_be_kept(trained_so, one.record.genome)
     rows, diverged = [], 0
     total = sum(len(missing) * plan.training.epochs for _, plan, _, missing in plans)
     with _progress(screen, total) as advance:
@@ -265,10 +268,11 @@ def _retrain(
     advance: Any,
 ) -> None:
     """Train, save, score and keep these seeds of one network; one that diverges is left out."""
-    from problems.retraining import blueprint, logits_of, official_test, retrain, scores_of
+    from problems.retraining import logits_of, official_test, retrain, scores_of
     from problems.saved_network import as_bytes, load
 
     genome = one.record.genome
+    blueprint = problem.blueprint(genome)
     for seed, trained in retrain(problem, genome, seeds, advance):
         if isinstance(trained, FloatingPointError):
             log.error("%s, seed %d: %s; it is left out", one.name, seed, trained)
@@ -277,7 +281,7 @@ def _retrain(
             raise trained
         test = official_test(problem)
         logits = logits_of(trained.network, test)
-        folder.keep(seed, as_bytes(trained.network, blueprint(problem, genome)))
+        folder.keep(seed, as_bytes(trained.network, blueprint))
         reloaded, _ = load(folder.weights(seed), problem.device)
         again = logits_of(reloaded, test)
         assert again.equal(logits), f"{folder.weights(seed)} does not score as what was trained"

@@ -1,13 +1,13 @@
-"""The torch twin of `problems.spaces.blocks`."""
+"""The torch twin of the blocks among `problems.spaces.layers`."""
 
 import torch
 from torch import nn
 
-from problems.spaces.blocks import Block, Unit
+from problems.spaces.layers import Block, Unit
 
 
 class BlockModule(nn.Module):
-    """A block of convolutions for inputs of so many channels.
+    """A block of convolutions for inputs of the given number of channels.
 
     shared: whether it is part of a supernet, whose batch norm has neither scales and shifts to
     learn nor running statistics: every path has its own.

@@ -10,9 +10,17 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, MinLen
 
-from problems.spaces.blocks import Block, ConvNorm, InvertedResidual, Shuffle
-from problems.spaces.chain import Chain, GlobalAveragePool, Layer, Linear, count, totals
+from problems.spaces.chain import Chain, count, totals
 from problems.spaces.gene import Gene
+from problems.spaces.layers import (
+    Block,
+    ConvNorm,
+    GlobalAveragePool,
+    InvertedResidual,
+    Layer,
+    Linear,
+    Shuffle,
+)
 
 Positive = Annotated[int, Ge(1)]
 Numbers = Annotated[tuple[Positive, ...], MinLen(1)]

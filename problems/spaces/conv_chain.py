@@ -13,17 +13,9 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt, MinLen
 
-from problems.spaces.chain import (
-    Chain,
-    Conv,
-    Flatten,
-    GlobalAveragePool,
-    Layer,
-    Linear,
-    Pool,
-    misfit,
-)
+from problems.spaces.chain import Chain, misfit
 from problems.spaces.gene import Gene, choice_of
+from problems.spaces.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Pool
 
 Positive = Annotated[int, Ge(1)]
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish", "gelu"]

@@ -13,8 +13,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MinLen
 
-from problems.spaces.chain import Chain, Conv, GlobalAveragePool, Linear, misfit
+from problems.spaces.chain import Chain, misfit
 from problems.spaces.gene import Gene, choice_of
+from problems.spaces.layers import Conv, GlobalAveragePool, Linear
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "swish", "gelu")
 REDUCTIONS = 2  # every network has exactly this many RC layers

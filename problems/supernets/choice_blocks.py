@@ -14,7 +14,8 @@ from torch import nn
 from problems.networks.blocks import BlockModule
 from problems.networks.chain import Standardize, build
 from problems.spaces import choice_blocks
-from problems.spaces.chain import Shape, count
+from problems.spaces.chain import count
+from problems.spaces.layers import Shape
 from problems.supernets.supernet import Genome, Supernet, SupernetPlan
 
 

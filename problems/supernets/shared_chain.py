@@ -17,10 +17,12 @@ import torch
 from annotated_types import Ge, Le
 from torch import nn
 
-from problems.networks.chain import ACTIVATIONS, Dropout, Standardize, build
-from problems.spaces.chain import Conv, Flatten, GlobalAveragePool, Layer, Linear, Pool, count
+from problems.networks.chain import ACTIVATIONS, Standardize, build
+from problems.networks.dropout import Dropout
+from problems.spaces.chain import count
 from problems.spaces.conv_chain import ConvChain
 from problems.spaces.gene import Gene
+from problems.spaces.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Pool
 from problems.supernets.supernet import (
     Forward,
     Genome,
@@ -253,10 +255,9 @@ def _one_of_each(space: ConvChain, depths: Iterable[int]) -> Iterator[Genome]:
 
 def _with_inputs(space: ConvChain, genome: Genome) -> Iterator[tuple[tuple[int, ...], Layer]]:
     """Each layer of a network and the shape of what goes into it."""
-    shape: tuple[int, ...] = space.image_shape
-    for counted in count(space.chain(genome), space.image_shape):
-        yield shape, counted.layer
-        shape = counted.shape
+    layers = space.chain(genome)
+    before = [space.image_shape, *(one.shape for one in count(layers, space.image_shape))]
+    yield from zip(before, layers, strict=False)
 
 
 def _name(shape: tuple[int, ...]) -> str:

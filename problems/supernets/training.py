@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
-from problems.networks.chain import Dropout
+from problems.networks.dropout import Dropout
 from problems.seeds import seed_of
 from problems.supernets.processes import Share
 from problems.supernets.supernet import Supernet

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
-from problems.networks.chain import Dropout
+from problems.networks.dropout import Dropout
 from problems.training.recipe import Training
 
 log = logging.getLogger(__name__)

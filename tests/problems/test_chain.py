@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from problems.networks.chain import build, glorot_uniform
-from problems.spaces.chain import Conv, GlobalAveragePool, Linear, ShapeCollapsed, count
+from problems.spaces.chain import count
+from problems.spaces.layers import Conv, GlobalAveragePool, Linear, ShapeCollapsed
 
 
 def test_macs_and_parameters_equal_a_count_by_hand():

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from problems.networks.chain import build
 from problems.saved_network import Blueprint, as_bytes, load
-from problems.spaces.blocks import Shuffle
 from problems.spaces.choice_blocks import MobileBlocks, ShuffleBlocks
+from problems.spaces.layers import Shuffle
 from tests.conftest import REPOSITORY
 
 TABLE = REPOSITORY.parent / "shared" / "tables" / "nas-bench-macro_cifar10.json"

@@ -9,7 +9,7 @@ import problems.export
 from problems.datasets.splits import open_splits
 from problems.export import ExportDiffers, to_onnx, to_torch
 from problems.networks.chain import ACTIVATIONS
-from problems.spaces.chain import Conv, GlobalAveragePool, Linear
+from problems.spaces.layers import Conv, GlobalAveragePool, Linear
 from tests.problems.test_saved_network import CHAINS, DATA, blueprint, trained
 
 EVERY_ACTIVATION = (

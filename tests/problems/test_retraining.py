@@ -7,7 +7,6 @@ from sklearn.metrics import accuracy_score, f1_score
 from problems.datasets import Digits
 from problems.image_classification import ImageClassification
 from problems.retraining import (
-    blueprint,
     logits_of,
     official_test,
     retrain,
@@ -67,8 +66,8 @@ def test_the_statistics_of_the_images_travel_with_the_network():
     normalized = replace(PROBLEM, training=replace(PROBLEM.training, normalize=True))
     ((_, trained),) = retrain(normalized, GENOME, [1])
     assert trained.network[0].mean.item() > 0.1
-    assert blueprint(normalized, GENOME).normalize
-    assert blueprint(PROBLEM, GENOME).classes == tuple("0123456789")
+    assert normalized.blueprint(GENOME).normalize
+    assert PROBLEM.blueprint(GENOME).classes == tuple("0123456789")
 
 
 def test_test_scores_are_those_of_scikit_learn():
@@ -104,7 +103,7 @@ def test_seeds_are_trained_on_a_gpu_and_score_the_same_when_loaded(tmp_path):
     for seed, trained in retrain(on_gpu, GENOME, [1, 2]):
         assert not isinstance(trained, Exception), trained
         path = tmp_path / f"{seed}.safetensors"
-        path.write_bytes(as_bytes(trained.network, blueprint(on_gpu, GENOME)))
+        path.write_bytes(as_bytes(trained.network, on_gpu.blueprint(GENOME)))
         loaded, _ = load(path, "cuda")
         assert torch.equal(logits_of(loaded, test), logits_of(trained.network, test))
         assert trained.train_seconds > 0

@@ -8,7 +8,7 @@ from safetensors.torch import save
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.saved_network import NAME, Blueprint, as_bytes, load
-from problems.spaces.chain import Conv, Flatten, GlobalAveragePool, Linear, Pool
+from problems.spaces.layers import Conv, Flatten, GlobalAveragePool, Linear, Pool
 from problems.training.loop import seeded, train
 from problems.training.recipe import Training
 

@@ -9,21 +9,22 @@ from matplotlib.patches import FancyBboxPatch
 
 from toolbox.report.figures import Plot
 
-FILLS = {"conv": "#0072B2", "pool": "#009E73", "linear": "#D55E00", "": "#8a93a3"}
+GREY = "#8a93a3"
+FILLS = {"conv": "#0072B2", "pool": "#009E73", "linear": "#D55E00"}
 
 
 @dataclass(frozen=True)
 class Layer:
     """One row of the drawing.
 
-    kind: "conv", "pool", "linear" or "", for its colour.  shape: of its output.
+    kind: "image", "conv", "pool", "linear" or "other", for its colour.  shape: of its output.
     """
 
     name: str
     shape: tuple[int, ...]
     params: int = 0
     macs: int = 0
-    kind: str = ""
+    kind: str = "other"
 
     @property
     def size(self) -> str:
@@ -56,7 +57,7 @@ def network_plot(architecture: str, layers: Sequence[Layer]) -> Plot:
             *((9.5 - width / 2, row + 0.12), width, 0.76),
             boxstyle="round,pad=0,rounding_size=0.6",
             mutation_aspect=0.12,
-            facecolor=FILLS[layer.kind],
+            facecolor=FILLS.get(layer.kind, GREY),
             alpha=0.75,
             linewidth=0,
         )
@@ -65,7 +66,7 @@ def network_plot(architecture: str, layers: Sequence[Layer]) -> Plot:
         numbers = [layer.size, *(f"{n:,}" if n else "-" for n in (layer.params, layer.macs))]
         for text, (x, side) in zip(numbers, ends.values(), strict=True):
             subplot.text(x, row + 0.5, text, ha=side, va="center", fontsize=10)
-    subplot.axhline(rows - 1, color="#8a93a3", lw=0.8)
+    subplot.axhline(rows - 1, color=GREY, lw=0.8)
     sums = ("", sum(layer.params for layer in layers), sum(layer.macs for layer in layers))
     for value, (x, side) in zip(sums, ends.values(), strict=True):
         text = f"{value:,}" if value != "" else ""

@@ -12,7 +12,6 @@ import subprocess
 import pytest
 
 from deap_nas.commands import report
-from problems.spaces.blocks import ConvNorm, InvertedResidual, Shuffle
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
 from toolbox.archive import Archive
@@ -34,25 +33,6 @@ def networks(tmp_path_factory):
     for seed in (1, 2):
         runs = searched(folder, DIGITS, f"seed={seed}")
     return [runs / "seed-1", runs / "seed-2"]
-
-
-@pytest.mark.parametrize(
-    ("layer", "said"),
-    [
-        (ConvNorm(16, 3, 2), "conv 16, 3{x}3, stride 2, batch norm"),
-        (
-            InvertedResidual(24, 6, 5, 2),
-            "MBConv 24, 5{x}5, stride 2, expansion 6",
-        ),
-        (Shuffle(64, 7), "shuffle 64, 7{x}7"),
-        (
-            Shuffle(64, 3, 2, xception=True),
-            "shuffle 64, 3{x}3, stride 2, Xception",
-        ),
-    ],
-)
-def test_a_block_is_said_in_one_line(layer, said):
-    assert report._said(layer) == (said.format(x="\N{MULTIPLICATION SIGN}"), "conv")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,114 @@
+"""Looks at networks of a space before a search begins, so that an error in it is told at once."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from problems.networks.counting import counted_module, on_meta
+from problems.networks.plan import counted, module_of, plan_of, said_of, sources, unsaved
+from problems.spaces import SPACES
+from problems.spaces.layers import Shape, ShapeCollapsed
+from problems.whole_file import keep_whole
+
+NETWORKS = 8  # that are looked at
+DRAWS = 200  # until so many were found
+FILE = "own_sources.json"  # in the folder of a run
+
+
+def rehearse(space: Any, image_shape: Shape, classes: int) -> None:
+    """Count, build and describe some random networks of a space that is somebody's own.
+
+    Raises ValueError, one line, for the first that cannot be: the code that makes it fails, its
+    module returns no logits (N, classes), its count is not that of its module, or it could not be
+    saved.  A genome that the space or its function refuses is drawn again.
+    """
+    if type(space) in SPACES.values():
+        return
+    generator = random.Random(0)
+    looked_at: set[tuple[int, ...]] = set()
+    reason = ""
+    for _ in range(DRAWS):
+        genome = [generator.randrange(len(gene.choices)) for gene in space.genes]
+        if tuple(genome) in looked_at:
+            continue
+        looked_at.add(tuple(genome))
+        if refusal := _look_at(space, genome, image_shape, classes):
+            reason = refusal
+            looked_at.discard(tuple(genome))
+        if len(looked_at) == NETWORKS:
+            return
+    if not looked_at:
+        raise ValueError(
+            f"space: none of {DRAWS:,} random genomes is a network; the last: {reason}"
+        )
+
+
+def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) -> str:
+    """Why the genome is no network of the space; empty if it is one."""
+    said = "space"
+    try:
+        said = f"space: {space.decode(genome)!r}"
+        # A space of somebody's own may do without a rule.
+        refusal = getattr(space, "violation", lambda genome: "")(genome)
+        plan = plan_of(space, genome)
+        if refusal and isinstance(plan, tuple):
+            return str(refusal)
+        known = counted(plan, image_shape, classes)
+    except ShapeCollapsed as collapsed:
+        return str(collapsed)
+    except ValueError as error:
+        if str(error).startswith("space = "):
+            raise
+        raise ValueError(f"{said}: {error}") from error
+    except Exception as error:  # whatever somebody's own space does
+        raise ValueError(f"{said}: {type(error).__name__}: {error}") from error
+    if known.refusal and not known.wrong:
+        return known.refusal
+    if not known.refusal:
+        known = counted_module(
+            lambda: module_of(plan, image_shape, classes),
+            image_shape,
+            classes,
+            said_of(plan),
+            training=True,
+        )
+    if known.refusal:
+        raise ValueError(f"{said}: {known.refusal}")
+    arithmetic = counted(plan, image_shape, classes).totals["params"]
+    if arithmetic != known.totals["params"]:
+        raise ValueError(
+            f"{said}: its layers count {arithmetic:,} params, and its module has "
+            f"{known.totals['params']:,}; count(shape) of a layer of your own is wrong"
+        )
+    if reason := unsaved(plan, image_shape, classes):
+        raise ValueError(f"{said}: it could not be saved after its training: {reason}")
+    network = on_meta(lambda: module_of(plan, image_shape, classes))
+    try:
+        network.to(memory_format=torch.channels_last)
+    except RuntimeError as error:
+        raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
+    return ""
+
+
+def changed_sources(space: Any, folder: Path) -> list[str]:
+    """The modules of somebody's own that have been changed since a run's folder was begun.
+
+    It keeps their digests there the first time.  Only the file that a function, layer or space is
+    defined in is looked at, and not what it imports.
+    """
+    if type(space) in SPACES.values():
+        return []
+    try:
+        now = sources(plan_of(space, [0] * len(space.genes)))
+    except (ValueError, OSError, TypeError):  # a source that cannot be read cannot be compared
+        return []
+    path = folder / FILE
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        keep_whole(path, json.dumps(now).encode())
+        return []
+    return [module for module, digest in now.items() if before.get(module, digest) != digest]
