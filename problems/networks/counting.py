@@ -6,8 +6,8 @@ them.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -91,7 +91,7 @@ def counted_module(
         ledger.begin(draws_are_wrong=train)
         images = torch.empty(2 if train else 1, *image_shape, device="meta")
         try:
-            with torch.no_grad(), ledger:
+            with torch.no_grad(), ledger.hooked():
                 logits = network(images)
         except _Uncountable as error:
             return _wrong(f"{said}: {error}")
@@ -167,7 +167,6 @@ class _Ledger(TorchDispatchMode):
         self._kinds: dict[int, str] = {}  # of parameters: "conv" or "fc"
         self._weights: set[int] = set()  # of convolutions and matrix products
         self._owned: set[int] = set()
-        self._hooks = ExitStack()
 
     def begin(self, draws_are_wrong: bool) -> None:
         self.draws_are_wrong = draws_are_wrong
@@ -179,19 +178,17 @@ class _Ledger(TorchDispatchMode):
     def running(self) -> nn.Module:
         return self._open[-1].module if self._open else self.network
 
-    def __enter__(self) -> "_Ledger":
-        for module in self.network.modules():
-            for hook in (
-                module.register_forward_pre_hook(self._enters, with_kwargs=True),
-                module.register_forward_hook(self._leaves),
-            ):
-                self._hooks.callback(hook.remove)
-        super().__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._hooks.close()
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """Hear of each call of each module."""
+        with ExitStack() as hooks, self:
+            for module in self.network.modules():
+                for hook in (
+                    module.register_forward_pre_hook(self._enters, with_kwargs=True),
+                    module.register_forward_hook(self._leaves),
+                ):
+                    hooks.callback(hook.remove)
+            yield
 
     def _enters(self, module: nn.Module, arguments: Any, named: Any) -> None:
         call = _Call(module)
@@ -230,8 +227,9 @@ class _Ledger(TorchDispatchMode):
                 f"its module {type(self.running).__name__} draws random numbers ({packet}) that "
                 "no training can seed by itself; use torch.nn.Dropout"
             )
-        if packet not in flop_registry and packet is not aten.prim:
-            decomposed = operation.decompose(*arguments, **named)
+        if packet not in flop_registry and operation is not torch.ops.prim.device.default:
+            with self:
+                decomposed = operation.decompose(*arguments, **named)
             if decomposed is not NotImplemented:
                 return decomposed
         output = operation(*arguments, **named)
