@@ -23,11 +23,18 @@ REQUIRED = inspect.Parameter.empty
 
 @dataclass(frozen=True)
 class Parameter:
-    """One key that a table may hold."""
+    """One key that a table may hold.
+
+    shelf: what it may name, for a key that names a thing.  function: the class whose
+    `of(use, function, options)` makes an instance of a plain `module:function` named there and the
+    table's other keys as they are written; its instances tell them by `declared()`.  A dataclass
+    gives both as metadata of its field.
+    """
 
     annotation: Any = Any
     default: Any = REQUIRED
     shelf: Mapping[str, Any] | None = None
+    function: type[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,20 +99,24 @@ def choose(
     the instances of a class is not seen here.  given: names it can supply.
     also: keys of the table that are not the thing's own; they come first in `options`.
     """
+    use, target, declared = _named(value, shelf, key)
+    parameters, any_key = signature_of(target, 0 if inspect.isclass(target) else positional)
+    asked = tuple(name for name in parameters if name in given)
+    for name in asked:
+        del parameters[name]
+    options = check(declared, {**also, **parameters}, key, any_key)
+    return Chosen(key, use, target, options, asked)
+
+
+def _named(value: Any, shelf: Mapping[str, Any], key: str) -> tuple[str, Any, dict[str, Any]]:
+    """The name in a name or table, the thing of that name, and the table's other keys."""
     table = {"use": value} if isinstance(value, str) else value
     if not isinstance(table, Mapping):
         raise ValueError(f"{key} = {value!r}: a name or a table like {{ use = 'name' }} is needed")
     if not isinstance(table.get("use"), str):
         raise ValueError(f"{key}: use = 'name' is missing; legal: {', '.join(sorted(shelf))}")
-    use = table["use"]
-    target = take(use, shelf, f"{key}.use")
-    parameters, any_key = signature_of(target, 0 if inspect.isclass(target) else positional)
-    asked = tuple(name for name in parameters if name in given)
-    for name in asked:
-        del parameters[name]
     declared = {name: entry for name, entry in table.items() if name != "use"}
-    options = check(declared, {**also, **parameters}, key, any_key)
-    return Chosen(key, use, target, options, asked)
+    return table["use"], take(table["use"], shelf, f"{key}.use"), declared
 
 
 def check(
@@ -149,12 +160,12 @@ def signature_of(target: Callable, positional: int = 0) -> tuple[dict[str, Param
         hidden = {
             f.name for f in fields(target) if not f.init or not f.metadata.get("declared", True)
         }
-        shelves = {f.name: f.metadata.get("shelf") for f in fields(target)}
+        metadata = {f.name: f.metadata for f in fields(target)}
         defaults = {
             f.name: f.default_factory() for f in fields(target) if callable(f.default_factory)
         }
     else:
-        hidden, shelves, defaults = set(), {}, {}
+        hidden, metadata, defaults = set(), {}, {}
         if inspect.isclass(target):
             hints = get_type_hints(target.__init__, include_extras=True)
     parameters, any_key = {}, False
@@ -164,14 +175,23 @@ def signature_of(target: Callable, positional: int = 0) -> tuple[dict[str, Param
         elif found.kind is inspect.Parameter.VAR_POSITIONAL or number < positional:
             continue
         elif name not in hidden:
+            said: Mapping[str, Any] = metadata.get(name, {})
             parameters[name] = Parameter(
-                hints.get(name, Any), defaults.get(name, found.default), shelves.get(name)
+                hints.get(name, Any),
+                defaults.get(name, found.default),
+                said.get("shelf"),
+                said.get("function"),
             )
     return parameters, any_key
 
 
 def _value(value: Any, parameter: Parameter, key: str) -> Any:
     if parameter.shelf is not None:
+        if parameter.function is not None:
+            use, target, options = _named(value, parameter.shelf, key)
+            if not inspect.isclass(target):
+                with prefixed(key):
+                    return parameter.function.of(use, target, options)
         return choose(value, parameter.shelf, key).build()
     if is_dataclass(parameter.annotation):
         assert isinstance(parameter.annotation, type)
@@ -196,18 +216,21 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
         raise ValueError(f"{key}{where} = {shown!r}: {message}") from None
 
 
-def described(value: Any, identity: bool = False, shelf: Mapping[str, Any] | None = None) -> Any:
+def described(value: Any, identity: bool = False, parameter: Parameter | None = None) -> Any:
     """A value of a declaration as plain TOML and JSON data; what is None is left out.
 
-    identity: leave out what does not change a measurement, such as a folder.
+    identity: leave out what does not change a measurement, such as a folder.  parameter: the key
+    that holds the value.
     """
+    shelf = parameter.shelf if parameter else None
+    if parameter and parameter.function and isinstance(value, parameter.function):
+        return described(value.declared(), identity)
     if isinstance(value, Chosen):
         parameters, _ = signature_of(value.target)
-        shelves = {name: parameter.shelf for name, parameter in parameters.items()}
         return {
             "use": value.use,
             **{
-                name: described(option, identity, shelves.get(name))
+                name: described(option, identity, parameters.get(name))
                 for name, option in value.options.items()
                 if _is_data(option)
             },
@@ -220,7 +243,10 @@ def described(value: Any, identity: bool = False, shelf: Mapping[str, Any] | Non
             if part_of_identity if identity else declared:
                 entry = getattr(value, f.name)
                 if entry is not None:
-                    table[f.name] = described(entry, identity, f.metadata.get("shelf"))
+                    kept_as = Parameter(
+                        shelf=f.metadata.get("shelf"), function=f.metadata.get("function")
+                    )
+                    table[f.name] = described(entry, identity, kept_as)
         return table
     if isinstance(value, Mapping):
         # The default of a user's own function may be anything; what is declared is plain data.
