@@ -104,7 +104,26 @@ class ImageClassification:
             kind = DataMissing if isinstance(error, DataMissing) else ValueError
             raise kind(f"dataset{separator}{error}") from error
         training = replace(self.training, precision=precision)
-        return replace(self, device=device, dataset=dataset, training=training)
+        prepared = replace(self, device=device, dataset=dataset, training=training)
+        for line in prepared._notices():
+            log.warning("%s", line)
+        return prepared
+
+    def _notices(self) -> list[str]:
+        """What a person should know before a search begins, a line each."""
+        dataset, size = self.dataset, self.training.batch_size
+        lines = [f"dataset.{line}" for line in dataset.notices()]
+        if size > dataset.train_images:
+            lines.append(
+                f"training.batch_size = {size}: there are {dataset.train_images:,} images to train "
+                "on, so each epoch is one step"
+            )
+        if dataset.validation < dataset.classes:
+            lines.append(
+                f"dataset.validation = {dataset.validation}: that is less than one image of each "
+                f"of the {dataset.classes} classes"
+            )
+        return lines
 
     def in_folder(self, folder: Path) -> "ImageClassification":
         """The same problem, which may keep in the folder of its run what it needs later."""
