@@ -115,6 +115,8 @@ class ImageClassification:
         if not prepared.makes_own_networks:
             space, classes = prepared.space, prepared.dataset.classes
             rehearse(space, space.image_shape, classes)
+        for line in prepared._notices():
+            log.warning("%s", line)
         return prepared
 
     @property
@@ -122,6 +124,22 @@ class ImageClassification:
         """Whether a subclass makes and counts the networks by itself, of any space."""
         cls, base = type(self), ImageClassification
         return cls.known is not base.known and cls.untrained is not base.untrained
+
+    def _notices(self) -> list[str]:
+        """What a person should know before a search begins, a line each."""
+        dataset, size = self.dataset, self.training.batch_size
+        lines = [f"dataset.{line}" for line in dataset.notices()]
+        if size > dataset.train_images:
+            lines.append(
+                f"training.batch_size = {size}: there are {dataset.train_images:,} images to train "
+                "on, so each epoch is one step"
+            )
+        if dataset.validation < dataset.classes:
+            lines.append(
+                f"dataset.validation = {dataset.validation}: that is less than one image of each "
+                f"of the {dataset.classes} classes"
+            )
+        return lines
 
     def in_folder(self, folder: Path) -> "ImageClassification":
         """The same problem, which may keep in the folder of its run what it needs later.

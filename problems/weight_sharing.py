@@ -265,6 +265,7 @@ def _identity(value: Any) -> Any:
                 f.name: _identity(getattr(value, f.name))
                 for f in fields(value)
                 if f.metadata.get("identity", True)
+                and not (f.metadata.get("later") and getattr(value, f.name) is None)
             },
         }
     if isinstance(value, list | tuple):

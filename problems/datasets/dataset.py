@@ -63,6 +63,10 @@ class Dataset(ABC):
     def require(self) -> None:  # noqa: B027  (most have nothing to fetch)
         """Make sure that `read` will work, or raise DataMissing."""
 
+    def notices(self) -> list[str]:
+        """What a person should know of a located data set before a search begins, a line each."""
+        return []
+
     def class_names(self) -> list[str]:
         """What the classes are called, in the order of their labels."""
         return [str(label) for label in range(self.classes)]

@@ -7,7 +7,7 @@ Both by torchvision's transforms v2.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from problems.datasets.dataset import Part
-from problems.datasets.own_images import ImageFolder, digest
+from problems.datasets.own_images import ImageFolder
 
 Item = tuple[int, int | None]  # the number of an image and the seed of its crop; None: the centre
 
@@ -49,7 +49,11 @@ class Pictures(TorchDataset):
         from torchvision.datasets.folder import pil_loader
 
         number, seed = item
-        picture = pil_loader(self.paths[number].decode())
+        path = self.paths[number].decode()
+        try:
+            picture = pil_loader(path)
+        except OSError as error:
+            raise ValueError(f"{path}: the picture cannot be read: {error}") from error
         if seed is None:
             return self._centre(picture)
         # The transforms draw from torch's own generator; so the crop is the same in any worker.
@@ -122,27 +126,25 @@ class ImageStream(ImageFolder):
         return Path(self.root).expanduser().absolute() / ("train" if part == "train" else "val")
 
     def _needed(self, part: Part) -> str:
-        return "train/<class>/<image>" if part == "train" else "val/<class>/<image> to be tested on"
+        if part == "test":
+            return f"val/<class>/<image> to be tested on, or {self.how_to_test()}"
+        return "train/<class>/<image>"
 
-    def located(self) -> "ImageStream":
-        opened = self._open("train")
-        start = self._part("train")
+    def _sized(self, opened: Any) -> list[Any]:
         # Names alone: to ask for a million sizes takes minutes.
-        files = [Path(path).relative_to(start).as_posix() for path, _ in opened.samples]
-        return replace(
-            self,
-            classes=len(opened.classes),
-            official_train_images=len(opened.samples),
-            fingerprint=digest(files),
-        )
+        start = self._part("train")
+        return [Path(path).relative_to(start).as_posix() for path, _ in opened.samples]
+
+    def require(self) -> None:
+        """Make sure that the folders hold the same classes; to decode a million pictures for that
+        takes longer than an epoch, so an unreadable one is named when its turn comes."""
+        if self._has_test_folder:
+            self._samples("test")
 
     def files(self, part: Part) -> tuple[Pictures, numpy.ndarray]:
-        """The images of an official split, none of them read yet, and their labels (N,) int64."""
-        opened = self._opened(part)
-        pictures = Pictures(
-            [path for path, _ in opened.samples], self.size, self.resize, self.area, self.flip
-        )
-        return pictures, numpy.asarray(opened.targets, dtype=numpy.int64)
+        """The images of a part, none of them read yet, and their labels (N,) int64."""
+        paths, labels = self._samples(part)
+        return Pictures(paths, self.size, self.resize, self.area, self.flip), labels
 
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
         pictures, labels = self.files(part)

@@ -4,9 +4,7 @@ How many images and classes there are is known only when they are read, so `loca
 must and returns the data set with its numbers filled in.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,16 +12,14 @@ from typing import Annotated, Any, Literal
 import numpy
 from annotated_types import Ge, MinLen
 
-from problems.datasets.dataset import DataMissing, Dataset, Part
-
-
-def digest(content: Any) -> str:
-    """A short digest of plain data."""
-    return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
+from problems.datasets.carved_test import CarvedTest, require_classes
+from problems.datasets.dataset import DataMissing, Part
+from problems.datasets.readable import Picture, require_readable
+from problems.digest import digest
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnImages(Dataset):
+class OwnImages(CarvedTest):
     """Images of any size, resized (bilinear, antialiased) to `size` x `size` pixels.
 
     channels: 1 grey, 3 colour.  Validation is carved out of the training images.
@@ -76,40 +72,77 @@ class ImageFolder(OwnImages):
 
     def _needed(self, part: Part) -> str:
         if part == "test":
-            return "test/<class>/<image> to be tested on"
+            return f"test/<class>/<image> to be tested on, or {self.how_to_test()}"
         return "train/<class>/<image> or <class>/<image>"
 
-    def _opened(self, part: Part) -> Any:
-        """The files of a part; those to test on are of the classes that are trained on."""
-        opened = self._open(part)
-        if part == "test" and opened.classes != (known := self.class_names()):
-            # torchvision numbers the folders that it finds, so the labels would not agree.
-            raise ValueError(
-                f"root = {self.root!r}: {self._part(part).name}/ has the classes "
-                f"{', '.join(opened.classes)}, but trained on are {', '.join(known)}"
-            )
-        return opened
-
-    def located(self) -> "ImageFolder":
+    def _samples(self, part: Part) -> tuple[list[str], numpy.ndarray]:
+        """The files of a part and their labels (N,) int64, of the classes that are trained on."""
         opened = self._open("train")
-        files = [
-            (Path(path).relative_to(self._part("train")).as_posix(), Path(path).stat().st_size)
+        if part == "test" and self.test is None:
+            known, opened = opened.classes, self._open("test")
+            if opened.classes != known:
+                # torchvision numbers the folders that it finds, so the labels would not agree.
+                raise ValueError(
+                    f"root = {self.root!r}: {self._part(part).name}/ has the classes "
+                    f"{', '.join(opened.classes)}, but trained on are {', '.join(known)}"
+                )
+        labels = numpy.asarray(opened.targets, dtype=numpy.int64)
+        chosen = numpy.arange(len(labels))
+        if self.test is not None:
+            chosen = self.carved(labels, part)
+        return [opened.samples[number][0] for number in chosen], labels[chosen]
+
+    @property
+    def _has_test_folder(self) -> bool:
+        return self._part("test").is_dir()
+
+    def _sized(self, opened: Any) -> list[Any]:
+        """What tells the files of the training part from others, as plain data."""
+        start = self._part("train")
+        return [
+            (Path(path).relative_to(start).as_posix(), Path(path).stat().st_size)
             for path, _ in opened.samples
         ]
+
+    def located(self) -> "ImageFolder":
+        opened, key = self._open("train"), f"root = {self.root!r}"
+        folder = self._part("test")
+        if self._has_test_folder and folder.parent == self._part("train"):
+            raise ValueError(f"{key}: it has {folder.name}/ and no train/ beside it")
+        require_classes(key, opened.classes)
+        if self.test is not None and self._has_test_folder:
+            raise ValueError(f"test = {self.test}: {folder} is there to be tested on; leave it out")
+        paths, _ = self._samples("train")
         return replace(
             self,
             classes=len(opened.classes),
-            official_train_images=len(opened.samples),
-            fingerprint=digest(files),
+            official_train_images=len(paths),
+            fingerprint=digest(self._sized(opened)),
         )
+
+    def require(self) -> None:
+        """Make sure that each picture can be read, those to be tested on too."""
+        paths, _ = self._samples("train")
+        if self.test is not None or self._has_test_folder:
+            paths = paths + self._samples("test")[0]
+        root = Path(self.root).expanduser().absolute()
+        states = [(path, (found := Path(path).stat()).st_size, found.st_mtime_ns) for path in paths]
+        pictures = ((Path(path).relative_to(root).as_posix(), path) for path in paths)
+        require_readable(f"root = {self.root!r}", pictures, len(paths), states)
+
+    def notices(self) -> list[str]:
+        if self.test is not None or self._has_test_folder:
+            return []
+        return [self.untested(f"root = {self.root!r}: it has no {self._part('test').name}/")]
 
     def class_names(self) -> list[str]:
         return list(self._open("train").classes)
 
     def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
-        opened = self._opened(part)
-        images = self._pixels(opened.loader(path) for path, _ in opened.samples)
-        return images, numpy.asarray(opened.targets, dtype=numpy.int64)
+        from torchvision.datasets.folder import pil_loader
+
+        paths, labels = self._samples(part)
+        return self._pixels(map(pil_loader, paths)), labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,14 +187,55 @@ class HuggingFace(OwnImages):
 
     def located(self) -> "HuggingFace":
         opened = self._open("train")
+        names = self._names(opened)
+        require_classes(f"label_column = {self.label_column!r}", names)
         return replace(
             self,
-            classes=len(self._names(opened)),
-            official_train_images=len(opened),
+            classes=len(names),
+            official_train_images=len(self.carved(self._labels(opened), "train")),
             fingerprint=digest([opened.data.nbytes, list(opened[self.label_column])]),
         )
 
-    def _names(self, opened: Any) -> list:
+    def _tested(self) -> Any:
+        """The images of the test split; None if there is none."""
+        try:
+            return self._open("test")
+        except DataMissing:
+            return None
+
+    def require(self) -> None:
+        """Make sure that each picture can be read and has a label, those to be tested on too."""
+        opened = [("train", self._open("train"))]
+        if self.test is None and (tested := self._tested()):
+            opened.append(("test", tested))
+        for part, rows in opened:
+            self._labels(rows)
+            self._require_readable(part, rows)
+
+    def _require_readable(self, part: str, rows: Any) -> None:
+        import datasets
+
+        if not isinstance(rows.features[self.image_column], datasets.Image):
+            return  # pixels already
+
+        def pictures() -> Iterator[Picture]:
+            as_stored = datasets.Image(decode=False)
+            column = rows.select_columns(self.image_column)
+            for number, row in enumerate(column.cast_column(self.image_column, as_stored)):
+                stored = row[self.image_column]
+                name = Path(stored["path"]).name if stored["path"] else f"row {number}"
+                yield f"{part}: {name}", stored["bytes"] or stored["path"]
+
+        files = [file["filename"] for file in rows.cache_files]
+        known_as = [files, rows.data.nbytes] if files else None
+        require_readable(f"path = {self.path!r}", pictures(), len(rows), known_as)
+
+    def notices(self) -> list[str]:
+        if self.test is not None or self._tested():
+            return []
+        return [self.untested(f"path = {self.path!r}: it has no split {self.test_split!r}")]
+
+    def _names(self, opened: Any) -> Sequence[Any]:
         """The classes: those that the column declares, else the values in it, sorted."""
         declared = getattr(opened.features[self.label_column], "names", None)
         return declared or sorted(set(opened[self.label_column]))
@@ -169,16 +243,25 @@ class HuggingFace(OwnImages):
     def class_names(self) -> list[str]:
         return [str(name) for name in self._names(self._open("train"))]
 
-    def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
-        opened = self._open(part)
-        images = self._pixels(row[self.image_column] for row in opened)
+    def _labels(self, opened: Any) -> numpy.ndarray:
+        """The labels (N,) int64 of all images of a split, of the classes that are trained on."""
         labels = list(opened[self.label_column])
-        if not hasattr(opened.features[self.label_column], "names"):
+        if getattr(opened.features[self.label_column], "names", None) is None:
             names = self._names(self._open("train"))
             if unknown := set(labels) - set(names):
                 raise ValueError(
                     f"label_column = {self.label_column!r}: {sorted(unknown)[0]!r} is not among "
                     "the classes that are trained on"
                 )
-            labels = [names.index(label) for label in labels]
-        return images, numpy.asarray(labels, dtype=numpy.int64)
+            number_of = {name: number for number, name in enumerate(names)}
+            labels = [number_of[label] for label in labels]
+        return numpy.asarray(labels, dtype=numpy.int64)
+
+    def read(self, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
+        own = part == "test" and self.test is None
+        opened = self._open("test" if own else "train")
+        labels = self._labels(opened)
+        if not own:
+            chosen = self.carved(labels, part)
+            opened, labels = opened.select(chosen), labels[chosen]
+        return self._pixels(row[self.image_column] for row in opened), labels

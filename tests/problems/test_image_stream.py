@@ -208,16 +208,18 @@ def test_what_is_wrong_is_said_in_one_line(folder, tmp_path):
         made(folder, resize=8)
     with pytest.raises(DataMissing, match=r"it must hold train/<class>/<image> \("):
         made(tmp_path).located()
-    (tmp_path / "train" / "day").mkdir(parents=True)
-    (tmp_path / "val" / "night").mkdir(parents=True)
-    for part, label in (("train", "day"), ("val", "night")):
-        Image.new("RGB", (16, 16)).save(tmp_path / part / label / "0.png")
-    for number in range(9):
-        Image.new("RGB", (16, 16)).save(tmp_path / "train" / "day" / f"{number}.png")
+    for part, label in (("train", "day"), ("train", "night"), ("val", "night")):
+        (tmp_path / part / label).mkdir(parents=True)
+        for number in range(9):
+            Image.new("RGB", (16, 16)).save(tmp_path / part / label / f"{number}.png")
     data = made(tmp_path).located()
-    message = "val/ has the classes night, but trained on are day"
+    message = "val/ has the classes night, but trained on are day, night"
     with pytest.raises(ValueError, match=re.escape(message)):
-        data.read("test")
+        data.require()
+    picture = tmp_path / "train" / "day" / "3.png"
+    picture.write_bytes(picture.read_bytes()[:50])
+    with pytest.raises(ValueError, match=r"day/3\.png: the picture cannot be read"):
+        data.read("train")
     (tmp_path / "val").rename(tmp_path / "elsewhere")
     with pytest.raises(DataMissing, match="it must hold val/<class>/<image> to be tested on"):
         data.read("test")

@@ -8,6 +8,8 @@ from PIL import Image
 
 from problems.datasets import HuggingFace, ImageFolder
 from problems.datasets.dataset import DataMissing
+from problems.datasets.final_splits import open_final_splits
+from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
 from problems.spaces.conv_chain import PlainCnn
 from problems.training.recipe import Training
@@ -169,7 +171,134 @@ def test_test_images_of_other_classes_or_none_are_refused(folder, tmp_path):
     assert made(ImageFolder, other).class_names() == ["day", "night"]
     (other / "test" / "day").rename(other / "test" / "noon")
     with pytest.raises(ValueError, match=re.escape("test/ has the classes night, noon, but")):
-        made(ImageFolder, other).located().read("test")
+        ImageClassification(dataset=made(ImageFolder, other), device="cpu").prepared()
     shutil.rmtree(other / "test")
     with pytest.raises(DataMissing, match="it must hold test/<class>/<image> to be tested on"):
         made(ImageFolder, other).located().read("test")
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, HuggingFace])
+@pytest.mark.parametrize(("test", "tested"), [(0.25, 10), (6, 6)])
+def test_a_test_part_is_carved_that_no_search_sees(kind, folder, test, tested, caplog):
+    flat = {"root": str(folder / "train")} if kind is ImageFolder else {"path": str(folder)}
+    if kind is HuggingFace:
+        flat["test_split"] = "none"
+    first, second = (
+        kind(**flat, validation=10, size=12, test=test, seed=seed).located() for seed in (0, 1)
+    )
+    ImageClassification(dataset=first, device="cpu").prepared()
+    assert "cannot be retrained" not in caplog.text
+    assert first.official_train_images == 40 - tested
+    images, labels = first.read("test")
+    assert abs(labels.tolist().count(0) - tested / 2) <= 1
+    assert numpy.array_equal(images, second.read("test")[0])
+    searched = open_splits(first, "cpu")
+    seen = {
+        image.contiguous().numpy().tobytes()
+        for split in (searched.train, searched.validation)
+        for image in split.images
+    }
+    assert len(seen) == 40 - tested
+    assert not seen & {image.tobytes() for image in images}
+    assert len(open_final_splits(first, "cpu").test) == tested
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, HuggingFace])
+def test_without_test_images_a_search_says_so_at_its_start(kind, folder, caplog):
+    flat = (
+        ImageFolder(root=str(folder / "train"), validation=10, size=12)
+        if kind is ImageFolder
+        else made(HuggingFace, folder, test_split="none")
+    )
+    ImageClassification(dataset=flat, device="cpu").prepared()
+    (line,) = [r.message for r in caplog.records if "cannot be retrained" in r.message]
+    assert "test = 0.2 keeps a fifth" in line
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        (1.5, "test = 1.5: a share of the images, more than 0 and less than 1"),
+        (0, "test = 0: a share"),
+        (1, "test = 1: of 40 images in 2 classes, the smallest of 20, it leaves 1 classes"),
+        (40, "test = 40: of 40 images in 2 classes"),
+        (0.9, "validation = 10: there are 4 images to carve it from"),
+    ],
+)
+def test_a_test_part_that_cannot_be_is_refused(folder, test, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        ImageFolder(root=str(folder / "train"), validation=10, size=12, test=test).located()
+
+
+def test_a_test_part_beside_a_test_folder_is_refused(folder):
+    with pytest.raises(ValueError, match=r"^test = 0\.2: .*test is there to be tested on"):
+        made(ImageFolder, folder, test=0.2).located()
+    assert "test" not in described(made(ImageFolder, folder), identity=True)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_pictures_that_cannot_be_read_are_named_before_a_search(folder, tmp_path, part):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    whole = (broken / part / "day" / "1.png").read_bytes()
+    (broken / part / "day" / "1.png").write_bytes(whole[:200])
+    (broken / part / "night" / "0.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"^dataset\.root = .*: 2 of 48 pictures cannot") as caught:
+        ImageClassification(dataset=made(ImageFolder, broken), device="cpu").prepared()
+    told = str(caught.value)
+    assert f"{part}/day/1.png (image file is truncated" in told
+    assert f"{part}/night/0.png (cannot identify image file)" in told
+    assert "\n" not in told
+
+
+def test_pictures_of_a_table_that_cannot_be_read_are_named(tmp_path_factory):
+    import datasets
+
+    folder = tmp_path_factory.mktemp("table")
+
+    good, bad = Image.new("RGB", (9, 9)), {"bytes": b"no picture", "path": None}
+    pictures = [good, good, bad, good] * 3
+    table = datasets.Dataset.from_dict(
+        {"image": pictures, "label": [0, 1] * 6},
+        features=datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")}),
+    )
+    table.to_parquet(folder / "train.parquet")
+    with pytest.raises(ValueError, match=r"3 of 12 pictures cannot be read: train: row 2 \("):
+        HuggingFace(path=str(folder), validation=4, size=9).located().require()
+
+
+def test_pictures_that_could_be_read_are_not_read_again(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("problems.datasets.readable.REMEMBERED", 1)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
+    images = shutil.copytree(folder, tmp_path / "images")
+    data = made(ImageFolder, images).located()
+    data.require()
+    with monkeypatch.context() as context:
+        context.setattr("problems.datasets.readable._reason", lambda picture: "read again")
+        data.require()
+        (images / "train" / "day" / "1.png").write_text("changed")
+        with pytest.raises(ValueError, match="48 of 48 pictures"):
+            data.require()
+
+
+def test_one_class_is_refused(folder, tmp_path):
+    one = shutil.copytree(folder, tmp_path / "one")
+    for part in ("train", "test"):
+        shutil.rmtree(one / part / "night")
+    with pytest.raises(ValueError, match=r"it has one class, 'day'; a classifier needs two"):
+        made(ImageFolder, one).located()
+
+
+def test_a_test_folder_is_no_class(folder, tmp_path):
+    flat = shutil.copytree(folder / "train", tmp_path / "flat")
+    shutil.copytree(folder / "test", flat / "test")
+    with pytest.raises(ValueError, match="it has test/ and no train/ beside it"):
+        ImageFolder(root=str(flat), validation=10, size=12).located()
+
+
+def test_a_batch_or_a_validation_part_out_of_proportion_is_pointed_out(folder, caplog):
+    data = ImageFolder(root=str(folder), validation=1, size=12)
+    ImageClassification(
+        dataset=data, training=Training(batch_size=100_000), device="cpu"
+    ).prepared()
+    assert "training.batch_size = 100000: there are 39 images to train on" in caplog.text
+    assert "dataset.validation = 1: that is less than one image of each of the 2" in caplog.text
