@@ -12,6 +12,7 @@ from annotated_types import Ge
 
 from problems.datasets import DATASETS, Digits
 from problems.datasets.dataset import DataMissing, Dataset
+from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
 from problems.networks.chain import Standardize, glorot_uniform
@@ -50,7 +51,9 @@ class ImageClassification:
     space: Any = field(
         default_factory=LayerString, metadata={"shelf": SPACES, "function": OwnNetwork}
     )
-    dataset: Dataset = field(default_factory=Digits, metadata={"shelf": DATASETS})
+    dataset: Dataset = field(
+        default_factory=Digits, metadata={"shelf": DATASETS, "function": OwnArrays}
+    )
     training: Training = field(default_factory=Training)
     device: str = "auto"
     threads: int = 1

@@ -1,0 +1,76 @@
+"""Images and labels that a user's function returned, as every data set holds them.
+
+Each ValueError begins with what it is about, such as "images" or "test_labels".
+"""
+
+from typing import Any
+
+import numpy
+
+SHAPES = "(N, H, W), (N, C, H, W) or (N, H, W, C)"
+VALUES = "legal: uint8, whole numbers from 0 to 255, or floats from 0 to 1"
+EXACT = 0.1  # of a 255th; float16 is off by less
+COLOURS = (1, 3)  # channels of a picture
+
+
+def as_images(images: Any, called: str) -> tuple[numpy.ndarray, bool]:
+    """(N, C, H, W) uint8 of numpy arrays or torch tensors of the usual shapes and ranges.
+
+    Floats from 0 to 1 become whole 255ths; whether they had to be rounded for that.
+    """
+    return _as_uint8(_channels_first(_array(images, called), called), called)
+
+
+def as_labels(labels: Any, called: str) -> numpy.ndarray:
+    """(N,) of whole numbers or strings."""
+    array = _array(labels, called)
+    if array.dtype == object and all(isinstance(label, str) for label in array.flat):
+        array = array.astype(str)
+    if array.ndim != 1:
+        raise ValueError(f"{called} has the shape {array.shape}; (N,) is needed")
+    if array.dtype.kind not in "biuUS":
+        raise ValueError(f"{called} holds {array.dtype}; whole numbers or strings are needed")
+    return array.astype(numpy.int64) if array.dtype.kind in "biu" else array.astype(str)
+
+
+def _array(values: Any, called: str) -> numpy.ndarray:
+    if hasattr(values, "detach"):  # a torch tensor
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    try:
+        return numpy.asarray(values)
+    except (TypeError, ValueError) as error:  # ragged, say
+        raise ValueError(f"{called}: it is no array ({error})") from error
+
+
+def _channels_first(images: numpy.ndarray, called: str) -> numpy.ndarray:
+    """(N, C, H, W).  Of the axes after the first and the last, 1 or 3 are channels, or else the
+    shorter is."""
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4:
+        _, first, _, last = images.shape
+        if first in COLOURS or (last not in COLOURS and first < last):
+            return images
+        if last in COLOURS or last < first:
+            return images.transpose(0, 3, 1, 2)
+    raise ValueError(f"{called} has the shape {images.shape}; {SHAPES} is needed")
+
+
+def _as_uint8(images: numpy.ndarray, called: str) -> tuple[numpy.ndarray, bool]:
+    if not images.size:
+        raise ValueError(f"{called} has the shape {images.shape}: there is nothing in it")
+    kind = images.dtype.kind
+    if kind not in "biuf":
+        raise ValueError(f"{called} holds {images.dtype}; {VALUES}")
+    if kind == "f" and (lost := int((~numpy.isfinite(images)).sum())):
+        raise ValueError(f"{called}: {lost:,} of its values are NaN or infinite; {VALUES}")
+    least, most = images.min(), images.max()
+    rounded = False
+    if kind == "b" or (kind == "f" and least >= 0 and most <= 1):
+        exact = images.astype(numpy.float32) * 255
+        images = numpy.rint(exact)
+        rounded = bool((abs(images - exact) > EXACT).any())
+    elif least < 0 or most > 255 or (kind == "f" and (images != numpy.rint(images)).any()):
+        raise ValueError(f"{called} holds {images.dtype} from {least:.4g} to {most:.4g}; {VALUES}")
+    return numpy.array(images, dtype=numpy.uint8, order="C"), rounded  # never the user's own
