@@ -1,7 +1,9 @@
 """Genome -> convolutional network -> trained on images -> measurement."""
 
 import logging
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,15 @@ from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
+from problems.measures.measure import (
+    MeasureFailed,
+    Trained,
+    declared_names,
+    measure_of,
+    measured_by,
+    quantities_of,
+    returned_names,
+)
 from problems.networks.chain import Standardize, glorot_uniform
 from problems.networks.counting import Counted
 from problems.networks.plan import Plan, counted, module_of, plan_of, sources, unsaved
@@ -32,6 +43,8 @@ from problems.training.loop import Run, latency_seconds, seeded
 from problems.training.precision import resolve_precision
 from problems.training.recipe import Training
 
+REHEARSALS = 100  # networks drawn until one can be built
+
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +59,8 @@ class ImageClassification:
     as its memory holds.  `inherit`: a child begins with the weights of a parent in every layer that
     agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
+    `measure`: functions that measure a trained network, by name or module:function, see
+    `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
     """
 
     space: Any = field(
@@ -60,6 +75,8 @@ class ImageClassification:
     seed: int = 0
     in_flight: Annotated[int, Ge(1)] | None = field(default=None, metadata={"identity": False})
     inherit: bool | None = None  # not False, which would be another name for the same problem
+    measure: tuple[str, ...] | None = None
+    measured: tuple[str, ...] = field(default=(), metadata={"declared": False})
     folder: Path | None = field(default=None, metadata={"declared": False})
 
     grow_with_epochs: ClassVar = ("epochs", "train_seconds")
@@ -68,6 +85,12 @@ class ImageClassification:
         if self.threads < 1:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
         object.__setattr__(self, "inherit", self.inherit or None)
+        object.__setattr__(self, "measure", self.measure or None)
+        for number, use in enumerate(self.measure or ()):
+            try:
+                measure_of(use)
+            except ValueError as error:
+                raise ValueError(f"measure[{number}] = {error}") from error
         if self.dataset.classes:  # a folder of images tells only when it is read
             names = {f.name for f in fields(self.space)} if is_dataclass(self.space) else set()
             if not names >= {"image_shape", "classes"}:
@@ -90,7 +113,13 @@ class ImageClassification:
             *("epochs", "train_seconds", "latency_seconds"),
             *memory,
             *(("inherited_epochs", "inherited_params") if self.inherits else ()),
+            *self.measured,
         )
+
+    @property
+    def quantities(self) -> dict[str, Mapping[str, Any]]:
+        """What the names mean that `measure` adds to a measurement."""
+        return quantities_of(self.measure or ())
 
     def prepared(self) -> "ImageClassification":
         """The same problem with device, precision and folders spelled out and its data in place.
@@ -120,7 +149,50 @@ class ImageClassification:
             rehearse(space, space.image_shape, classes)
         for line in prepared._notices():
             log.warning("%s", line)
-        return prepared
+        return replace(prepared, measured=prepared._rehearsed())
+
+    def _rehearsed(self) -> tuple[str, ...]:
+        """The names that `measure` returns; one that does not say them measures some network.
+
+        Raises ValueError if one fails, or returns a name that is taken.
+        """
+        names: dict[str, str] = dict.fromkeys(replace(self, measured=()).measures, "the problem")
+        untrained: Trained | None = None
+        found: list[str] = []
+        for number, use in enumerate(self.measure or ()):
+            key = f"measure[{number}] = {use!r}"
+            returned = declared_names(use)
+            if not returned:
+                try:
+                    untrained = untrained or self._any_untrained()
+                    returned = returned_names(use, untrained)
+                except MeasureFailed as error:
+                    raise ValueError(f"{key}: of an untrained network, {error}") from error
+            for name in returned:
+                if name in names:
+                    raise ValueError(f"{key}: it returns {name!r}, as {names[name]} does already")
+                names[name] = f"measure {use!r}"
+            found += returned
+        return tuple(found)
+
+    def _any_untrained(self) -> Trained:
+        """Some network of the space as it is before its training, on the CPU."""
+        here, draw = replace(self, device="cpu"), random.Random(self.seed)
+        split = open_splits(self.dataset, "cpu").validation
+        for _ in range(REHEARSALS):
+            genome = [draw.randrange(len(gene.choices)) for gene in self.space.genes]
+            with suppress(ValueError, RuntimeError), seeded(self.seed, "cpu"):
+                network, _ = here._built(genome)
+                network(split.batch(slice(0, 1))[0])
+                return Trained(network, split, genome, self.layers)
+        raise ValueError(f"measure: none of {REHEARSALS} networks of the space could be built")
+
+    def numbers_of(
+        self, network: torch.nn.Module, genome: list[int], split: Split
+    ) -> dict[str, float]:
+        """What `measure` returns of a trained network and a split.  Raises MeasureFailed."""
+        trained = Trained(network, split, list(genome), self.layers)
+        return measured_by(self.measure or (), trained, self._seed(genome))
 
     @property
     def makes_own_networks(self) -> bool:
@@ -320,6 +392,17 @@ class ImageClassification:
         measurement = scores | self.known(genome) | {"latency_seconds": latency} | behind
         if self.inherit:
             leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
+        if self.measure:
+            yield False  # neither time nor memory of what follows is the training's
+            try:
+                measurement |= self.numbers_of(network, genome, splits.validation)
+            except MeasureFailed as error:
+                error.measurement = {
+                    name: measurement[name]
+                    for name in ("epochs", "trained_epochs")
+                    if name in measurement
+                }
+                raise
         if epochs:
             kept.write(state | {"stop": stop, "measurement": measurement, "behind": behind})
         return measurement

@@ -19,7 +19,7 @@ from problems.device import configure
 from problems.image_classification import ImageClassification
 from problems.seeds import seed_of
 from problems.training.flight import Flight, Measurement
-from problems.training.loop import SCORING_BATCH, seeded, take_epoch
+from problems.training.loop import seeded, take_epoch
 from problems.training.recipe import Training
 from problems.training.steps import Steps
 
@@ -121,16 +121,6 @@ def check_can_be_kept(problem: ImageClassification, genome: list[int]) -> None:
 def official_test(problem: ImageClassification) -> Split:
     """The official test images, on the problem's device."""
     return open_final_splits(problem.dataset, problem.device).test
-
-
-@torch.inference_mode()
-def logits_of(network: nn.Module, split: Split) -> torch.Tensor:
-    """What a network answers to every image of a split: (N, classes), on its device."""
-    network.eval()
-    starts = range(0, len(split), SCORING_BATCH)
-    return torch.cat(
-        [network(split.batch(slice(start, start + SCORING_BATCH))[0]) for start in starts]
-    )
 
 
 def scores_of(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:

@@ -197,12 +197,14 @@ class WeightSharing(ImageClassification):
         network = self.inherited(genome, splits.train)
         val_loss, val_accuracy = score(network, splits.validation).tolist()
         ended = clock()
+        latency = latency_seconds(network, splits.validation)
         return {
             "val_accuracy": val_accuracy,
             "val_loss": val_loss,
             **self.known(genome),
-            "latency_seconds": latency_seconds(network, splits.validation),
+            "latency_seconds": latency,
             "scoring_seconds": ended - begun,
+            **self.numbers_of(network, genome, splits.validation),
         }
 
     def inherited(self, genome: list[int], images: Split | StreamedSplit) -> nn.Module:

@@ -268,8 +268,10 @@ def _retrain(
     advance: Any,
 ) -> None:
     """Train, save, score and keep these seeds of one network; one that diverges is left out."""
-    from problems.retraining import logits_of, official_test, retrain, scores_of
+    from problems.measures.measure import MeasureFailed
+    from problems.retraining import official_test, retrain, scores_of
     from problems.saved_network import as_bytes, load
+    from problems.training.loop import logits_of
 
     genome = one.record.genome
     blueprint = problem.blueprint(genome)
@@ -286,6 +288,10 @@ def _retrain(
         again = logits_of(reloaded, test)
         assert again.equal(logits), f"{folder.weights(seed)} does not score as what was trained"
         scores = scores_of(again, test.labels)
+        try:
+            scores["measures"] = problem.numbers_of(reloaded, genome, test)
+        except MeasureFailed as error:
+            log.error("%s, seed %d: on the test images, %s; it is left out", one.name, seed, error)
         seconds = trained.train_seconds
         folder.finish(seed, {"test": scores, "train_seconds": seconds, "curve": trained.curve})
         log.info("%s, seed %d: test accuracy %.4f", one.name, seed, scores["accuracy"])
@@ -297,6 +303,11 @@ def _row(one: Pick, results: Sequence["Seed"], folder: "RetrainedFolder") -> dic
     record, tests = one.record, [seed["test"] for seed in results]
     accuracies = [test["accuracy"] for test in tests]
     f1 = [mean(test["f1"]) for test in tests]
+    own = {
+        f"test_{name}_mean": mean(test["measures"][name] for test in tests)
+        for name in tests[0].get("measures", {})
+        if all(name in test.get("measures", {}) for test in tests)
+    }
     return {
         "pick": one.name,
         "key": record.key,
@@ -310,6 +321,7 @@ def _row(one: Pick, results: Sequence["Seed"], folder: "RetrainedFolder") -> dic
         "test_loss_mean": mean(test["loss"] for test in tests),
         "macro_f1_mean": mean(f1),
         "macro_f1_std": spread(f1),
+        **own,
         "folder": folder.path.name,
     }
 

@@ -144,6 +144,16 @@ def score(network: nn.Module, split: Split) -> torch.Tensor:
     return torch.stack([loss, correct]) / len(split)
 
 
+@torch.inference_mode()
+def logits_of(network: nn.Module, split: Split) -> torch.Tensor:
+    """What a network answers to every image of a split: (N, classes), on its device."""
+    network.eval()
+    starts = range(0, len(split), SCORING_BATCH)
+    return torch.cat(
+        [network(split.batch(slice(start, start + SCORING_BATCH))[0]) for start in starts]
+    )
+
+
 class Watch:
     """Watches the validation scores: when to stop, and which epoch to keep."""
 

@@ -13,11 +13,12 @@ from problems.datasets.final_splits import open_final_splits
 from problems.datasets.image_stream import Loader
 from problems.datasets.splits import Split, StreamedSplit, open_splits
 from problems.image_classification import ImageClassification
-from problems.retraining import logits_of, official_test, retrain
+from problems.retraining import official_test, retrain
 from problems.spaces.choice_blocks import MobileBlocks
 from problems.supernets.processes import Processes, Share
 from problems.supernets.training import SplitBatches
 from problems.training.augmentation import Augmentation
+from problems.training.loop import logits_of
 from problems.training.recipe import Training
 from problems.training.steps import Steps
 

@@ -7,14 +7,13 @@ from sklearn.metrics import accuracy_score, f1_score
 from problems.datasets import Digits
 from problems.image_classification import ImageClassification
 from problems.retraining import (
-    logits_of,
     official_test,
     retrain,
     scores_of,
     unwatched,
 )
 from problems.saved_network import as_bytes, load
-from problems.training.loop import Diverged
+from problems.training.loop import Diverged, logits_of
 from problems.training.recipe import Training
 
 PROBLEM = ImageClassification(

@@ -14,8 +14,9 @@ from deap_nas.commands.retrain import agreement
 from deap_nas.finished_run import FinishedRun
 from deap_nas.retraining.kept_seeds import RetrainedFolder
 from problems.datasets import Digits
-from problems.retraining import logits_of, official_test, scores_of
+from problems.retraining import official_test, scores_of
 from problems.saved_network import load
+from problems.training.loop import logits_of
 from tests.conftest import run_search
 from tests.test_run_search import ONEMAX
 from toolbox.report.ranking import ranking
