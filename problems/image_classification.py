@@ -151,12 +151,6 @@ class ImageClassification:
             log.warning("%s", line)
         return replace(prepared, measured=prepared._rehearsed())
 
-    @property
-    def makes_own_networks(self) -> bool:
-        """Whether a subclass makes and counts the networks by itself, of any space."""
-        cls, base = type(self), ImageClassification
-        return cls.known is not base.known and cls.untrained is not base.untrained
-
     def _rehearsed(self) -> tuple[str, ...]:
         """The names that `measure` returns; one that does not say them measures some network.
 
@@ -199,6 +193,12 @@ class ImageClassification:
         """What `measure` returns of a trained network and a split.  Raises MeasureFailed."""
         trained = Trained(network, split, list(genome), self.layers)
         return measured_by(self.measure or (), trained, self._seed(genome))
+
+    @property
+    def makes_own_networks(self) -> bool:
+        """Whether a subclass makes and counts the networks by itself, of any space."""
+        cls, base = type(self), ImageClassification
+        return cls.known is not base.known and cls.untrained is not base.untrained
 
     def _notices(self) -> list[str]:
         """What a person should know before a search begins, a line each."""

@@ -254,9 +254,9 @@ def _retrain_all(
                         if content is not None
                     }
                     show_curves(folder.path / "tensorboard", new_writer, curves)
-                rows.append(_row(one, results, folder))
+                rows.append(_row(one, results, folder, problem.measured))
     if rows:
-        _summarize(screen, rows, out)
+        _summarize(screen, rows, out, problem.measured)
     return 1 if diverged else 0
 
 
@@ -289,8 +289,7 @@ def _retrain(
         assert again.equal(logits), f"{folder.weights(seed)} does not score as what was trained"
         scores = scores_of(again, test.labels)
         try:
-            if problem.measure:
-                scores["measures"] = problem.numbers_of(reloaded, genome, test)
+            scores["measures"] = problem.numbers_of(reloaded, genome, test)
         except MeasureFailed as error:
             log.error("%s, seed %d: on the test images, %s; it is left out", one.name, seed, error)
         seconds = trained.train_seconds
@@ -298,16 +297,19 @@ def _retrain(
         log.info("%s, seed %d: test accuracy %.4f", one.name, seed, scores["accuracy"])
 
 
-def _row(one: Pick, results: Sequence["Seed"], folder: "RetrainedFolder") -> dict[str, Any]:
+def _row(
+    one: Pick, results: Sequence["Seed"], folder: "RetrainedFolder", names: Sequence[str]
+) -> dict[str, Any]:
+    """A line of the summary.  names: what the problem's own functions measure."""
     from deap_nas.retraining.pictures import spread
 
     record, tests = one.record, [seed["test"] for seed in results]
     accuracies = [test["accuracy"] for test in tests]
     f1 = [mean(test["f1"]) for test in tests]
+    measured = [test.get("measures", {}) for test in tests]  # {} where a measure failed
     own = {
-        f"test_{name}_mean": mean(test["measures"][name] for test in tests)
-        for name in tests[0].get("measures", {})
-        if all(name in test.get("measures", {}) for test in tests)
+        f"test_{name}_mean": mean(found) if (found := [m[name] for m in measured if m]) else None
+        for name in names
     }
     return {
         "pick": one.name,
@@ -341,12 +343,16 @@ def agreement(rows: Sequence[dict[str, Any]]) -> float | None:
     return float(kendalltau(before, after).statistic)
 
 
-def _summarize(screen: Any, rows: Sequence[dict[str, Any]], out: Path) -> None:
+def _summarize(
+    screen: Any, rows: Sequence[dict[str, Any]], out: Path, names: Sequence[str]
+) -> None:
     from rich.table import Table
 
     table = Table(title="Retrained", title_justify="left", box=None, pad_edge=False)
     for name in ("pick", "key", "params", "search val", "test accuracy", "macro F1", "seeds"):
         table.add_column(name, justify="left" if name in ("pick", "key") else "right")
+    for name in names:
+        table.add_column(f"test {name}", justify="right")
     for row in rows:
         table.add_row(
             row["pick"],
@@ -356,6 +362,7 @@ def _summarize(screen: Any, rows: Sequence[dict[str, Any]], out: Path) -> None:
             _mean_and_spread(row["test_accuracy_mean"], row["test_accuracy_std"]),
             _mean_and_spread(row["macro_f1_mean"], row["macro_f1_std"]),
             str(row["seeds"]),
+            *(_or_dash(row[f"test_{name}_mean"]) for name in names),
         )
     screen.print(table)
     summary: dict[str, Any] = {"networks": rows}
@@ -367,6 +374,10 @@ def _summarize(screen: Any, rows: Sequence[dict[str, Any]], out: Path) -> None:
     write_table(out / "summary.csv", rows)
     write_whole(out / "summary.json", json.dumps(summary, indent=1))
     log.info("written: %s and the folders beside it", out / "summary.csv")
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else as_number(value)
 
 
 def _mean_and_spread(middle: float, deviation: float | None) -> str:
