@@ -37,14 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    opened = [FinishedRun.open(path) for path in chosen.runs]
-    _check_comparable(opened)
-    names = _names(opened)
-    with figures.styled():
-        page = report(opened, names)
-        path = write(page, chosen.out or chosen.runs[0] / "report")
-    print(f"written: {path}")
+    print(f"written: {write_report(chosen.runs, chosen.out)}")
     return 0
+
+
+def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
+    """Write the report of run folders; the path of its page.  Raises ValueError, one line."""
+    opened = [FinishedRun.open(path) for path in runs]
+    _check_comparable(opened)
+    with figures.styled():
+        return write(report(opened, _names(opened)), out or runs[0] / "report")
 
 
 def _check_comparable(opened: Sequence[FinishedRun]) -> None:
