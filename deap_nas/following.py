@@ -4,7 +4,7 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any
@@ -14,6 +14,7 @@ from rich.console import Console
 from toolbox.event_log import EventLog
 from toolbox.judge import Judge
 from toolbox.progress import FORMAT, SearchProgress
+from toolbox.quantities import Quantity
 
 OURS = ("deap_nas", "toolbox", "problems")
 REFRESH_SECONDS = 0.2
@@ -32,13 +33,14 @@ def follower(
     most: int,
     known: Sequence[str],
     events: Sequence[EventLog],
+    quantities: Mapping[str, Quantity],
     shown: bool = True,
 ) -> SearchProgress:
     """A bar on a terminal, an area that is updated in a notebook; lines are logged elsewhere."""
     if shown and in_notebook():
-        return NotebookProgress(_nowhere(), judge, generations, most, known, events)
+        return NotebookProgress(_nowhere(), judge, generations, most, known, events, quantities)
     screen = Console(stderr=True) if shown else _nowhere()
-    return SearchProgress(screen, judge, generations, most, known, events)
+    return SearchProgress(screen, judge, generations, most, known, events, quantities)
 
 
 def _nowhere() -> Console:

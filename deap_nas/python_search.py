@@ -16,6 +16,7 @@ from toolbox.assemble import assemble
 from toolbox.event_log import EventLog
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.judge import Judge
+from toolbox.quantities import quantities_with
 from toolbox.search import Generation
 from toolbox.stopped import SearchStopped
 
@@ -124,7 +125,8 @@ class Search:
 
     def _follower(self, judge: Judge, known: Sequence[str], events: Sequence[EventLog]) -> Any:
         most, generations = self.declaration.most_evaluations, self.declaration.generations
-        return follower(judge, generations, most, known, events, self._progress)
+        quantities = quantities_with(self.problem.quantities)
+        return follower(judge, generations, most, known, events, quantities, self._progress)
 
     def _take(self, toolbox: GuardedToolbox) -> None:
         """Use a toolbox from now on, with all that was registered in earlier ones."""

@@ -15,9 +15,10 @@ from deap_nas.finished_run import FinishedRun
 from deap_nas.refused import refusing
 from deap_nas.user_modules import admit
 from toolbox.archive import Record
+from toolbox.quantities import as_number
 from toolbox.report.picking import pick
 from toolbox.report.ranking import front
-from toolbox.report.tables import LONGEST_FRONT, as_number
+from toolbox.report.tables import LONGEST_FRONT
 from toolbox.stopped import SearchStopped
 
 if TYPE_CHECKING:

@@ -34,7 +34,14 @@ def python_block(name):
 def clone(tmp_path_factory):
     """What a fresh clone holds, with the README's own files beside it."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("Makefile", "setup.cfg", "pyproject.toml", "README.md", "run_search.py"):
+    for name in (
+        "Makefile",
+        "setup.cfg",
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "run_search.py",
+    ):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("deap_nas", "toolbox", "problems", "experiments"):
         shutil.copytree(REPOSITORY / name, folder / name)
