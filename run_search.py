@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = OneLineParser(
         prog="run_search.py",
         description="Evolve convolutional networks by a declaration.",
-        epilog=EPILOG + "".join(f"\n\nafter it: run_search.py {name} --help" for name in COMMANDS),
+        epilog=EPILOG + "".join(f"\n\nalso: run_search.py {name} --help" for name in COMMANDS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
