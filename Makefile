@@ -26,11 +26,11 @@ lint: .venv/installed-test
 	$(PYTHON) -m venv .venv
 	$(PYTHON) -c "open('$@', 'w').close()"
 
-.venv/installed: .venv/created setup.cfg pyproject.toml
+.venv/installed: .venv/created setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install --editable .
 	$(PYTHON) -c "open('$@', 'w').close()"
 
-.venv/installed-test: .venv/created setup.cfg pyproject.toml
+.venv/installed-test: .venv/created setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install --editable ".[test]"
 	$(PYTHON) -c "open('$@', 'w').close(); open('.venv/installed', 'w').close()"
 

@@ -19,9 +19,10 @@ from toolbox.judge import Judge
 from toolbox.networks import Networks
 from toolbox.problem import adapted
 from toolbox.signature import described
+from toolbox.stopped import SearchStopped
 
 
-class NotReady(Exception):
+class NotReady(SearchStopped):
     """The search must not begin, though nothing is wrong with its declaration."""
 
 

@@ -34,7 +34,14 @@ def python_block(name):
 def clone(tmp_path_factory):
     """What a fresh clone holds, with the README's own files beside it."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("Makefile", "setup.cfg", "pyproject.toml", "README.md", "run_search.py"):
+    for name in (
+        "Makefile",
+        "setup.cfg",
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "run_search.py",
+    ):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("deap_nas", "toolbox", "problems", "experiments"):
         shutil.copytree(REPOSITORY / name, folder / name)
@@ -88,11 +95,13 @@ def test_a_search_of_the_readme_runs(clone, command):
 @pytest.mark.slow
 def test_the_readme_s_search_in_python_runs(clone):
     source = (clone / "my_search.py").read_text()
-    assert "quickstart.toml" in source
-    smaller = source.replace('"), []', f'"), {SMALLER!r}')
+    statements = [line for line in source.splitlines() if line and not line.startswith("#")]
+    assert len(statements) <= 8
+    smaller = source.replace('quickstart.toml"', f'quickstart.toml", *{SMALLER!r}')
+    assert smaller != source
     (clone / "my_search.py").write_text(smaller)
     lines = run([sys.executable, "my_search.py"], clone).splitlines()
-    assert [line.split()[0] for line in lines] == ["0", "1"]
+    assert [line.split()[0] for line in lines] == ["0", "1", "<Network"]
 
 
 def test_every_file_that_the_readme_names_is_there():

@@ -50,10 +50,6 @@ class RunFolder:
     def __exit__(self, *error: object) -> None:
         self._lock.release()
 
-    def open_archive(self, problem: Mapping[str, Any]) -> Archive:
-        """The folder's archive, for the problem of this declaration data."""
-        return Archive(problem, self.path / "archive.sqlite")
-
     def begin_session(self, archive: Archive, command: str, versions: str) -> None:
         """Remember what was started here, when, and with which versions."""
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -98,16 +94,19 @@ class RunFolder:
         ]
         write_table(self.path / "population.csv", rows)
 
-    def write_results(self, judge: Judge, networks: Sequence[Record]) -> Path:
-        """front.csv (several objectives) or ranking.csv (one), of everything in the archive."""
-        if len(self.declaration.objectives) > 1:
-            name, records = "front.csv", front(judge, networks)
-        else:
-            name, records = "ranking.csv", ranking(judge, networks)
+    @property
+    def results(self) -> Path:
+        """front.csv for several objectives, ranking.csv for one."""
+        several = len(self.declaration.objectives) > 1
+        return self.path / ("front.csv" if several else "ranking.csv")
+
+    def write_results(self, judge: Judge, networks: Sequence[Record]) -> None:
+        """Write `results`, of everything in the archive."""
+        several = len(self.declaration.objectives) > 1
+        records = front(judge, networks) if several else ranking(judge, networks)
         rows = [self._result(judge, record) for record in records]
         objectives = [objective.name for objective in self.declaration.objectives]
-        write_table(self.path / name, rows, header=[*objectives, "architecture", "genome"])
-        return self.path / name
+        write_table(self.results, rows, header=[*objectives, "architecture", "genome"])
 
     def _result(self, judge: Judge, record: Record) -> dict[str, Any]:
         names = [objective.name for objective in self.declaration.objectives]

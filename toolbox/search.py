@@ -36,7 +36,7 @@ class Generation:
     """
 
     number: int
-    population: list
+    population: list = field(repr=False)
     evaluated: int
     trained: int
     reused: int

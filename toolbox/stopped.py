@@ -8,7 +8,7 @@ class SearchStopped(Exception):
     """
 
 
-class NothingMeasured(Exception):
+class NothingMeasured(SearchStopped):
     """The search found nothing: every network failed or was refused.
 
     The message is one line with the commonest reason.

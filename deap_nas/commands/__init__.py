@@ -9,5 +9,6 @@ COMMANDS: dict[str, str] = {
     "export": "deap_nas.commands.export",
     "report": "deap_nas.commands.report",
     "retrain": "deap_nas.commands.retrain",
+    "start": "deap_nas.commands.start",
     "supernet": "deap_nas.commands.supernet",
 }

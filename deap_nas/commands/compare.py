@@ -22,18 +22,16 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
+from deap_nas.opening import archived, declared, prepared
 from deap_nas.readiness import NotReady, make_ready
-from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.assemble import assemble, rehearse
-from toolbox.declaration import Declaration, load
+from toolbox.declaration import Declaration
 from toolbox.judge import Judge
-from toolbox.problem import adapted, own
 from toolbox.progress import log_to_console
 from toolbox.quantities import as_number
 from toolbox.report.comparison import Course, Difference, differences, grid, quality
 from toolbox.search import search
-from toolbox.signature import prefixed
 from toolbox.stopped import NothingMeasured
 from toolbox.whole_file import write_table, write_whole
 
@@ -71,15 +69,14 @@ def run(chosen: argparse.Namespace) -> int:
     screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
     log_to_console(screen)
     variants = variants_of(chosen.vary)
-    declared = load(chosen.experiment, chosen.overrides, PROBLEMS)
-    budget = declared.most_evaluations if chosen.budget is None else chosen.budget
-    if budget < declared.population:
+    declaration = declared(chosen.experiment, chosen.overrides)
+    budget = declaration.most_evaluations if chosen.budget is None else chosen.budget
+    if budget < declaration.population:
         raise ValueError(
-            f"--budget {budget}: less than the population of {declared.population}, so that "
+            f"--budget {budget}: less than the population of {declaration.population}, so that "
             "nothing would evolve"
         )
-    with prefixed("problem"):  # so that missing data shows before anything else
-        problem = adapted(declared.problem.build()).prepared()
+    problem = prepared(declaration)  # so that missing data shows before anything else
     if problem.inherits:
         raise ValueError(
             "problem.inherit = true: the searches of one seed share their networks, and these "
@@ -87,7 +84,7 @@ def run(chosen: argparse.Namespace) -> int:
         )
     plan = {
         name: [
-            _declaration(chosen, [*more, f"seed={seed}"], declared.population, budget)
+            _declaration(chosen, [*more, f"seed={seed}"], declaration.population, budget)
             for seed in range(1, chosen.seeds + 1)
         ]
         for name, more in variants.items()
@@ -103,7 +100,7 @@ def run(chosen: argparse.Namespace) -> int:
                 "cannot be compared"
             )
         rehearse(declarations[0], problem)
-    out = chosen.out or Path("runs") / declared.name / "comparison"
+    out = chosen.out or Path("runs") / declaration.name / "comparison"
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
     try:
@@ -116,7 +113,7 @@ def run(chosen: argparse.Namespace) -> int:
         except (NotReady, NothingMeasured) as error:
             log.error("%s", error)
             return 1
-        _write(reached, distinct, budget, declared, out, screen)
+        _write(reached, distinct, budget, declaration, out, screen)
     return 0
 
 
@@ -174,7 +171,7 @@ def _declaration(
         more = [f"algorithm={{use='random_search', {size}}}", "toolbox.screen=everyone", *more]
     else:
         more = [*more, f"algorithm.generations={generations}"]
-    return load(chosen.experiment, [*base, *more], PROBLEMS)
+    return declared(chosen.experiment, [*base, *more])
 
 
 def _run_all(
@@ -184,24 +181,21 @@ def _run_all(
     in its final population, seed by seed."""
     reached: dict[str, list[list[float]]] = {name: [] for name in plan}
     distinct: dict[str, list[float]] = {name: [] for name in plan}
-    for number in range(len(plan[BASELINE])):
-        seed = plan[BASELINE][number].seed
-        (out / f"seed-{seed}").mkdir(exist_ok=True)
-        problem = adapted(plan[BASELINE][number].problem.build()).prepared()
-        problem = problem.in_folder(out / f"seed-{seed}")
-        identity = plan[BASELINE][number].identity(own(problem))
+    for number, baseline in enumerate(plan[BASELINE]):
+        seed = baseline.seed
+        folder = out / f"seed-{seed}"
+        folder.mkdir(exist_ok=True)
         courses = {}
-        with closing(Archive(identity, out / f"seed-{seed}.sqlite")) as archive:
-            problem = _ready(plan[BASELINE][number], problem, archive, out / f"seed-{seed}")
+        with archived(baseline, prepared(baseline), folder, out / f"seed-{seed}.sqlite") as found:
+            problem = _ready(baseline, *found, folder)
             for name, declarations in plan.items():
-                courses[name] = course = _course(declarations[number], problem, archive)
+                courses[name] = course = _course(declarations[number], problem, found[1])
                 log.info(
                     "seed %d, %s: %d networks, %d of them trained now%s",
                     *(seed, name, len(course.records), course.trained),
                     f"; {course.epochs:,.0f} epochs in all" if course.epochs else "",
                 )
-            declared = plan[BASELINE][number]
-            judge = Judge(declared.objectives, declared.bounds)
+            judge = Judge(baseline.objectives, baseline.bounds)
             for name, values in quality(judge, courses, budget).items():
                 reached[name].append(values)
                 distinct[name].append(courses[name].distinct)

@@ -17,7 +17,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from toolbox.declaration import load
+from deap_nas.opening import declared
 from toolbox.run_folder import RunFolder
 from toolbox.signature import prefixed
 
@@ -34,15 +34,13 @@ def run(chosen: argparse.Namespace) -> int:
     """Train it, or go on; 0, or 1 if it diverged.  Raises ValueError."""
     from rich.console import Console
 
-    from problems import PROBLEMS
     from problems.device import resolve_device
     from problems.supernets.processes import Share, joined
     from problems.training.loop import Diverged
     from problems.weight_sharing import WeightSharing
     from toolbox.progress import log_to_console
 
-    sys.path.insert(0, str(chosen.experiment.parent.absolute()))
-    declaration = load(chosen.experiment, chosen.overrides, PROBLEMS)
+    declaration = declared(chosen.experiment, chosen.overrides)
     problem = declaration.problem.build()
     if not isinstance(problem, WeightSharing):
         raise ValueError(

@@ -1,0 +1,122 @@
+"""What shows a search that was started from Python: a bar, lines, or an area of a notebook."""
+
+import io
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+from rich.console import Console
+
+from toolbox.event_log import EventLog
+from toolbox.judge import Judge
+from toolbox.progress import FORMAT, SearchProgress
+from toolbox.quantities import Quantity
+
+OURS = ("deap_nas", "toolbox", "problems")
+REFRESH_SECONDS = 0.2
+
+
+def in_notebook() -> bool:
+    """Whether the caller is a cell of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def follower(
+    judge: Judge,
+    generations: int,
+    most: int,
+    known: Sequence[str],
+    events: Sequence[EventLog],
+    quantities: Mapping[str, Quantity],
+    shown: bool = True,
+) -> SearchProgress:
+    """A bar on a terminal, an area that is updated in a notebook; lines are logged elsewhere."""
+    if shown and in_notebook():
+        return NotebookProgress(_nowhere(), judge, generations, most, known, events, quantities)
+    screen = Console(stderr=True) if shown else _nowhere()
+    return SearchProgress(screen, judge, generations, most, known, events, quantities)
+
+
+def _nowhere() -> Console:
+    return Console(file=io.StringIO(), force_jupyter=False)
+
+
+class NotebookProgress(SearchProgress):
+    """The progress of a search in one area below a cell, updated in place."""
+
+    _shown: Any = None
+    _refreshed = 0.0
+
+    def __enter__(self) -> "NotebookProgress":
+        from IPython.display import HTML, display
+
+        self._shown = display(HTML(self.html()), display_id=True)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._refreshed = 0.0
+        self._refresh()
+        super().__exit__(*error)
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        now = time.monotonic()
+        if self._shown is not None and now - self._refreshed >= REFRESH_SECONDS:
+            from IPython.display import HTML
+
+            self._shown.update(HTML(self.html()))
+            self._refreshed = now
+
+    def html(self) -> str:
+        """The state of the search: generation, networks, the best values so far."""
+        (task,) = self._bar.tasks
+        return (
+            f"<div>generation {escape(task.fields['generation'] or '0')} "
+            f"<progress value='{task.completed:.0f}' max='{task.total:.0f}'></progress> "
+            f"{task.completed:.0f}/{task.total:.0f} networks, {escape(task.fields['counts'])}<br>"
+            f"best {escape(task.fields['best'])}</div>"
+        )
+
+
+@contextmanager
+def logging_of_ours(shown: bool) -> Iterator[None]:
+    """Let run.log hear everything of ours, and each handler of the user's what it heard before.
+
+    Where the user has set up no logging, warnings are written to stderr, and off a terminal and a
+    notebook what a search says too.
+    """
+    root = logging.getLogger()
+    least = {name: logging.getLogger(name).getEffectiveLevel() for name in OURS}
+    before = {name: logging.getLogger(name).level for name in OURS}
+
+    def as_before(record: logging.LogRecord) -> bool:
+        return record.levelno >= least.get(record.name.partition(".")[0], logging.NOTSET)
+
+    handlers = list(root.handlers)
+    own = None
+    if not handlers:
+        own = logging.StreamHandler(sys.stderr)
+        own.setFormatter(logging.Formatter(FORMAT))
+        lines = shown and not in_notebook() and not sys.stderr.isatty()
+        own.setLevel(logging.INFO if lines else logging.WARNING)
+        root.addHandler(own)
+    for handler in handlers:
+        handler.addFilter(as_before)
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+        for handler in handlers:
+            handler.removeFilter(as_before)
+        if own:
+            root.removeHandler(own)

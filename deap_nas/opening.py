@@ -1,0 +1,211 @@
+"""How a search begins and goes on: the one path of the command line, of compare and of Python.
+
+A declaration is read (`declared`), its problem is made ready to be searched (`prepared`), and the
+two are opened in a run folder (`OpenSearch`), which then yields generation after generation.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from copy import deepcopy
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from deap_nas.readiness import make_ready
+from deap_nas.refused import refusing
+from deap_nas.user_modules import admit
+from deap_nas.versions import versions
+from problems import PROBLEMS
+from toolbox.archive import Archive, Record
+from toolbox.assemble import assemble, rehearse
+from toolbox.declaration import Declaration, declare, load, override
+from toolbox.device_use import device_use
+from toolbox.event_log import EventLog
+from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.judge import Judge
+from toolbox.operator_error import OperatorError
+from toolbox.problem import Problem, adapted, own
+from toolbox.progress import log_to_file
+from toolbox.run_folder import RunFolder
+from toolbox.search import Generation, search
+from toolbox.signature import prefixed
+from toolbox.stopped import SearchStopped
+
+log = logging.getLogger(__name__)
+
+
+class Follower(AbstractContextManager["Follower"], Protocol):
+    """What shows a search to a person; entered while networks are evaluated."""
+
+    def record(self, record: Record) -> None:
+        """One more network is known, or one of them after more epochs."""
+
+    def generation_done(self, generation: Generation, device_use: Mapping[str, float]) -> None:
+        """A generation has ended; how the device was used in it."""
+
+
+# Makes a follower of: the judge, the keys of what the archive holds, and who else must be told.
+NewFollower = Callable[[Judge, Sequence[str], Sequence[EventLog]], Follower]
+
+
+def declared(
+    experiment: Path | Mapping[str, Any], overrides: Sequence[str] = (), name: str = "search"
+) -> Declaration:
+    """The declaration of a TOML file, or of its tables as a mapping, with `key=value` overrides.
+
+    Modules of the user's are found in the current folder and beside the file.  name: of the run
+    folder of a mapping; a file has its own.  Raises ValueError, one line, for anything wrong.
+    """
+    if isinstance(experiment, Mapping):
+        admit(Path.cwd())
+        tables = deepcopy(dict(experiment))
+        for text in overrides:
+            override(tables, text)
+        return declare(tables, PROBLEMS, name=name)
+    admit(Path.cwd(), experiment.parent)
+    return load(experiment, overrides, PROBLEMS)
+
+
+def prepared(declaration: Declaration) -> Problem:
+    """The problem of a declaration with its device and its data in place.
+
+    Raises ValueError, one line, for data or a device that cannot be had.
+    """
+    with prefixed("problem"):
+        return adapted(declaration.problem.build()).prepared()
+
+
+def rehearsed(declaration: Declaration) -> Problem:
+    """The prepared problem of a search that was tried without any training; says its budget.
+
+    Raises ValueError, one line, for what is wrong with an operator, a bound or an objective.
+    """
+    problem = prepared(declaration)
+    rehearse(declaration, problem)
+    log.info("budget: at most %s", problem.budget(declaration.most_evaluations))
+    if declaration.halving:
+        log.info("halving: %s", declaration.halving.said(declaration.population, problem))
+    return problem
+
+
+@contextmanager
+def archived(
+    declaration: Declaration, problem: Problem, folder: Path, file: Path
+) -> Iterator[tuple[Problem, Archive]]:
+    """The problem in a folder that exists, and its archive, which is closed in the end.
+
+    Raises ValueError, one line, if the archive is of another problem.
+    """
+    problem = problem.in_folder(folder)
+    with closing(Archive(declaration.identity(own(problem)), file)) as archive:
+        yield problem, archive
+
+
+class OpenSearch:
+    """A search in its run folder: the folder locked, the archive open, the toolbox assembled.
+
+    Use as a context manager.  retry_failed: evaluate again what failed in an earlier run.  command:
+    what the person wrote, to be remembered.  events, new_follower: who hears of the search.  Raises
+    Refused, one line, if another search is in the folder or it holds another problem.
+    """
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        problem: Problem,
+        runs: Path,
+        new_follower: NewFollower,
+        new_events: Callable[[Path], list[EventLog]] = lambda folder: [],
+        *,
+        retry_failed: bool = False,
+        command: str = "",
+    ):
+        self.declaration = declaration
+        self.judge = Judge(declaration.objectives, declaration.bounds)
+        with ExitStack() as stack:
+            with refusing(ValueError, OSError):
+                self.folder = stack.enter_context(RunFolder(runs, declaration))
+                path = self.folder.path
+                self.problem, self.archive = stack.enter_context(
+                    archived(declaration, problem, path, path / "archive.sqlite")
+                )
+                self.events = new_events(path)
+                for event_log in self.events:
+                    stack.callback(event_log.close)
+                known = [record.key for record in self.archive]
+                self.follower = new_follower(self.judge, known, self.events)
+                self.toolbox: GuardedToolbox = assemble(
+                    declaration,
+                    self.problem,
+                    self.archive,
+                    retry_failed=retry_failed,
+                    on_record=self.follower.record,
+                )
+                stack.callback(self.toolbox.close)
+                self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
+                stack.enter_context(log_to_file(path / "run.log"))
+                self.folder.write_declaration()
+            log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
+            log.debug("%s", command)
+            log.debug("%s", versions())
+            self.folder.begin_session(self.archive, command, versions())
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "OpenSearch":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child processes, close the archive and unlock the folder."""
+        self._stack.close()
+
+    def generations(self) -> Iterator[Generation]:
+        """Each generation when it is done; the run folder's files are written meanwhile.
+
+        Raises SearchStopped if the search cannot go on, and Refused if an operator or an objective
+        of the user's breaks its contract.
+        """
+        with refusing(ValueError), _stopping(OSError):
+            make_ready(self.declaration, self.toolbox, self.folder.path)
+        with self.follower, refusing(OperatorError), _stopping(OSError):
+            begun = time.process_time()
+            for generation in search(self.declaration, self.toolbox):
+                summary = self._use.summary()
+                row = self.folder.write_generation(generation, summary)
+                self.follower.generation_done(generation, summary)
+                for event_log in self.events:
+                    event_log.generation(row)
+                if generation.stopped:
+                    self._end(generation, time.process_time() - begun)
+                yield generation
+
+    def _end(self, generation: Generation, seconds: float) -> None:
+        log.debug("leading process: %.3f s of processor time", seconds)
+        log.info("stopped: %s", generation.stopped)
+        if generation.epochs:
+            log.info("epochs trained for it: %s", f"{generation.epochs:,.0f}")
+        for event_log in self.events:
+            event_log.stopped(generation.stopped)
+        for alias, count in self.toolbox.redrawn.items():
+            log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)
+        self.folder.write_population(generation.population, self.problem.space)
+        self.folder.write_results(self.judge, self.archive.networks())
+        self.folder.end_session(self.archive, generation.stopped)
+
+
+@contextmanager
+def _stopping(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into the end of the search, which can go on later."""
+    try:
+        yield
+    except kinds as error:
+        raise SearchStopped(str(error)) from error

@@ -1,0 +1,161 @@
+"""A search as an object of Python, by the very path of the command line."""
+
+import multiprocessing
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deap_nas.following import follower, logging_of_ours
+from deap_nas.opening import OpenSearch, declared, rehearsed
+from deap_nas.refused import refusing
+from deap_nas.result import Result, open_result
+from toolbox.archive import Archive
+from toolbox.assemble import assemble
+from toolbox.event_log import EventLog
+from toolbox.guarded_toolbox import GuardedToolbox
+from toolbox.judge import Judge
+from toolbox.quantities import quantities_with
+from toolbox.search import Generation
+from toolbox.stopped import SearchStopped
+
+# The search that is going on in each run folder, in this process.
+_RUNNING: dict[Path, "weakref.ref[Any]"] = {}
+
+
+class Search:
+    """A declared search.  It is checked here; nothing is written before it is run.
+
+    experiment: a TOML file, or its tables as a mapping.  overrides: "key=value", as on the command
+    line.  runs: the folder that the run folder <runs>/<name>/seed-<seed> lies in; the name is the
+    file's, or `name` for a mapping.  retry_failed: evaluate again what failed in an earlier run.
+    progress: show how far it is.  Raises ValueError, one line, for anything that is wrong.
+
+        search = deap_nas.Search("x.toml", "algorithm.generations=2")
+        search.toolbox.register("mutate", my_mutation, indpb=0.1)   # as in DEAP
+        for generation in search:
+            print(generation)
+        search.result.front
+
+    To run it again is to go on with it: what was evaluated is served from the run folder's archive.
+    A loop may be left at any time; its child processes end and the folder is unlocked.  A script
+    begins its search under `if __name__ == "__main__":`, because child processes import it.
+    """
+
+    def __init__(
+        self,
+        experiment: str | Path | Mapping[str, Any],
+        *overrides: str,
+        runs: str | Path = "runs",
+        name: str = "search",
+        retry_failed: bool = False,
+        progress: bool = True,
+    ):
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise RuntimeError(
+                "a child process has imported the script that searches; put the search under "
+                "if __name__ == '__main__':"
+            )
+        if not isinstance(experiment, Mapping):
+            experiment = Path(experiment)
+        self._progress = progress
+        with logging_of_ours(progress), refusing(ValueError):
+            self.declaration = declared(experiment, overrides, name)
+            self.problem = rehearsed(self.declaration)
+        self._runs = Path(runs)
+        self._retry_failed = retry_failed
+        self._command = f"deap_nas.Search({experiment if isinstance(experiment, Path) else name!r})"
+        self._registered: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self._replaying = False
+        self._toolbox: GuardedToolbox | None = None
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._runs / self.declaration.name / f"seed-{self.declaration.seed}"
+
+    @property
+    def toolbox(self) -> GuardedToolbox:
+        """The DEAP toolbox; what is registered here holds for every later run of this object."""
+        if self._toolbox is None:
+            self._take(assemble(self.declaration, self.problem, Archive({})))
+        assert self._toolbox
+        return self._toolbox
+
+    @property
+    def result(self) -> Result:
+        """What has been found so far.  Raises ValueError before the first evaluation."""
+        return open_result(self.path)
+
+    def run(self) -> Result:
+        """Search to the end; what was found.
+
+        Raises SearchStopped if the search cannot go on (the archive keeps what is finished), and
+        ValueError for an operator that breaks its contract.
+        """
+        for _ in self:
+            pass
+        return self.result
+
+    def __iter__(self) -> Iterator[Generation]:
+        """Each generation when it is done."""
+        path = self.path.resolve()
+        earlier = _RUNNING.pop(path, lambda: None)()
+        if earlier is not None and not earlier.gi_running:
+            earlier.close()  # a loop that was left, and that a traceback still holds
+        generations = self._generations()
+        _RUNNING[path] = weakref.ref(generations)
+        return generations
+
+    def _generations(self) -> Iterator[Generation]:
+        with (
+            logging_of_ours(self._progress),
+            OpenSearch(
+                self.declaration,
+                self.problem,
+                self._runs,
+                self._follower,
+                retry_failed=self._retry_failed,
+                command=self._command,
+            ) as opened,
+        ):
+            self._take(opened.toolbox)
+            yield from opened.generations()
+
+    def _follower(self, judge: Judge, known: Sequence[str], events: Sequence[EventLog]) -> Any:
+        most, generations = self.declaration.most_evaluations, self.declaration.generations
+        quantities = quantities_with(self.problem.quantities)
+        return follower(judge, generations, most, known, events, quantities, self._progress)
+
+    def _take(self, toolbox: GuardedToolbox) -> None:
+        """Use a toolbox from now on, with all that was registered in earlier ones."""
+        self._toolbox = toolbox
+        for call in self._registered:
+            self._apply(*call)
+        for method in ("register", "unregister", "decorate"):
+            setattr(toolbox, method, partial(self._register, method))
+
+    def _register(self, method: str, *args: Any, **kwargs: Any) -> None:
+        nested = self._replaying  # DEAP's decorate calls register
+        self._apply(method, args, kwargs)
+        if not nested:
+            self._registered.append((method, args, kwargs))
+
+    def _apply(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        before, self._replaying = self._replaying, True
+        try:
+            getattr(GuardedToolbox, method)(self._toolbox, *args, **kwargs)
+        finally:
+            self._replaying = before
+
+    def __repr__(self) -> str:
+        one = self.declaration
+        objectives = ", ".join(objective.name for objective in one.objectives)
+        return (
+            f"<Search {one.name!r}: {one.algorithm.use} for {objectives}, at most "
+            f"{one.most_evaluations:,} networks, in {str(self.path)!r}>"
+        )
+
+
+__all__ = ["Search", "SearchStopped"]

@@ -1,0 +1,350 @@
+"""The sections of a report, of plain data that the toolbox knows.
+
+A problem comes in by one function only: the layers of a network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tomlkit
+
+from toolbox.archive import Record
+from toolbox.declaration import Declaration
+from toolbox.quantities import Quantity, as_number
+from toolbox.report import figures
+from toolbox.report.axes import Axes
+from toolbox.report.evaluations import Evaluations, nondominated
+from toolbox.report.network_drawing import Layer, network_plot
+from toolbox.report.origins import (
+    ancestry,
+    ancestry_table,
+    first_births,
+    made_by,
+    operator_table,
+)
+from toolbox.report.page import Page, Section, Table, cell
+from toolbox.report.tables import TOP
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A run of a report.  layers: of a record's network, the image first; [] if they are unknown.
+
+    ended: whether the search came to its end.
+    """
+
+    declaration: Declaration
+    evaluations: Evaluations
+    ended: bool
+    layers: Callable[[Record], list[Layer]]
+
+
+def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> Page:
+    """The page of some runs that have the same objectives; quantities: what their names mean."""
+    runs = [one.evaluations for one in reported]
+    axes = Axes.of(runs, quantities)
+    best = [_best(run) for run in runs]
+    winners = [number for number, place in enumerate(best) if place is not None]
+    winner = min(winners, key=lambda n: runs[n].losses[best[n], 0], default=None)
+    place = None if winner is None else best[winner]
+    sections = []
+    if winner is not None and place is not None:
+        sections.append(_front(runs, axes))
+        sections.append(_progress(runs, axes))
+        sections.append(_tops(runs, axes))
+        sections += _tradeoffs(runs, axes)
+        sections += _trials(runs, best, axes)
+        sections += _network(reported[winner], place)
+        sections += _lineage(runs[winner], place, axes)
+        sections += _operators(runs, axes)
+    sections.append(_evaluations(runs, axes))
+    declaration = reported[0].declaration
+    networks = len({record.key for run in runs for record in run.records})
+    facts = {"networks": f"{networks:,}"}
+    if winner is not None:
+        for column, objective in enumerate(axes.objectives):
+            least = min(
+                float(run.losses[:, column][run.feasible].min())
+                for run in runs
+                if run.feasible.any()
+            )
+            facts[f"best {objective.name}"] = objective.said(
+                -least if objective.maximize else least
+            )
+    facts["searched"] = _duration(sum(float(run.seconds[-1]) for run in runs))
+    if epochs := sum(run.epochs for run in runs):
+        facts["epochs trained"] = as_number(epochs)
+    failed = sum(run.shares["failed"] for run in runs)
+    if failed:
+        facts["failed"] = f"{failed:,}"
+    return Page(
+        title=f"{declaration.name}: what the search found",
+        subtitle=(
+            f"{', '.join(run.name for run in runs)}: {declaration.algorithm.use}, population "
+            f"{declaration.population}, {declaration.generations} generations; objectives "
+            + ", ".join(
+                f"{objective.name} ({objective.direction})" for objective in declaration.objectives
+            )
+        ),
+        facts=facts,
+        notes=_notes(reported, winner is not None),
+        sections=sections,
+        networks=_networks(reported, sections),
+        declaration=tomlkit.dumps(declaration.table()),
+        sessions=_sessions(runs),
+    )
+
+
+def _best(run: Evaluations) -> int | None:
+    """The place of the best network by the first objective; None if none is feasible."""
+    order = _order(run, 0)
+    return order[0] if order else None
+
+
+def _order(run: Evaluations, column: int) -> list[int]:
+    """The places of the feasible networks, the best by an objective first."""
+    places = [place for place in range(len(run.records)) if run.feasible[place]]
+    return sorted(
+        places, key=lambda place: (run.losses[place, column], run.records[place].architecture)
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds for a person.
+
+    >>> _duration(4955), _duration(75), _duration(8)
+    ('1 h 22 min', '1 min 15 s', '8 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _notes(reported: Sequence[Reported], found: bool) -> list[str]:
+    notes = []
+    for one in reported:
+        run = one.evaluations
+        if not one.ended:
+            notes.append(
+                f"{run.name} has not ended: it is still going on, or was interrupted.  This is "
+                f"what its archive held, {len(run.records):,} networks."
+            )
+        failed = run.shares["failed"]
+        if not run.feasible.any():
+            message = next((record.message for record in run.records if record.message), "")
+            notes.append(
+                f"No network of {run.name} was measured within the bounds: {failed:,} failed, "
+                f"{run.shares['infeasible']:,} were infeasible.  The first message: {message}"
+            )
+    if not found:
+        notes.append("There is nothing to rank or to plot.")
+    return notes
+
+
+def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
+    """A network in a table."""
+    record = run.records[place]
+    names = [objective.name for objective in run.judge.objectives]
+    row: dict[str, Any] = {"run": run.name} if several else {}
+    row |= dict(zip(names, run.fitness[place].tolist(), strict=True))
+    for name in ("val_accuracy", "params", "macs", "train_seconds"):
+        if name in record.measurement:
+            row.setdefault(name, record.measurement[name])
+    return row | {"architecture": record.architecture, "key": record.key}
+
+
+def _front(runs: Sequence[Evaluations], axes: Axes) -> Section:
+    plots = [figures.front_plot(runs, axes.quality, cost) for cost in axes.costs]
+    tables = []
+    if len(axes.objectives) > 1:
+        for number, run in enumerate(runs):
+            places = sorted(nondominated(run.losses), key=lambda place: run.losses[place, 0])
+            title = f"The front of {run.name}: {len(places)} networks, none better in everything"
+            rows = [_row(run, place, several=False) for place in places]
+            name = "front" if len(runs) == 1 else f"front_{number + 1}"
+            tables.append(Table(name, title, rows, f"By {axes.objectives[0].name}."))
+    text = "" if plots else "There is one objective and nothing to hold against it."
+    return Section("The front", plots, tables, text)
+
+
+def _progress(runs: Sequence[Evaluations], axes: Axes) -> Section:
+    plots = []
+    if len(axes.objectives) > 1:
+        plots += [plot for plot in [figures.hypervolume_plot(runs)] if plot]
+    plots += [
+        figures.best_plot(runs, objective, column)
+        for column, objective in enumerate(axes.objectives)
+    ]
+    return Section("Progress", plots)
+
+
+def _tops(runs: Sequence[Evaluations], axes: Axes) -> Section:
+    tables = []
+    for column, objective in enumerate(axes.objectives):
+        ranked = [(run, place) for run in runs for place in _order(run, column)[:TOP]]
+        ranked.sort(key=lambda found: found[0].losses[found[1], column])
+        rows = [_row(run, place, len(runs) > 1) for run, place in ranked[:TOP]]
+        tables.append(Table(f"top_{objective.name}", f"By {objective.label}", rows))
+    return Section(f"Top {TOP} by each objective", tables=tables)
+
+
+def _tradeoffs(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
+    if not axes.costs or not axes.colours:
+        return []
+    cost = axes.costs[0]
+    plots = [figures.tradeoff_plot(runs, axes.quality, cost, third) for third in axes.colours]
+    title = f"Trade-offs: {axes.quality.label} against {cost.label}"
+    return [Section(title, plots, side_by_side=True)]
+
+
+def _trials(runs: Sequence[Evaluations], best: Sequence[int | None], axes: Axes) -> list[Section]:
+    if len(runs) == 1:
+        return []
+    rows = []
+    for run, place in zip(runs, best, strict=True):
+        row: dict[str, Any] = {"run": run.name, "networks": len(run.records)}
+        row["searched, s"] = round(float(run.seconds[-1]), 1)
+        if place is not None:
+            row |= _row(run, place, several=False)
+        rows.append(row)
+    cost = axes.costs[0] if axes.costs else axes.quality
+    plots = [figures.trials_plot(runs, best, axes.quality, cost)]
+    table = Table("trials", f"The best network of each run, by {axes.objectives[0].name}", rows)
+    return [Section("The runs side by side", plots, [table])]
+
+
+def _network(one: Reported, place: int) -> list[Section]:
+    run = one.evaluations
+    record = run.records[place]
+    layers = one.layers(record)
+    if not layers:
+        return []
+    rows = [
+        {
+            "layer": layer.name,
+            "output": layer.size,
+            "parameters": layer.params,
+            "multiply-accumulates": layer.macs,
+        }
+        for layer in layers
+    ]
+    name = run.judge.objectives[0].name
+    section = Section(
+        f"The best network by {name}",
+        [network_plot(record.architecture, layers)],
+        [Table("network", "", rows, in_page=False)],
+    )
+    return [section]
+
+
+def _lineage(run: Evaluations, place: int, axes: Axes) -> list[Section]:
+    found = ancestry(run, run.records[place].key)
+    if found is None:
+        text = "It is not known: the run is of an earlier version, or in its first generation."
+        return [Section("The winner's lineage", text=text)]
+    plot = figures.ancestry_plot(run, found, axes.objectives[0], 0)
+    title = "From the best network back to the first population, by the better parent"
+    table = Table("lineage", title, ancestry_table(run, found))
+    return [Section(f"The winner's lineage ({run.name})", [plot], [table])]
+
+
+def _operators(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
+    top: set[str] = set()
+    for run in runs:
+        several = len(axes.objectives) > 1
+        places = nondominated(run.losses) if several else _order(run, 0)[:TOP]
+        top |= {run.records[place].key for place in places}
+    rows = operator_table(runs, top)
+    if not rows:
+        return []
+    where = "on its run's front" if len(axes.objectives) > 1 else f"among its run's top {TOP}"
+    caption = (
+        "Each individual counts once, for all that made it.  A survivor was in the population "
+        "after its generation; where children replace everyone, every child is.  Better than its "
+        "parents: it dominates each of them (one objective: a better fitness).  At the top: first "
+        f"to reach a network that is {where} now."
+    )
+    table = Table("operators", "What became of the individuals", rows, caption)
+    return [Section("Operators", [figures.operators_plot(rows)], [table])]
+
+
+def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
+    rows = []
+    for run in runs:
+        total = sum(run.shares.values()) or 1
+        row: dict[str, Any] = {"run": run.name, "individuals": total}
+        for kind, count in run.shares.items():
+            row |= {kind: count, f"{kind}, %": round(100 * count / total, 1)}
+        rows.append(row)
+    tables = [Table("evaluations", "Individuals", rows)]
+    failures = [
+        {
+            "run": run.name,
+            "status": record.status,
+            "message": record.message[:200],
+            "architecture": record.architecture,
+        }
+        for run in runs
+        for record in run.records
+        if record.failed
+    ]
+    if failures:
+        tables.append(Table("failures", f"{len(failures):,} failures", failures))
+    return Section("What was evaluated", [figures.shares_plot(runs)], tables)
+
+
+def _networks(
+    reported: Sequence[Reported], sections: Sequence[Section]
+) -> dict[str, dict[str, Any]]:
+    """What the panel shows of every network that a point or a row opens."""
+    wanted: set[str] = set()
+    for section in sections:
+        for plot in section.plots:
+            wanted |= figures.opened_keys(plot.figure)
+        for table in section.tables:
+            wanted |= {row["key"] for row in table.shown if "key" in row}
+    networks: dict[str, dict[str, Any]] = {}
+    for one in reported:
+        run = one.evaluations
+        births = first_births(run)
+        for key in sorted(wanted & set(run.by_key)):
+            record = run.records[run.by_key[key]]
+            if key not in networks:
+                networks[key] = _opened(one, record, births.get(key))
+    return networks
+
+
+def _opened(one: Reported, record: Record, birth: Any) -> dict[str, Any]:
+    run = one.evaluations
+    names = [objective.name for objective in run.judge.objectives]
+    values = dict(zip(names, run.fitness[run.by_key[record.key]].tolist(), strict=True))
+    facts = [["run", run.name], ["status", record.status]]
+    facts += [[name, cell(value)] for name, value in (values | record.measurement).items()]
+    if birth:
+        facts += [["generation", str(birth.generation)], ["made by", made_by(birth)]]
+        parents = [run.by_key.get(run.births[parent].key) for parent in birth.parents]
+        facts += [["parent", run.records[p].architecture] for p in parents if p is not None]
+    facts += [["message", record.message]] if record.message else []
+    layers = one.layers(record) if record.status == "ok" else []
+    return {
+        "architecture": record.architecture,
+        "facts": [*facts, ["key", record.key]],
+        "layers": [[layer.name, layer.size, f"{layer.params:,}"] for layer in layers],
+    }
+
+
+def _sessions(runs: Sequence[Evaluations]) -> list[dict[str, str]]:
+    sessions = []
+    for run in runs:
+        for session in run.sessions:
+            ended = session["ended"] or "it did not come to its end, or has not yet"
+            sessions.append({"run": run.name, **session, "ended": ended})
+        if not run.sessions:
+            unknown = "the command and the versions were not recorded by this run's version"
+            sessions.append(
+                {"run": run.name, "began": "", "ended": "", "command": unknown, "versions": ""}
+            )
+    return sessions
