@@ -10,3 +10,7 @@ def confident_mistakes(predictions, labels):
 def int8_kib(layers):
     """The size of the weights on a microcontroller, with a byte each."""
     return sum(layer["params"] for layer in layers) / 1024
+
+
+# What it means, so that it can be an objective by its name alone.
+int8_kib.quantities = {"int8_kib": {"unit": "KiB", "direction": "minimize", "worst": 1e6}}

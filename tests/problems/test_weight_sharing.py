@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from problems.datasets import Digits, FashionMnist
+from problems.datasets import Digits, FashionMnist, ImageFolder
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
 from problems.spaces import ConvPoolFc, LayerString, PooledCnn
@@ -13,7 +13,7 @@ from problems.supernets.shared_chain import SharedChain
 from problems.supernets.training import SupernetTraining, about
 from problems.training.loop import score
 from problems.training.recipe import Training
-from problems.weight_sharing import WeightSharing
+from problems.weight_sharing import WeightSharing, _identity
 from toolbox.signature import described
 
 RECIPE = Training(epochs=2, batch_size=32, optimizer="adam", learning_rate=0.01, normalize=True)
@@ -66,6 +66,21 @@ def test_a_measurement_has_every_name_that_the_problem_says(ready, genome):
     assert not {"epochs", "train_seconds", "train_accuracy"} & set(measurement)
     assert {name: measurement[name] for name in ready.known(genome)} == ready.known(genome)
     assert measurement["scoring_seconds"] > 0
+
+
+def test_it_is_measured_as_the_user_asks_with_the_inherited_weights(ready, genome):
+    measuring = replace(ready, measure=("per_class_f1", "tests.problems.own_measures:share"))
+    named = replace(measuring, measured=measuring._rehearsed())
+    measurement = named.evaluate(genome)
+    assert set(measurement) == set(named.measures)
+    assert measurement["share"] == pytest.approx(measurement["val_accuracy"])
+    assert measurement["worst_class_f1"] <= measurement["macro_f1"]
+
+
+def test_a_supernet_of_before_a_test_part_could_be_declared_is_found():
+    data = ImageFolder(root="photographs", validation=10)
+    assert "test" not in _identity(data)
+    assert _identity(replace(data, test=0.2))["test"] == 0.2
 
 
 def test_a_score_is_that_of_the_inherited_weights_on_the_validation_images(ready, genome):
