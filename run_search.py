@@ -241,6 +241,7 @@ def run(
     from rich.console import Console
 
     from deap_nas.readiness import NotReady, make_ready
+    from deap_nas.user_folders import remember
     from problems import PROBLEMS
     from toolbox.assemble import assemble, rehearse
     from toolbox.declaration import load
@@ -302,6 +303,7 @@ def run(
                 stack.callback(event_log.close)
             stack.enter_context(log_to_file(folder.path / "run.log"))
             folder.write_declaration()
+            remember(folder.path, declaration)
         log.info("run folder: %s (%d evaluations in its archive)", folder.path, len(archive))
         log.debug("%s", command)
         log.debug("%s", _environment())

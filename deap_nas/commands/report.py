@@ -261,9 +261,7 @@ def _trials(runs: Sequence[Evaluations], best: Sequence[int | None], axes: Axes)
 
 def _layers(one: FinishedRun, record: Record) -> list[Layer]:
     """The layers of a network, the image first; none for a problem that tells of none."""
-    if not hasattr(one.problem, "layers"):
-        return []
-    layers = [Layer(**layer) for layer in one.problem.layers(record.genome)]
+    layers = [Layer(**layer) for layer in adapted(one.problem).layers(record.genome)]
     if sum(layer.params for layer in layers) != record.measurement.get("params"):
         return []  # the images' shape is only known to the search, which read them
     return layers
