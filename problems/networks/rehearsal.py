@@ -53,9 +53,10 @@ def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) ->
     try:
         said = f"space: {space.decode(genome)!r}"
         # A space of somebody's own may do without `violation`.
-        if not isinstance(space, OwnNetwork):  # which asks for the very count below
-            if refusal := getattr(space, "violation", lambda genome: "")(genome):
-                return str(refusal)
+        violation = getattr(space, "violation", lambda genome: "")
+        own = isinstance(space, OwnNetwork)  # whose violation is the very count below
+        if not own and (refusal := violation(genome)):
+            return str(refusal)
         plan = plan_of(space, genome)
         known = counted(plan, image_shape, classes)
     except ShapeCollapsed as collapsed:
