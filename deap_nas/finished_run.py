@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from deap_nas.user_folders import admit_again
 from problems import PROBLEMS
 from toolbox.archive import Archive
 from toolbox.declaration import Declaration, load
@@ -48,6 +49,7 @@ class FinishedRun:
         archive = Archive.read(path / "archive.sqlite")
         if not len(archive):
             raise ValueError(f"{path}: nothing has been evaluated in it yet")
+        admit_again(path)
         declaration = declared(path, archive)
         return cls(path, declaration, declaration.problem.build(), archive)
 

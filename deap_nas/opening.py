@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from deap_nas.readiness import make_ready
 from deap_nas.refused import refusing
+from deap_nas.user_folders import remember
 from deap_nas.user_modules import admit
 from deap_nas.versions import versions
 from problems import PROBLEMS
@@ -147,6 +148,7 @@ class OpenSearch:
                 self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
                 stack.enter_context(log_to_file(path / "run.log"))
                 self.folder.write_declaration()
+                remember(path, declaration)
             log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
             log.debug("%s", command)
             log.debug("%s", versions())

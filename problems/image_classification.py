@@ -275,7 +275,8 @@ class ImageClassification:
 
     def cost(self, genome: list[int]) -> float:
         """How long the genome's evaluation takes, in proportion: multiply-accumulates of it all."""
-        return self.known(genome)["macs"] * self.training.epochs * self.dataset.train_images
+        macs = self.known(genome).get("macs", 0)
+        return macs * self.training.epochs * self.dataset.train_images
 
     def known(self, genome: list[int]) -> dict[str, float]:
         """What is known of the genome's network without training, by the names of a measurement.

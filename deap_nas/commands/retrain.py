@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from deap_nas.finished_run import FinishedRun
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
+from toolbox.hooks import offers
 from toolbox.quantities import as_number
 from toolbox.report.picking import default_rule, pick
 from toolbox.shelf import did_you_mean
@@ -129,7 +130,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def require_networks(finished: FinishedRun) -> None:
     """Raise ValueError if the run's problem makes no networks that can be trained and kept."""
-    missing = [name for name in NEEDED if not hasattr(finished.problem, name)]
+    missing = [name for name in NEEDED if not offers(finished.problem, name)]
     if missing:
         raise ValueError(
             f"{finished.path}: its problem is {finished.declaration.problem.use!r}, which has no "

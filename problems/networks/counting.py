@@ -225,7 +225,7 @@ class _Ledger(TorchDispatchMode):
         if self.draws_are_wrong and draws and not isinstance(self.running, Dropout):
             raise _Uncountable(
                 f"its module {type(self.running).__name__} draws random numbers ({packet}) that "
-                "no training can seed by itself; use torch.nn.Dropout"
+                "no training can seed; leave its dropout out, or use torch.nn.Dropout"
             )
         if packet not in flop_registry and operation is not torch.ops.prim.device.default:
             with self:
@@ -306,7 +306,9 @@ def _said(call: _Call) -> tuple[str, str]:
     for start, said in NORMS.items():
         if name.startswith(start):
             return said, "other"
-    said = NAMES.get(name, re.sub(r"(?<=[a-z])(?=[A-Z])|\dd$", " ", name).strip().lower())
+    said = NAMES.get(
+        name, re.sub(r"(?<=[a-z])(?=[A-Z][a-z]+Pool|Pool)|\dd$", " ", name).strip().lower()
+    )
     if "pool" in said:
         size = getattr(module, "kernel_size", None)
         sides = size if isinstance(size, tuple) else (size, size)

@@ -11,6 +11,7 @@ from problems.networks.counting import counted_module, on_meta
 from problems.networks.plan import counted, module_of, plan_of, said_of, sources, unsaved
 from problems.spaces import SPACES
 from problems.spaces.layers import Shape, ShapeCollapsed
+from problems.spaces.own_network import OwnNetwork
 from problems.whole_file import keep_whole
 
 NETWORKS = 8  # that are looked at
@@ -51,11 +52,12 @@ def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) ->
     said = "space"
     try:
         said = f"space: {space.decode(genome)!r}"
-        # A space of somebody's own may do without a rule.
-        refusal = getattr(space, "violation", lambda genome: "")(genome)
-        plan = plan_of(space, genome)
-        if refusal and isinstance(plan, tuple):
+        # A space of somebody's own may do without `violation`.
+        violation = getattr(space, "violation", lambda genome: "")
+        own = isinstance(space, OwnNetwork)  # whose violation is the very count below
+        if not own and (refusal := violation(genome)):
             return str(refusal)
+        plan = plan_of(space, genome)
         known = counted(plan, image_shape, classes)
     except ShapeCollapsed as collapsed:
         return str(collapsed)

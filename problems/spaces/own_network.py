@@ -9,10 +9,11 @@ An architecture reads `width=16 skip=yes depth=3`, and that of a tuple of values
 
 import inspect
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -28,6 +29,8 @@ GENES = (
     "Annotated[tuple[one of these, ...], MinLen(1), MaxLen(4)]"
 )
 WORDS = {True: "yes", False: "no", None: "none"}
+log = logging.getLogger(__name__)
+
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s=:"]+|[=:]|\S')
 PLAIN = re.compile(r"[A-Za-z_][\w.+-]*")
 
@@ -214,13 +217,21 @@ class OwnNetwork:
         """Why a genome is not a network of this space; empty if it is one."""
         from problems.networks.plan import counted, plan_of
 
-        return counted(plan_of(self, genome), self.image_shape, self.classes).refusal
+        found = counted(plan_of(self, genome), self.image_shape, self.classes)
+        if found.wrong:
+            _warn(found.refusal)
+        return found.refusal
 
     def module(self, genome: list[int]) -> Any:
         """The genome's network, a torch.nn.Module with its first weights."""
         from problems.networks.plan import module_of, plan_of
 
         return module_of(plan_of(self, genome), self.image_shape, self.classes)
+
+
+@cache  # once for each message
+def _warn(refusal: str) -> None:
+    log.warning("networks are left out of the search: %s", refusal)
 
 
 def call(

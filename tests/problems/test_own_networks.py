@@ -1,0 +1,211 @@
+"""Networks of somebody's own in the problem: measured, inherited, kept, refused."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+import pytest
+import torch
+from annotated_types import MaxLen, MinLen
+from torch import nn
+
+from problems.datasets import Digits
+from problems.datasets.splits import open_splits
+from problems.image_classification import ImageClassification
+from problems.retraining import check_can_be_kept
+from problems.saved_network import Blueprint, as_bytes, load
+from problems.spaces.chain import Chain
+from problems.spaces.gene import Gene
+from problems.spaces.layers import Flatten, Linear
+from problems.spaces.own_network import OwnNetwork
+from problems.training.recipe import Training
+
+DATA = Digits(size=12, limit=200, validation=100)
+Widths = Annotated[tuple[Literal[4, 8], ...], MinLen(1), MaxLen(2)]
+
+
+def build(image_shape, classes, widths: Widths, dropout: float = 0.2):
+    layers, channels = [], image_shape[0]
+    for width in widths:
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        channels = width
+    return nn.Sequential(
+        *layers, nn.Dropout(dropout), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(4 * channels, classes),
+    )  # fmt: skip
+
+
+def only_broken(image_shape, classes, width: Literal[4, 8]):
+    return nn.Linear(width, 3)
+
+
+def own(function=build, **options):
+    return OwnNetwork.of(f"{__name__}:{function.__name__}", function, options)
+
+
+PROBLEM = ImageClassification(
+    device="cpu",
+    space=own(),
+    dataset=DATA,
+    training=Training(epochs=2, batch_size=25, normalize=True),
+)
+SMALL, LARGE = [0, 0, 0], [1, 1, 1]
+ELAPSED = ("train_seconds", "latency_seconds")
+
+
+def measured(problem, genome, **options):
+    found = problem.evaluate(genome, **options)
+    return {name: value for name, value in found.items() if name not in ELAPSED}
+
+
+def test_a_network_measures_the_same_alone_and_beside_others():
+    alone = measured(PROBLEM, LARGE)
+    assert alone == measured(PROBLEM, LARGE)
+    together = replace(PROBLEM, in_flight=2).evaluate_many([SMALL, LARGE])
+    beside = dict(together)[1]
+    assert {name: value for name, value in beside.items() if name not in ELAPSED} == alone
+    assert set(PROBLEM.measures) == {*alone, *ELAPSED}
+
+
+def test_what_is_known_is_what_is_measured():
+    known = PROBLEM.known(LARGE)
+    assert known.items() <= measured(PROBLEM, LARGE).items()
+    network = PROBLEM.untrained(LARGE, open_splits(DATA, "cpu").train)
+    assert known["params"] == sum(parameter.numel() for parameter in network.parameters())
+    assert PROBLEM.layers(LARGE)[0]["name"] == "image"
+    assert PROBLEM.layers(LARGE)[-1]["name"] == "linear 10"
+
+
+def test_a_training_that_went_on_is_that_of_one_go(tmp_path):
+    problem = replace(PROBLEM, folder=tmp_path)
+    problem.evaluate(LARGE, epochs=1, key="a")
+    went_on = measured(problem, LARGE, epochs=2, key="a")
+    assert went_on.pop("trained_epochs") == 1
+    assert went_on == measured(PROBLEM, LARGE)
+
+
+def test_a_child_inherits_the_layers_that_agree(tmp_path):
+    problem = replace(PROBLEM, inherit=True, folder=tmp_path)
+    measured(problem, LARGE, key="parent")
+    child = measured(problem, [1, 1, 0], key="child", parents=["parent"])
+    assert child["inherited_epochs"] == 2
+    assert 0 < child["inherited_params"] < child["params"]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_network_is_saved_as_its_function_and_genes(normalize, tmp_path):
+    training = replace(PROBLEM.training, normalize=normalize, initialization="glorot")
+    problem = replace(PROBLEM, training=training)
+    check_can_be_kept(problem, LARGE)
+    network = problem.untrained(LARGE, open_splits(DATA, "cpu").train).eval()
+    path, blueprint = tmp_path / "network.safetensors", problem.blueprint(LARGE)
+    path.write_bytes(as_bytes(network, blueprint))
+    loaded, found = load(path)
+    assert found == blueprint
+    assert found.plan.function == f"{__name__}:build"
+    images, _ = open_splits(DATA, "cpu").validation.batch(slice(0, 9))
+    with torch.inference_mode():
+        assert torch.equal(loaded(images), network(images))
+
+
+def test_a_function_that_was_changed_is_told_when_its_network_is_read(tmp_path, caplog):
+    path, blueprint = tmp_path / "network.safetensors", PROBLEM.blueprint(SMALL)
+    network = blueprint.untrained()
+    path.write_bytes(as_bytes(network, replace(blueprint, sources={__name__: "other"})))
+    load(path)
+    assert f"module {__name__!r} has been changed since it was trained" in caplog.text
+
+
+def test_a_function_that_was_changed_since_a_run_began_is_told(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        PROBLEM.in_folder(tmp_path)
+        PROBLEM.in_folder(tmp_path)
+    assert not caplog.records
+    (tmp_path / "own_sources.json").write_text(f'{{"{__name__}": "other"}}')
+    PROBLEM.in_folder(tmp_path)
+    (record,) = caplog.records
+    assert f"module {__name__!r}, which makes the networks, has been changed" in record.message
+
+
+def test_a_function_that_makes_no_networks_is_told_before_a_search():
+    problem = replace(PROBLEM, space=own(only_broken))
+    with pytest.raises(ValueError, match=r"^space: 'width=8': .*: its module Linear: RuntimeError"):
+        problem.prepared()
+
+
+@dataclass(frozen=True)
+class Shapeless:
+    """A space without networks."""
+
+    image_shape: tuple = field(default=(1, 12, 12), metadata={"declared": False})
+    classes: int = field(default=10, metadata={"declared": False})
+
+    genes = (Gene("width", (4, 8)),)
+
+    def decode(self, genome):
+        return f"w{self.genes[0].choices[genome[0]]}"
+
+
+@dataclass(frozen=True)
+class OfModules(Shapeless):
+    """A space that makes its modules itself."""
+
+    def module(self, genome):
+        return nn.Sequential(nn.Flatten(), nn.Linear(144, 8), nn.ReLU(), nn.Linear(8, 10))
+
+
+@dataclass(frozen=True)
+class OfLayers(Shapeless):
+    """A space of layers."""
+
+    units: tuple[int, ...] = (3,)
+
+    def chain(self, genome) -> Chain:
+        return (Flatten(), *map(Linear, self.units), Linear(self.classes))
+
+
+@dataclass(frozen=True)
+class MadeOtherwise(ImageClassification):
+    """A problem that makes its networks itself."""
+
+    def known(self, genome):
+        return {"params": 1450}
+
+    def untrained(self, genome, images):
+        return nn.Sequential(nn.Flatten(), nn.Linear(144, 10))
+
+
+def test_a_space_with_modules_is_counted_kept_and_read_back(tmp_path):
+    problem = replace(PROBLEM, space=OfModules()).prepared()
+    assert problem.known([0])["params"] == 144 * 8 + 8 + 8 * 10 + 10
+    check_can_be_kept(problem, [0])
+    blueprint = problem.blueprint([0])
+    assert Blueprint.from_json(blueprint.as_json()) == blueprint
+
+
+def test_a_space_that_makes_no_networks_is_told_before_a_search():
+    with pytest.raises(
+        ValueError, match=r"^space = Shapeless: it makes no networks; it needs chain"
+    ):
+        replace(PROBLEM, space=Shapeless()).prepared()
+
+
+def test_a_problem_that_makes_its_networks_itself_is_searched_and_not_kept_unseen():
+    problem = MadeOtherwise(
+        space=Shapeless(), dataset=DATA, training=PROBLEM.training, device="cpu"
+    ).prepared()
+    assert measured(problem, [0])["params"] == 1450
+    assert problem.layers([0]) == []
+    with pytest.raises(ValueError, match=r"^space = Shapeless: it makes no networks"):
+        check_can_be_kept(problem, [0])
+
+
+def test_a_blueprint_that_tells_of_another_network_is_told_before_it_is_trained():
+    recipe = Training(epochs=1)
+    problem = MadeOtherwise(space=OfLayers(), dataset=DATA, training=recipe, device="cpu")
+    with pytest.raises(
+        ValueError, match=r"its '1.weight' has the shape \(10, 144\) where it is tr"
+    ):
+        check_can_be_kept(problem, [0])
+    told = replace(problem, space=OfLayers(units=()))
+    check_can_be_kept(told, [0])
