@@ -5,9 +5,9 @@ from functools import partial
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import mu_plus_lambda
 from toolbox.breeding import Remutations
 from toolbox.probability import Probability
+from toolbox.survival import mu_plus_lambda
 
 
 def nsga3(

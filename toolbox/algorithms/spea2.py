@@ -4,10 +4,10 @@ from functools import partial
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import mu_plus_lambda
 from toolbox.breeding import Remutations
 from toolbox.probability import Probability
 from toolbox.selection.spea2 import spea2_tournament
+from toolbox.survival import mu_plus_lambda
 
 
 def spea2(

@@ -21,8 +21,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
 from scipy.stats import binom
 
+from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 from toolbox.operator_error import OperatorError
-from toolbox.selection.fronts import assign_crowding_distances, non_dominated_fronts
 
 log = logging.getLogger(__name__)
 
