@@ -127,7 +127,7 @@ def report(opened: Sequence[FinishedRun], names: Sequence[str]) -> Page:
             )
         ),
         facts=facts,
-        notes=_notes(opened, runs, winner is not None),
+        notes=_notes(runs, winner is not None),
         sections=sections,
         networks=_networks(opened, runs, sections),
         declaration=tomlkit.dumps(declaration.table()),
@@ -162,10 +162,10 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _notes(opened: Sequence[FinishedRun], runs: Sequence[Evaluations], found: bool) -> list[str]:
+def _notes(runs: Sequence[Evaluations], found: bool) -> list[str]:
     notes = []
-    for one, run in zip(opened, runs, strict=True):
-        if not _ended(one, run):
+    for run in runs:
+        if not run.ended:
             notes.append(
                 f"{run.name} has not ended: it is still going on, or was interrupted.  This is "
                 f"what its archive held, {len(run.records):,} networks."
@@ -180,11 +180,6 @@ def _notes(opened: Sequence[FinishedRun], runs: Sequence[Evaluations], found: bo
     if not found:
         notes.append("There is nothing to rank or to plot.")
     return notes
-
-
-def _ended(one: FinishedRun, run: Evaluations) -> bool:
-    # Runs of earlier versions noted no sessions; the population is written at the end.
-    return bool(run.ended) if run.sessions else (one.path / "population.csv").exists()
 
 
 def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
@@ -295,7 +290,7 @@ def _network(one: FinishedRun, run: Evaluations, place: int) -> list[Section]:
 def _lineage(run: Evaluations, place: int, axes: Axes) -> list[Section]:
     found = ancestry(run, run.records[place].key)
     if found is None:
-        text = "It is not known: the run is of an earlier version, or in its first generation."
+        text = "It is not known before the first generation is finished."
         return [Section("The winner's lineage", text=text)]
     plot = figures.ancestry_plot(run, found, axes.objectives[0], 0)
     title = "From the best network back to the first population, by the better parent"
@@ -392,9 +387,4 @@ def _sessions(runs: Sequence[Evaluations]) -> list[dict[str, str]]:
         for session in run.sessions:
             ended = session["ended"] or "it did not come to its end, or has not yet"
             sessions.append({"run": run.name, **session, "ended": ended})
-        if not run.sessions:
-            unknown = "the command and the versions were not recorded by this run's version"
-            sessions.append(
-                {"run": run.name, "began": "", "ended": "", "command": unknown, "versions": ""}
-            )
     return sessions
