@@ -34,7 +34,7 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "mutate": (MUTATIONS, 1, "reset_gene"),
     "select": (SELECTIONS, 2, "nsga2"),
     "screen": (SCREENS, 2, "everyone"),
-    "map": (BACKENDS, 0, "processes"),
+    "map": (BACKENDS, 2, "processes"),
 }
 # What a function may ask for in its signature, besides what the declaration says.
 GIVEN = {
