@@ -27,7 +27,6 @@ SELECTIONS: Mapping[str, Mapping[str, Any]] = {
     "mean field game": {"use": "mean_field_game"},
     "mean field game, no crowding": {"use": "mean_field_game", "crowding": 0.0},
     "mean field game, temperature .1": {"use": "mean_field_game", "temperature": 0.1},
-    "mean field game, horizon 3": {"use": "mean_field_game", "horizon": 3},
 }
 
 

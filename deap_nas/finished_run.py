@@ -1,7 +1,6 @@
 """A run folder read again, whether its search has ended or is still going on."""
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,15 +14,9 @@ from toolbox.declaration import Declaration, load
 from toolbox.judge import Judge
 
 
-def declared(path: Path, archive: Archive, overrides: Sequence[str] = ()) -> Declaration:
+def declared(path: Path, overrides: Sequence[str] = ()) -> Declaration:
     """The declaration in a run folder, named as its experiment."""
-    # Until November 2026 the file did not name the space and the data set; the archive always did.
-    names = [
-        f"problem.{part}.use={json.dumps(described['use'])}"
-        for part, described in archive.problem.items()
-        if isinstance(described, dict) and "use" in described
-    ]
-    declaration = load(path / "declaration.toml", [*names, *overrides], PROBLEMS)
+    declaration = load(path / "declaration.toml", overrides, PROBLEMS)
     return replace(declaration, name=path.absolute().parent.name)
 
 
@@ -50,12 +43,12 @@ class FinishedRun:
         if not len(archive):
             raise ValueError(f"{path}: nothing has been evaluated in it yet")
         admit_again(path)
-        declaration = declared(path, archive)
+        declaration = declared(path)
         return cls(path, declaration, declaration.problem.build(), archive)
 
     def redeclared(self, overrides: Sequence[str]) -> Declaration:
         """The declaration with `key=value` overrides applied.  Raises ValueError as `load` does."""
-        return declared(self.path, self.archive, overrides)
+        return declared(self.path, overrides)
 
     @cached_property
     def judge(self) -> Judge:

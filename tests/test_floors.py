@@ -9,13 +9,18 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
-def imported(path):
-    """The top-level packages that a file imports anywhere in it."""
+def imported_modules(path):
+    """The modules that a file imports anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").partition(".")[0]
+            yield node.module or "."
+
+
+def imported(path):
+    """The top-level packages that a file imports anywhere in it."""
+    return (module.partition(".")[0] for module in imported_modules(path))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,17 @@ def test_a_wing_imports_nothing_of_the_other(wing, forbidden):
 def test_spaces_import_neither_torch_nor_numpy():
     for file in (REPOSITORY / "problems" / "spaces").rglob("*.py"):
         assert not set(imported(file)) & {"torch", "numpy"}, file
+
+
+@pytest.mark.parametrize(
+    "drawer", ["algorithms", "crossover", "initialization", "mutation", "selection"]
+)
+def test_an_operator_can_be_deleted_without_breaking_another(drawer):
+    files = sorted((REPOSITORY / "toolbox" / drawer).glob("[!_]*.py"))
+    assert len(files) > 1
+    for file in files:
+        siblings = [m for m in imported_modules(file) if m.startswith((".", f"toolbox.{drawer}"))]
+        assert not siblings, file
 
 
 def test_the_toolbox_is_imported_without_torch():

@@ -28,12 +28,10 @@ TABLES = (
     "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
     "measurement TEXT, message TEXT, attempts INTEGER, finished_at TEXT)",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
-)
-# Made with the first generation, because archives of earlier versions do not have it.
-BIRTHS = (
     "CREATE TABLE IF NOT EXISTS births (number INTEGER PRIMARY KEY, generation INTEGER, key TEXT, "
-    "operators TEXT, parents TEXT, survived INTEGER)"
+    "operators TEXT, parents TEXT, survived INTEGER)",
 )
+BIRTHS = TABLES[-1]
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,7 @@ class Archive:
             )
         if not meta:
             self._create(connection)
+        connection.execute(BIRTHS)  # it may be missing before the first generation is finished
         self._notes |= meta
         self._read_records(connection)
         self._read_births(connection)
@@ -278,7 +277,6 @@ class Archive:
                 for b in births
             ]
             with self._transaction() as connection:
-                connection.execute(BIRTHS)
                 connection.execute("DELETE FROM births WHERE generation >= ?", (generation,))
                 connection.executemany("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?)", rows)
         for number in [number for number in self._births if number >= generation]:

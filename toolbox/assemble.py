@@ -47,7 +47,14 @@ def assemble(
         problem, judge, archive, declaration.stop.evaluations, retry_failed, on_record
     )
     evaluator = Evaluator(networks, declaration.halving)
-    backend = declaration.toolbox["map"].build(threads=problem.threads, gpus=problem.gpus)
+    backend = declaration.toolbox["map"].operator(
+        {"threads": problem.threads, "gpus": problem.gpus}
+    )
+    if not callable(backend):
+        raise ValueError(
+            f"toolbox.map = {declaration.toolbox['map'].use!r}: a map is called with (function, "
+            f"jobs), and a {type(backend).__name__} cannot be called"
+        )
     toolbox = GuardedToolbox(evaluator, backend)
     given = {
         "space": problem.space,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from toolbox.algorithm_facts import facts_of
 from toolbox.algorithms import ALGORITHMS
 from toolbox.backends import BACKENDS
 from toolbox.bounds import Bounds
@@ -33,7 +34,7 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "mutate": (MUTATIONS, 1, "reset_gene"),
     "select": (SELECTIONS, 2, "nsga2"),
     "screen": (SCREENS, 2, "everyone"),
-    "map": (BACKENDS, 0, "processes"),
+    "map": (BACKENDS, 2, "processes"),
 }
 # What a function may ask for in its signature, besides what the declaration says.
 GIVEN = {
@@ -92,9 +93,9 @@ class Declaration:
     @property
     def most_evaluations(self) -> int:
         """How many networks can be evaluated at most."""
-        options = self.algorithm.options
-        offspring = options.get("offspring") or self.population - options.get("elite", 0)
-        most = self.population + self.generations * offspring
+        algorithm = self.algorithm
+        children = facts_of(algorithm.target).children(self.population, algorithm.options)
+        most = self.population + self.generations * children
         return min(most, self.stop.evaluations or most)
 
     def identity(self, problem: Any) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             f"stop.target_fitness = {described(stop.target_fitness)!r}: "
             f"{len(objectives)} numbers are needed, one for each objective"
         )
-    aliases = _aliases(found["toolbox"], algorithm.use)
+    aliases = _aliases(found["toolbox"], algorithm)
     given = aliases["individual"].options.get("genomes", ())
     if len(given) > size["population"]:
         raise ValueError(
@@ -306,10 +307,10 @@ def _problem(table: Any, problems: Mapping[str, Any], seed: int) -> Chosen:
     return chosen
 
 
-def _aliases(table: Any, algorithm: str) -> dict[str, Chosen]:
+def _aliases(table: Any, algorithm: Chosen) -> dict[str, Chosen]:
     parameters = {alias: Parameter(default=use) for alias, (_, _, use) in ALIASES.items()}
-    if algorithm in SELECTIONS:  # an algorithm that is named for who survives in it
-        parameters["select"] = Parameter(default=algorithm)
+    if select := facts_of(algorithm.target).select:
+        parameters["select"] = Parameter(default=select)
     entries = check(table, parameters, "toolbox")
     return {
         alias: choose(
@@ -338,15 +339,9 @@ def _algorithm(table: Any, objectives: int) -> tuple[Chosen, dict[str, int]]:
     asked, _ = signature_of(chosen.target, positional=2)
     size = {name: chosen.options[name] for name in sizes}
     options = {k: v for k, v in chosen.options.items() if k not in sizes or k in asked}
-    if chosen.use == "genetic_algorithm":
-        if objectives > 1:
-            raise ValueError(
-                f"algorithm.use = 'genetic_algorithm': it takes one objective, not {objectives}; "
-                "for several use 'nsga2'"
-            )
-        if options["elite"] >= size["population"]:
-            raise ValueError(
-                f"algorithm.elite = {options['elite']}: it must be less than the population of "
-                f"{size['population']}"
-            )
+    if objectives > 1 and facts_of(chosen.target).one_objective:
+        raise ValueError(
+            f"algorithm.use = {chosen.use!r}: it takes one objective, not {objectives}; for "
+            "several use 'nsga2'"
+        )
     return replace(chosen, options=options), size

@@ -1,7 +1,7 @@
 """Individuals in, fitness out: the archive in front of the backend, behind `toolbox.map`."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,14 +11,13 @@ import numpy
 from deap import base
 
 from toolbox.archive import Record
+from toolbox.backends.backend import Map, Measuring
 from toolbox.halving import Halving
 from toolbox.individual import Individual
 from toolbox.measure import Job, Measure, Outcome
 from toolbox.networks import BudgetSpent, How, Networks
+from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem
-
-# Jobs in any number; those of a stream come one by one, and None for none right now.
-Backend = Callable[[Callable[[Job], Outcome], Any], Iterable[Outcome]]
 
 
 class Evaluator:
@@ -45,7 +44,7 @@ class Evaluator:
 
     def map(
         self,
-        backend: Backend,
+        backend: Map,
         function: Callable[..., Any],
         individuals: Iterable[Individual],
         *more: Any,
@@ -74,7 +73,7 @@ class Evaluator:
         """Whether `function` is `evaluate`, or what `toolbox.decorate` made of it."""
         return _undecorated(_unwrapped(function)) == self.evaluate
 
-    def records(self, backend: Backend, genomes: Sequence[list[int]]) -> list[Record]:
+    def records(self, backend: Map, genomes: Sequence[list[int]]) -> list[Record]:
         """The record of each genome, in order; what is not in the archive is measured first.
 
         Raises BudgetSpent if there were more networks than may be asked for; those that may are
@@ -99,7 +98,7 @@ class Evaluator:
             raise BudgetSpent
         return [networks.records[key] for key in keys]
 
-    def _know(self, backend: Backend, new: dict[str, Job]) -> dict[str, How]:
+    def _know(self, backend: Map, new: dict[str, Job]) -> dict[str, How]:
         """Make every network of `new` known; how each became known.
 
         With halving, rung by rung: whoever is not promoted stays with its record of the last one.
@@ -127,7 +126,7 @@ class Evaluator:
 
     def _measure(
         self,
-        backend: Backend,
+        backend: Map,
         asked: dict[str, Job],
         epochs: int | None,
         how: dict[str, How],
@@ -168,12 +167,37 @@ class Evaluator:
         # Longest first, so that no worker is left with a long one when the others are done.
         jobs.sort(key=lambda job: self.problem.cost(job.genome), reverse=True)
         with unmoved_generators():
-            for outcome in backend(self.measure, jobs):
+            for outcome in outcomes(backend, self.measure, jobs, waiting):
                 key, own = waiting.pop(outcome.number)
                 record = networks.archived(own, asked[key].genome, outcome)
                 learn(key, record, how_measured(outcome))
-        assert not waiting, f"the backend answered for all but {len(waiting)} jobs"
+        if waiting:
+            raise OperatorError(f"toolbox.map: it answered for all but {len(waiting)} jobs")
         return found
+
+
+def outcomes(
+    backend: Map, function: Measuring, jobs: Any, awaited: Container[int]
+) -> Iterator[Outcome]:
+    """What a backend answers, as each becomes known.
+
+    awaited: the numbers of the jobs without an answer.  Raises OperatorError for anything else.
+    """
+    answers = backend(function, jobs)
+    if not isinstance(answers, Iterable):
+        raise OperatorError(
+            f"toolbox.map: it returned {answers!r}; the result of each job is needed"
+        )
+    try:
+        for answer in answers:
+            if not isinstance(answer, Outcome) or answer.number not in awaited:
+                raise OperatorError(
+                    f"toolbox.map: it yielded {answer!r}; what the function returns for a job is "
+                    "needed, once for each"
+                )
+            yield answer
+    finally:
+        getattr(answers, "close", lambda: None)()
 
 
 def how_measured(outcome: Outcome) -> How:

@@ -16,7 +16,8 @@ from typing import Any
 
 from deap import base
 
-from toolbox.evaluation import Backend, Evaluator
+from toolbox.backends.backend import Map
+from toolbox.evaluation import Evaluator
 from toolbox.lineage import noting_origin
 from toolbox.operator_error import OperatorError
 from toolbox.stream import Stream
@@ -35,7 +36,7 @@ class GuardedToolbox(base.Toolbox):
     operator were drawn again.
     """
 
-    _map: Backend
+    _map: Map
     _stream: Stream | None = None
 
     def __init__(self, evaluator: Evaluator, backend: Any = map):

@@ -100,7 +100,13 @@ def choose(
     also: keys of the table that are not the thing's own; they come first in `options`.
     """
     use, target, declared = _named(value, shelf, key)
-    parameters, any_key = signature_of(target, 0 if inspect.isclass(target) else positional)
+    try:
+        parameters, any_key = signature_of(target, 0 if inspect.isclass(target) else positional)
+    except ValueError as error:  # some of Python's own, such as `map`
+        raise ValueError(
+            f"{key}.use = {use!r}: its parameters cannot be read; a function of your own that "
+            "calls it can be used"
+        ) from error
     asked = tuple(name for name in parameters if name in given)
     for name in asked:
         del parameters[name]

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolbox.evaluation import Backend, how_measured, unmoved_generators
+from toolbox.backends.backend import Map
+from toolbox.evaluation import how_measured, outcomes, unmoved_generators
 from toolbox.individual import Individual
 from toolbox.measure import Job, Outcome
 from toolbox.networks import How
@@ -41,7 +42,7 @@ class Stream:
     """
 
     toolbox: Any
-    backend: Backend
+    backend: Map
     in_flight: int
     _on_their_way: dict[str, OnItsWay] = field(default_factory=dict)
     _numbers: dict[int, str] = field(default_factory=dict)  # of jobs, to their keys
@@ -52,7 +53,7 @@ class Stream:
     added: int = 0
 
     @classmethod
-    def begin(cls, toolbox: Any, backend: Backend, declared: int | None) -> "Stream":
+    def begin(cls, toolbox: Any, backend: Map, declared: int | None) -> "Stream":
         """A stream with as many in flight as are declared, or else as there is room for.
 
         Raises OperatorError for a backend that wants all its jobs at once.
@@ -157,7 +158,9 @@ class Stream:
             record, how = archived[key], "reused"
         else:
             if self._outcomes is None:
-                self._outcomes = iter(self.backend(evaluator.measure, self._jobs()))
+                self._outcomes = outcomes(
+                    self.backend, evaluator.measure, self._jobs(), self._numbers
+                )
             with unmoved_generators():
                 outcome = next(self._outcomes)
             key = self._numbers.pop(outcome.number)

@@ -44,12 +44,7 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
 def _reported(one: FinishedRun, name: str) -> Reported:
     declaration = one.declaration
     run = Evaluations(name, one.judge, one.archive, declaration.population, one.generations)
-    return Reported(declaration, run, _ended(one, run), partial(_layers, one))
-
-
-def _ended(one: FinishedRun, run: Evaluations) -> bool:
-    # Runs of earlier versions noted no sessions; the population is written at the end.
-    return bool(run.ended) if run.sessions else (one.path / "population.csv").exists()
+    return Reported(declaration, run, bool(run.ended), partial(_layers, one))
 
 
 def _check_comparable(opened: Sequence[FinishedRun]) -> None:

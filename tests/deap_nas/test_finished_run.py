@@ -41,17 +41,10 @@ def test_an_archive_that_cannot_be_read_is_refused_and_left_alone(folder, tmp_pa
     assert archive.read_text() == "no archive"
 
 
-@pytest.mark.parametrize("older", [False, True], ids=["now", "before the parts were named"])
-def test_a_search_of_networks_is_read_with_its_space_and_data_set(older, tmp_path):
+def test_a_search_of_networks_is_read_with_its_space_and_data_set(tmp_path):
     (tmp_path / "digits.toml").write_text(DIGITS)
     assert run_search("digits.toml", "algorithm.generations=0", cwd=tmp_path).returncode == 0
-    declaration = tmp_path / "runs" / "digits" / "seed-3" / "declaration.toml"
-    if older:
-        named = declaration.read_text()
-        unnamed = named.replace('use = "layer_string"\n', "").replace('use = "digits"\n', "")
-        assert len(unnamed) < len(named)
-        declaration.write_text(unnamed)
-    run = FinishedRun.open(declaration.parent)
+    run = FinishedRun.open(tmp_path / "runs" / "digits" / "seed-3")
     assert run.problem.dataset == Digits(size=12, limit=200, validation=100)
     assert run.problem.space.normal == (1, 1)
     again = run.redeclared(["problem.training.epochs=7"]).problem.build()

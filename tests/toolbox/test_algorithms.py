@@ -8,10 +8,13 @@ from deap import algorithms, tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from problems import PROBLEMS
 from tests.conftest import Run, lotz, onemax
 from tests.golden.regenerate import FILE, final_populations
 from toolbox.algorithms import ALGORITHMS
 from toolbox.archive import Archive
+from toolbox.assemble import rehearse
+from toolbox.declaration import declare
 from toolbox.lineage import ancestors
 from toolbox.operator_error import OperatorError
 
@@ -53,6 +56,12 @@ def test_the_elite_survives_as_it_is():
     best = [generation.best[0] for generation in run.generations]
     assert best == sorted(best)
     assert best[-1] > best[0]
+
+
+def test_an_elite_as_large_as_the_population_is_refused_before_anything_is_trained():
+    declaration = declare(onemax(elite=8), PROBLEMS, "test")
+    with pytest.raises(OperatorError, match=r"^algorithm\.elite = 8: .*less than the population"):
+        rehearse(declaration, declaration.problem.build())
 
 
 def test_immigrants_are_drawn_at_random_and_everyone_else_is_bred():

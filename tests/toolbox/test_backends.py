@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from problems import PROBLEMS
 from problems.spaces.bit_string import BitString
+from tests.conftest import Run, onemax
+from toolbox.assemble import rehearse
 from toolbox.backends import BACKENDS, Processes, Scoop, Serial
 from toolbox.backends.child import resident_bytes
 from toolbox.backends.station import rank_on_this_machine
+from toolbox.declaration import declare
 from toolbox.measure import Job, Measure, Outcome
+from toolbox.operator_error import OperatorError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 
@@ -318,6 +323,69 @@ def unpicklable(job):
 def test_scoop_is_refused_without_its_launcher():
     with pytest.raises(ValueError, match="not started by SCOOP; start it with"):
         Scoop()
+
+
+@pytest.fixture
+def own_maps(tmp_path, monkeypatch):
+    (tmp_path / "own_maps.py").write_text(
+        "from multiprocessing.pool import ThreadPool\n"
+        "told = []\n"
+        "def plain(function, jobs):\n"
+        "    return map(function, jobs)\n"
+        "def reversed_map(function, jobs, threads, gpus, at_a_time: int = 2):\n"
+        "    told.append((threads, gpus, at_a_time))\n"
+        "    return [function(job) for job in reversed(jobs)]\n"
+        "pool = ThreadPool(3)\n"
+        "unordered = pool.imap_unordered\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_maps", raising=False)
+    yield lambda use: onemax() | {"toolbox": {"select": "tournament", "map": use}}
+    if "own_maps" in sys.modules:
+        sys.modules["own_maps"].pool.terminate()
+        sys.modules["own_maps"].pool.join()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "own_maps:plain",
+        {"use": "own_maps:reversed_map", "at_a_time": 5},
+        "own_maps:unordered",
+        {"use": "own_maps:unordered", "chunksize": 4},
+    ],
+    ids=str,
+)
+def test_a_plain_function_is_a_map(own_maps, use):
+    run = Run(own_maps(use))
+    assert run.population == Run(onemax()).population
+    assert len(run.archive) == len(Run(onemax()).archive)
+    if "at_a_time" in use:
+        assert set(sys.modules["own_maps"].told) == {(1, 0, 5)}
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ({"use": "own_maps:plain", "workers": 2}, r"toolbox\.map\.workers: unknown key"),
+        ({"use": "own_maps:reversed_map", "at_a_tim": 2}, r"toolbox\.map\.at_a_tim: .*'at_a_time'"),
+        ("builtins:map", r"toolbox\.map\.use = 'builtins:map': its parameters cannot be read"),
+        ("fractions:Fraction", r"toolbox\.map = .*: a map is called .* a Fraction cannot be"),
+    ],
+    ids=str,
+)
+def test_what_is_no_map_is_refused_in_one_line(own_maps, use, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Run(own_maps(use))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_asynchronous_algorithm_refuses_a_plain_function_in_its_usual_line(own_maps):
+    tables = own_maps("own_maps:plain")
+    tables["algorithm"] = {"use": "steady_state", "population": 6, "generations": 2}
+    declaration = declare(tables, PROBLEMS, "test")
+    with pytest.raises(OperatorError, match=r"toolbox\.map: this algorithm breeds a child as soon"):
+        rehearse(declaration, declaration.problem.build())
 
 
 def test_every_backend_is_on_the_shelf():

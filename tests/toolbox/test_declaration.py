@@ -93,7 +93,6 @@ CASES = [
     ({"algorithm": 3}, "algorithm = 3", "a table"),
     ({"algorithm": {"use": "nsga2"}}, "algorithm.population is missing", ""),
     ({"algorithm": onemax(population=0)["algorithm"]}, "algorithm.population = 0", "1"),
-    ({"algorithm": onemax(elite=8)["algorithm"]}, "algorithm.elite = 8", "less than"),
     ({"algorithm": onemax(elit=1)["algorithm"]}, "algorithm.elit: unknown key", "'elite'?"),
     ({"algorithm": onemax(use="nsga_2")["algorithm"]}, "algorithm.use = 'nsga_2'", "'nsga2'?"),
     ({"stop": {"target_fitness": [1, 2]}}, "stop.target_fitness = [1.0, 2.0]", "1 numbers"),
@@ -114,6 +113,23 @@ def test_a_wrong_declaration_is_one_line_that_names_the_key(changes, start, hint
 def test_a_genetic_algorithm_refuses_two_objectives():
     with pytest.raises(ValueError, match=r"genetic_algorithm.*one objective, not 2"):
         declared(lotz(use="genetic_algorithm"))
+
+
+def test_a_user_s_own_algorithm_tells_what_the_declaration_should_know(tmp_path, monkeypatch):
+    (tmp_path / "own_algorithms.py").write_text(
+        "from toolbox.algorithm_facts import algorithm\n"
+        "@algorithm(select='spea2', one_objective=True, children=lambda size, options: 3 * size)\n"
+        "def own(population, toolbox): return population\n"
+        "def plain(population, toolbox): return population\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = declared(onemax(use="own_algorithms:own"), toolbox={})
+    assert (own.toolbox["select"].use, own.most_evaluations) == ("spea2", 8 + 5 * 24)
+    plain = declared(lotz(use="own_algorithms:plain"), toolbox={})
+    assert plain.toolbox["select"].use == "nsga2"
+    assert plain.most_evaluations == plain.population * (1 + plain.generations)
+    with pytest.raises(ValueError, match=r"own_algorithms:own': it takes one objective, not 2"):
+        declared(lotz(use="own_algorithms:own"))
 
 
 def test_a_bare_name_is_short_for_a_table():

@@ -11,6 +11,7 @@ from tests.conftest import Run, onemax
 from toolbox.archive import Archive
 from toolbox.individual import Individual
 from toolbox.measure import Job, Measure, Outcome
+from toolbox.operator_error import OperatorError
 
 
 class Failing:
@@ -139,8 +140,21 @@ def test_a_network_twice_among_those_asked_for_is_reused_once():
 
 
 def test_a_backend_that_loses_a_job_is_caught():
-    with pytest.raises(AssertionError, match="answered for all but"):
+    with pytest.raises(OperatorError, match=r"toolbox\.map: it answered for all but 8 jobs"):
         Run(onemax(), swap=lambda toolbox, problem: toolbox.register("map", lambda f, jobs: []))
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        (lambda function, jobs: None, "it returned None"),
+        (lambda function, jobs: jobs, "it yielded Job"),
+        (lambda function, jobs: 2 * list(map(function, jobs)), "it yielded Outcome.*once for each"),
+    ],
+)
+def test_a_map_that_does_not_answer_for_each_job_once_is_refused(backend, message):
+    with pytest.raises(OperatorError, match=rf"toolbox\.map: {message}"):
+        Run(onemax(), swap=lambda toolbox, problem: toolbox.register("map", backend))
 
 
 def test_what_takes_longest_is_begun_first():

@@ -4,9 +4,9 @@ from deap import tools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 from toolbox.individual import Individual
 from toolbox.selection import nsga2
-from toolbox.selection.fronts import assign_crowding_distances, non_dominated_fronts
 
 
 @st.composite

@@ -14,16 +14,14 @@ from problems.spaces.bit_string import BitString
 from tests.conftest import Run, lotz, onemax
 from tests.toolbox.test_fronts import made
 from toolbox.individual import Individual
-from toolbox.operator_error import OperatorError
 from toolbox.selection import mean_field_game
 from toolbox.selection.mean_field_game import (
     EXPLOITABILITY,
     Dense,
     Grouped,
     States,
-    dynamic_equilibrium,
+    equilibrium,
     ranks,
-    static_equilibrium,
     universal_sampling,
 )
 
@@ -33,7 +31,7 @@ APART = Dense(numpy.eye(4))  # nobody resembles anybody else
 
 
 def static(crowding, temperature, utility=UTILITY, reference=UNIFORM, similarity=APART):
-    found = static_equilibrium(utility, reference, similarity, crowding, temperature)
+    found = equilibrium(utility, reference, similarity, crowding, temperature)
     assert found.exploitability < EXPLOITABILITY
     assert found.mass.sum() == pytest.approx(1)
     return found.mass
@@ -59,35 +57,6 @@ def test_the_lone_individual_overtakes_the_crowded_pair():
     masses = [static(c, 0.25, utility, reference, Dense(matrix)) for c in (0, 1)]
     assert masses[0] == pytest.approx((0.402, 0.329, 0.269), abs=1e-3)
     assert masses[1] == pytest.approx((0.3227, 0.2699, 0.4074), abs=1e-4)
-
-
-PATH = numpy.array([[0.5, 0.5, 0, 0], [0.25, 0.5, 0.25, 0], [0, 0.25, 0.5, 0.25], [0, 0, 0.5, 0.5]])
-
-
-@pytest.mark.parametrize(
-    ("horizon", "mass"),
-    [
-        (1, (0.336197, 0.294025, 0.265082, 0.104697)),
-        (2, (0.428047, 0.336724, 0.187362, 0.047867)),
-    ],
-)
-def test_the_walk_on_a_path_is_the_oracle_s(horizon, mass):
-    found = dynamic_equilibrium(UTILITY, UNIFORM, PATH, APART, 1, 0.25, horizon)
-    assert found.exploitability < EXPLOITABILITY
-    assert found.mass == pytest.approx(mass, abs=1e-5)
-
-
-def test_one_move_to_anywhere_is_the_static_game():
-    graph = numpy.tile(UNIFORM, (4, 1))
-    found = dynamic_equilibrium(UTILITY, UNIFORM, graph, APART, 1, 0.25, 1)
-    assert found.mass == pytest.approx(static(1, 0.25), abs=2e-5)
-
-
-def test_a_walk_that_overshoots_is_damped_more():
-    graph = numpy.tile(UNIFORM, (4, 1))
-    found = dynamic_equilibrium(UTILITY, UNIFORM, graph, APART, 8, 0.05, 2)
-    assert found.exploitability < EXPLOITABILITY
-    assert found.mass == pytest.approx(static(8, 0.05), abs=1e-4)
 
 
 def test_without_crowding_it_is_boltzmann_selection():
@@ -246,28 +215,20 @@ def test_copies_of_a_network_are_one_state_and_share_its_mass():
 
 @pytest.mark.parametrize("number", [1, 2, 5])
 @pytest.mark.parametrize("k", [0, 1, 7])
-@pytest.mark.parametrize("horizon", [1, 3])
-def test_any_number_of_any_population_is_selected(number, k, horizon):
+def test_any_number_of_any_population_is_selected(number, k):
     crowd = crowd_of(number)
-    assert len(mean_field_game(crowd, k, BitString(8), horizon=horizon)) == k
+    assert len(mean_field_game(crowd, k, BitString(8))) == k
     assert mean_field_game([], 0, BitString(8)) == []
 
 
-@pytest.mark.parametrize("horizon", [1, 2])
-def test_the_similar_share_what_the_lone_gets_whole(horizon):
+def test_the_similar_share_what_the_lone_gets_whole():
     crowd = made([(1.0,)] * 4, (1.0,))
     for one, genome in zip(crowd, ([0] * 4, [0, 0, 0, 1], [0, 0, 1, 0], [1] * 4), strict=True):
         one[:] = genome
     random.seed(1)
-    drawn = mean_field_game(crowd, 400, BitString(4), crowding=2.0, horizon=horizon)
+    drawn = mean_field_game(crowd, 400, BitString(4), crowding=2.0)
     count = [sum(one is other for other in drawn) for one in crowd]
     assert count[3] > max(count[:3]) + 20
-
-
-def test_a_walk_between_too_many_genomes_is_refused():
-    crowd = crowd_of(1_100, genes=12)
-    with pytest.raises(OperatorError, match=r"toolbox\.select\.horizon = 2: at most 1,000"):
-        mean_field_game(crowd, 10, BitString(12), horizon=2)
 
 
 def test_the_exploitability_of_each_selection_is_logged(caplog):
@@ -281,8 +242,7 @@ def test_the_exploitability_of_each_selection_is_logged(caplog):
 def test_an_equilibrium_that_is_not_reached_is_a_warning(caplog, monkeypatch):
     monkeypatch.setitem(mean_field_game.__globals__, "STEPS", 1)
     mean_field_game(crowd_of(20), 5, BitString(8))
-    mean_field_game(crowd_of(20), 5, BitString(8), horizon=2)
-    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def with_select(tables, **options):
@@ -290,7 +250,7 @@ def with_select(tables, **options):
     return tables | {"toolbox": tables["toolbox"] | {"select": select}}
 
 
-@pytest.mark.parametrize("options", [{}, {"horizon": 2, "crowding": 0.5, "temperature": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"crowding": 0.5, "temperature": 0.1}])
 @pytest.mark.parametrize("tables", [onemax(generations=6), lotz(population=9, generations=6)])
 def test_a_search_with_it_is_the_same_every_time(tables, options):
     first = Run(with_select(tables, **options))

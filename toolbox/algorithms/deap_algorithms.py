@@ -4,14 +4,19 @@ Each is run for one generation on the evaluated population; called n times it ma
 as one call with ngen = n.
 """
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from annotated_types import Ge
 from deap import algorithms, base
 
+from toolbox.algorithm_facts import algorithm
 from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
+
+
+def _offspring(population: int, options: Mapping[str, Any]) -> int:
+    return options["offspring"] or population
 
 
 def ea_simple(
@@ -27,6 +32,7 @@ def ea_simple(
     return evolved
 
 
+@algorithm(children=_offspring)
 def ea_mu_plus_lambda(
     population: list,
     toolbox: base.Toolbox,
@@ -43,6 +49,7 @@ def ea_mu_plus_lambda(
     return _mu_lambda(algorithms.eaMuPlusLambda, population, toolbox, offspring, probabilities)
 
 
+@algorithm(children=_offspring)
 def ea_mu_comma_lambda(
     population: list,
     toolbox: base.Toolbox,
@@ -65,7 +72,7 @@ def ea_mu_comma_lambda(
 
 
 def _mu_lambda(
-    algorithm: Callable,
+    evolve: Callable[..., Any],
     population: list,
     toolbox: base.Toolbox,
     offspring: int | None,
@@ -83,7 +90,7 @@ def _mu_lambda(
             f"algorithm.mutation_probability = {mutation_probability:g} and crossover_probability "
             f"= {crossover_probability:g}: a child is crossed or mutated, so together at most 1"
         )
-    evolved, _ = algorithm(
+    evolved, _ = evolve(
         population, toolbox, size, offspring or size, *probabilities, ngen=1, verbose=False
     )
     return evolved

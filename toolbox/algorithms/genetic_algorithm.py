@@ -6,11 +6,17 @@ from typing import Annotated
 from annotated_types import Ge
 from deap import base, tools
 
+from toolbox.algorithm_facts import algorithm
 from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
+from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
 
 
+@algorithm(
+    one_objective=True,
+    children=lambda population, options: population - options["elite"],
+)
 def genetic_algorithm(
     population: list,
     toolbox: base.Toolbox,
@@ -25,6 +31,10 @@ def genetic_algorithm(
     immigrants: the share of the rest that is drawn at random instead (random immigrants,
     Grefenstette, 1992).  remutations: see `toolbox.breeding.offspring`.  For one objective.
     """
+    if elite >= len(population):
+        raise OperatorError(
+            f"algorithm.elite = {elite}: it must be less than the population of {len(population)}"
+        )
     kept = tools.selBest(population, elite)
     places = len(population) - len(kept)
     fresh = [toolbox.individual() for _ in range(round(immigrants * places))]

@@ -6,12 +6,12 @@ from typing import Annotated
 from annotated_types import Ge
 from deap import base
 
-from toolbox.algorithms.nsga2 import survivors
 from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
 from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
 from toolbox.selection.nsga2 import crowded_tournament, nsga2
+from toolbox.survival import survivors
 
 
 def islands(

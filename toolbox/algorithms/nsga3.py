@@ -5,11 +5,13 @@ from functools import partial
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import mu_plus_lambda
+from toolbox.algorithm_facts import algorithm
 from toolbox.breeding import Remutations
 from toolbox.probability import Probability
+from toolbox.survival import mu_plus_lambda
 
 
+@algorithm(select="nsga3")
 def nsga3(
     population: list,
     toolbox: base.Toolbox,

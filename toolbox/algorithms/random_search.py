@@ -2,9 +2,9 @@
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import without_copies
 from toolbox.evaluation import evaluate_invalid
 from toolbox.selection.nsga2 import nsga2
+from toolbox.survival import without_copies
 
 
 def random_search(population: list, toolbox: base.Toolbox) -> list:

@@ -4,12 +4,14 @@ from functools import partial
 
 from deap import base
 
-from toolbox.algorithms.nsga2 import mu_plus_lambda
+from toolbox.algorithm_facts import algorithm
 from toolbox.breeding import Remutations
 from toolbox.probability import Probability
 from toolbox.selection.spea2 import spea2_tournament
+from toolbox.survival import mu_plus_lambda
 
 
+@algorithm(select="spea2")
 def spea2(
     population: list,
     toolbox: base.Toolbox,

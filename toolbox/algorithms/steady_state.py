@@ -9,11 +9,11 @@ from typing import Annotated
 from annotated_types import Ge
 from deap import base
 
-from toolbox.algorithms.nsga2 import survivors
 from toolbox.breeding import Remutations, offspring
 from toolbox.individual import Individual
 from toolbox.probability import Probability
 from toolbox.selection.nsga2 import crowded_tournament
+from toolbox.survival import survivors
 
 
 def steady_state(

@@ -1,11 +1,12 @@
 """Evaluations in child processes on this machine."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from toolbox.backends.backend import Measuring
 from toolbox.backends.children import Care, Children
 from toolbox.measure import Job, Outcome
 
@@ -35,12 +36,10 @@ class Processes:
         care = Care(timeout_seconds, retries, recycle_after, memory_limit_mib)
         self._children = Children(self.workers, care)
 
-    def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
-    ) -> Iterator[Outcome]:
+    def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         return self._children(function, jobs)
 
-    def room(self, function: Callable) -> int:
+    def room(self, function: Measuring) -> int:
         """How many jobs are in hand at once."""
         return self.workers * getattr(function, "at_once", 1)
 

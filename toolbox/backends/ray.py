@@ -9,12 +9,13 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
+from toolbox.backends.backend import Measuring
 from toolbox.backends.child import answer
 from toolbox.backends.children import Tickets, pickled
 from toolbox.measure import Job, Outcome, one_line
@@ -93,9 +94,7 @@ class Ray:
             signal.signal(signal.SIGTERM, stop)  # Ray's own would end the process at once
         self._connected = True
 
-    def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
-    ) -> Iterator[Outcome]:
+    def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         ray = self._ray
         self._connect()
         payload = ray.put(pickled(function))
@@ -155,7 +154,7 @@ class Ray:
             attempts = self.options["max_retries"] + 1
             return Outcome(job.number, "crash", message=message, attempts=attempts)
 
-    def room(self, function: Callable) -> int:
+    def room(self, function: Measuring) -> int:
         """How many jobs are in hand at once."""
         self._connect()
         return self._slots()

@@ -13,13 +13,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Listener
 from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from toolbox.backends.backend import Measuring
 from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Ticket, Tickets, pickled
 from toolbox.backends.station import ALIVE, BEAT_SECONDS, stand_ready
@@ -87,9 +88,7 @@ class Scoop:
         self._begun = 0.0
         self._broker_seen = 0.0
 
-    def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
-    ) -> Iterator[Outcome]:
+    def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         payload = pickled(function)
         self._invite()
         tickets = Tickets(jobs)
@@ -224,7 +223,7 @@ class Scoop:
                 raise SearchStopped("the launcher of SCOOP is gone") from error
             self._broker_seen = time.monotonic()
 
-    def room(self, function: Callable) -> int:
+    def room(self, function: Measuring) -> int:
         """How many jobs are in hand at once."""
         return self.expected
 

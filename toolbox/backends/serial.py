@@ -1,21 +1,20 @@
 """The evaluations in this process: one after another, or in turns where the problem has that."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
+from toolbox.backends.backend import Measuring
 from toolbox.measure import Job, Outcome
 
 
 class Serial:
     """A map that evaluates here.  Nothing protects the search from a network that crashes."""
 
-    def __call__(
-        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
-    ) -> Iterator[Outcome]:
+    def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         if hasattr(function, "many"):
             return function.many(jobs)
         return (function(job) for job in jobs if job is not None)
 
-    def room(self, function: Callable) -> int:
+    def room(self, function: Measuring) -> int:
         """How many jobs are in hand at once."""
         return getattr(function, "at_once", 1)
 

@@ -1,9 +1,9 @@
 """One-point crossover (Holland, 1975), between genes or between layers."""
 
 import random
-from typing import Any, Literal
+from typing import Any
 
-Between = Literal["genes", "layers"]
+from toolbox.genes import Between, cut_points
 
 
 def one_point(a: list[int], b: list[int], space: Any, between: Between = "genes") -> tuple:
@@ -17,11 +17,3 @@ def one_point(a: list[int], b: list[int], space: Any, between: Between = "genes"
         cut = random.choice(cuts)
         a[cut:], b[cut:] = b[cut:], a[cut:]
     return a, b
-
-
-def cut_points(space: Any, length: int, between: Between) -> list[int]:
-    """Where a genome may be cut: after each gene or each layer, never at its ends."""
-    if between == "genes":
-        return list(range(1, length))
-    ends = {boundary for slot in space.slots for boundary in (slot.start, slot.stop)}
-    return sorted(ends - {0, length})

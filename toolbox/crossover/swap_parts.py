@@ -4,9 +4,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from toolbox.operator_error import OperatorError
+from toolbox.genes import checked_kinds
 from toolbox.probability import Probability
-from toolbox.shelf import did_you_mean
 
 
 def swap_parts(
@@ -27,14 +26,3 @@ def swap_parts(
                 for gene in part:
                     a[gene], b[gene] = b[gene], a[gene]
     return a, b
-
-
-def checked_kinds(kinds: Sequence[str], space: Any) -> Sequence[str]:
-    """The named kinds of parts, or all.  Raises OperatorError for one that the space has not."""
-    for kind in kinds:
-        if kind not in space.parts:
-            raise OperatorError(
-                f"kinds = {list(kinds)}: this space has no {kind!r}; legal: "
-                f"{', '.join(space.parts)}{did_you_mean(kind, space.parts)}"
-            )
-    return kinds or list(space.parts)

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from toolbox.crossover.one_point import Between, cut_points
+from toolbox.genes import Between, cut_points
 
 
 def two_point(a: list[int], b: list[int], space: Any, between: Between = "genes") -> tuple:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from toolbox.initialization.uniform_random import uniform_random
+from toolbox.genes import random_genome
 
 
 def seeded(space: Any, index: int, genomes: Sequence[str]) -> list[int]:
@@ -17,4 +17,4 @@ def seeded(space: Any, index: int, genomes: Sequence[str]) -> list[int]:
             return space.encode(genomes[index])
         except ValueError as error:
             raise ValueError(f"genomes[{index}]: {error}") from error
-    return uniform_random(space)
+    return random_genome(space)

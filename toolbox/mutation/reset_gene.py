@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from toolbox.genes import another
 from toolbox.probability import Probability
 
 
@@ -15,9 +16,3 @@ def reset_gene(individual: list[int], space: Any, gene_probability: Probability 
         if len(gene.choices) > 1 and random.random() < gene_probability:
             individual[position] = another(individual[position], len(gene.choices))
     return (individual,)
-
-
-def another(index: int, choices: int) -> int:
-    """A uniformly drawn index below `choices` that is not `index`."""
-    drawn = random.randrange(choices - 1)
-    return drawn + (drawn >= index)

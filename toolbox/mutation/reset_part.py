@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from toolbox.crossover.swap_parts import checked_kinds
+from toolbox.genes import checked_kinds
 
 DRAWS = 100  # a space may hold a single network
 

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from toolbox.mutation.reset_gene import another
+from toolbox.genes import another
 from toolbox.probability import Probability
 
 

@@ -243,7 +243,7 @@ def _network(one: Reported, place: int) -> list[Section]:
 def _lineage(run: Evaluations, place: int, axes: Axes) -> list[Section]:
     found = ancestry(run, run.records[place].key)
     if found is None:
-        text = "It is not known: the run is of an earlier version, or in its first generation."
+        text = "It is not known before the first generation is finished."
         return [Section("The winner's lineage", text=text)]
     plot = figures.ancestry_plot(run, found, axes.objectives[0], 0)
     title = "From the best network back to the first population, by the better parent"
@@ -342,9 +342,4 @@ def _sessions(runs: Sequence[Evaluations]) -> list[dict[str, str]]:
         for session in run.sessions:
             ended = session["ended"] or "it did not come to its end, or has not yet"
             sessions.append({"run": run.name, **session, "ended": ended})
-        if not run.sessions:
-            unknown = "the command and the versions were not recorded by this run's version"
-            sessions.append(
-                {"run": run.name, "began": "", "ended": "", "command": unknown, "versions": ""}
-            )
     return sessions

@@ -16,11 +16,11 @@ from annotated_types import Ge, Gt, Le
 
 from toolbox.archive import Record
 from toolbox.evaluation import Evaluator
+from toolbox.fronts import best_first
 from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
 from toolbox.probability import Probability
 from toolbox.screening import linear_ranker
-from toolbox.selection.fronts import best_first
 
 log = logging.getLogger(__name__)
 

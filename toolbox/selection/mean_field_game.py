@@ -21,17 +21,14 @@ from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
 from scipy.stats import binom
 
-from toolbox.operator_error import OperatorError
-from toolbox.selection.fronts import assign_crowding_distances, non_dominated_fronts
+from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 
 log = logging.getLogger(__name__)
 
 EXPLOITABILITY = 1e-10  # below it, nobody gains by leaving the equilibrium
 STEPS = 20_000  # at most, until it is below
-EXACT = 1_000  # so many different genomes are compared each with each; beyond, by groups
+EXACT = 1_000  # different genomes that are compared each with each; more are compared by groups
 SETS = 256  # of genes, that groups are formed by
-DAMPING = 0.2  # of the dynamic game's flow
-NEVER = -600.0  # exp of it is still a number
 
 
 def mean_field_game(
@@ -40,7 +37,6 @@ def mean_field_game(
     space: Any,
     crowding: Annotated[float, Ge(0)] = 1.0,
     temperature: Annotated[float, Gt(0)] = 0.25,
-    horizon: Annotated[int, Ge(1)] = 1,
     similarity_length: Annotated[float, Gt(0)] = 1.0,
 ) -> list:
     """k individuals in random order, each drawn in proportion to its mass at the equilibrium.
@@ -52,32 +48,15 @@ def mean_field_game(
     1.  The draw is by stochastic universal sampling (Baker, 1987), so each is drawn its expected
     number of times, rounded up or down.
 
-    horizon: with 1 an agent chooses once.  With more it starts anywhere and moves so often,
-    where moves to similar genomes cost nothing, and the mass after the last move counts; for at
-    most 1,000 different genomes, OperatorError is raised for more.  The static game has no such
-    limit; beyond 1,000 genomes of more than 8 genes its K is estimated from 256 sets of genes.
+    Beyond 1,000 different genomes of more than 8 genes K is estimated from 256 sets of genes.
 
     How much an agent could still gain, the exploitability, goes to the log.
     """
     if not individuals:
         return []
     states = States.of(individuals, space)
-    utility = states.utility
-    if horizon == 1:
-        similarity = similarity_of(states.genomes, states.reference, similarity_length)
-        found = static_equilibrium(utility, states.reference, similarity, crowding, temperature)
-    else:
-        if len(utility) > EXACT:
-            raise OperatorError(
-                f"toolbox.select.horizon = {horizon}: at most {EXACT:,} different genomes can be "
-                f"walked between, these are {len(utility):,}; legal: 1, or a smaller population"
-            )
-        similarity = Dense.of(states.genomes, states.reference, similarity_length)
-        graph = similarity.matrix * states.reference
-        graph /= graph.sum(axis=1, keepdims=True)
-        found = dynamic_equilibrium(
-            utility, states.reference, graph, similarity, crowding, temperature, horizon
-        )
+    similarity = similarity_of(states.genomes, states.reference, similarity_length)
+    found = equilibrium(states.utility, states.reference, similarity, crowding, temperature)
     note = log.debug if found.exploitability < EXPLOITABILITY else log.warning
     note(
         "mean field game: exploitability %.1e after %d steps; the mass on %d individuals is worth "
@@ -264,7 +243,7 @@ class Equilibrium:
     steps: int
 
 
-def static_equilibrium(
+def equilibrium(
     utility: numpy.ndarray,
     reference: numpy.ndarray,
     similarity: Similarity,
@@ -306,63 +285,6 @@ def static_equilibrium(
         log_mass, mass = log_next, following
         crowd = crowd + moved if steps % 50 else similarity.times(mass)  # rounding does not add up
     return Equilibrium(mass, exploitability, steps)
-
-
-def dynamic_equilibrium(
-    utility: numpy.ndarray,
-    start: numpy.ndarray,
-    graph: numpy.ndarray,
-    similarity: Similarity,
-    crowding: float,
-    temperature: float,
-    horizon: int,
-) -> Equilibrium:
-    """The mass after `horizon` moves on a graph, if every agent moves as pays most.
-
-    graph: (n, n), the rows are the probabilities of the moves that cost nothing; others cost
-    temperature x relative entropy.  Backward, V_{t-1}(i) = tau log sum_j Q_ij exp((r_j(m_t) +
-    V_t(j)) / tau) with r = u - lambda K m and V_T = 0; forward, m_t = m_{t-1} P_{t-1} with the
-    policy P_{t-1}(i, j) in proportion to the terms of that sum; the flow of m_t is moved a fifth of
-    the way, less where that overshoots.  The exploitability is the gain of the best answer to
-    the policy's own flow.  graph = the reference in every row and horizon = 1 is the static game.
-    """
-
-    def rewards(flow: numpy.ndarray) -> numpy.ndarray:
-        return numpy.array([utility - crowding * similarity.times(mass) for mass in flow])
-
-    def backward(paid: numpy.ndarray) -> tuple[numpy.ndarray, list[tuple]]:
-        """V_0 and, from the first move to the last, the terms of the policy and their sums."""
-        value = numpy.zeros(len(utility))
-        moves = []
-        for reward in paid[::-1]:
-            worth = (reward + value) / temperature
-            # What is paid less than this never counts, but a sum of nothing must not be 0.
-            terms = numpy.exp(numpy.maximum(worth - worth.max(), NEVER))
-            sums = graph @ terms
-            moves.append((terms, sums))
-            value = temperature * (numpy.log(sums) + worth.max())
-        return value, moves[::-1]
-
-    flow = numpy.tile(start, (horizon, 1))
-    damping, before = DAMPING, numpy.inf
-    paid = rewards(flow)
-    for steps in range(STEPS + 1):
-        value, moves = backward(paid)
-        masses = [start]
-        for terms, sums in moves:
-            masses.append(terms * ((masses[-1] / sums) @ graph))
-        own = numpy.array(masses[1:])
-        paid_own = rewards(own)
-        best, _ = backward(paid_own)
-        exploitability = float(start @ (best - value) - (own * (paid_own - paid)).sum())
-        if exploitability < EXPLOITABILITY or steps == STEPS:
-            break
-        if exploitability > before:
-            damping /= 2
-        before = exploitability
-        flow = flow + damping * (own - flow)
-        paid = rewards(flow)
-    return Equilibrium(own[-1], exploitability, steps)
 
 
 def universal_sampling(mass: numpy.ndarray, k: int) -> list[int]:

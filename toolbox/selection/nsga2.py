@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from toolbox.selection.fronts import assign_crowding_distances, non_dominated_fronts
+from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 
 
 def nsga2(individuals: Sequence[Any], k: int) -> list:

@@ -11,7 +11,7 @@ import numpy
 from annotated_types import Ge
 from deap import tools
 
-from toolbox.selection.fronts import non_dominated_fronts
+from toolbox.fronts import non_dominated_fronts
 
 
 def nsga3(
