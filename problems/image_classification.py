@@ -28,13 +28,13 @@ from problems.measures.measure import (
 )
 from problems.networks.chain import Standardize, glorot_uniform
 from problems.networks.counting import Counted
+from problems.networks.own_network import OwnNetwork
 from problems.networks.plan import Plan, counted, module_of, plan_of, sources, unsaved
 from problems.networks.rehearsal import changed_sources, rehearse
 from problems.saved_network import Blueprint
 from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.layer_string import LayerString
-from problems.spaces.own_network import OwnNetwork
 from problems.training.flight import MOST_ON_A_GPU, Flight
 from problems.training.flight import Training as InTraining
 from problems.training.inherited import inherited, leave

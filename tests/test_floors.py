@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -58,3 +59,26 @@ def test_the_toolbox_is_imported_without_torch():
     code = "import sys, toolbox.assemble, toolbox.search; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def files_by_module():
+    for room in ("toolbox", "problems", "deap_nas"):
+        for file in (REPOSITORY / room).rglob("*.py"):
+            parts = file.relative_to(REPOSITORY).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside of functions count too."""
+    files = dict(files_by_module())
+    arrows = {}
+    for module, file in files.items():
+        found = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= (whole & files.keys()) or {node.module}
+        arrows[module] = found & files.keys() - {module}
+    assert len(list(TopologicalSorter(arrows).static_order())) == len(files)

@@ -17,10 +17,9 @@ from problems.imported import imported, name_of, source_of
 from problems.networks.chain import Standardize, build
 from problems.networks.counting import Counted, counted_module
 from problems.networks.dropout import with_own_dropout
-from problems.spaces import own_network
 from problems.spaces.chain import Chain, count, totals
 from problems.spaces.layers import LAYERS, Layer, Shape
-from problems.spaces.own_network import OwnNetwork
+from problems.spaces.typed_function import TypedFunction, call
 
 REMEMBERED = 4096  # counts of networks, in one process
 
@@ -46,7 +45,7 @@ Plan = Chain | Called | OfSpace
 
 def plan_of(space: Any, genome: list[int]) -> Plan:
     """What a genome's network is.  Raises ValueError for a space that makes none."""
-    if isinstance(space, OwnNetwork):
+    if isinstance(space, TypedFunction):
         values = space.values(genome).items()
         return Called(
             space.function, tuple((n, tuple(v) if isinstance(v, list) else v) for n, v in values)
@@ -86,7 +85,7 @@ def module_of(
 
 def _made(plan: Called | OfSpace, image_shape: Shape, classes: int) -> Any:
     if isinstance(plan, Called):
-        return own_network.call(plan.function, dict(plan.genes), image_shape, classes)
+        return call(plan.function, dict(plan.genes), image_shape, classes)
     return plan.space.module(list(plan.genome))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from problems.networks.counting import counted_module, on_meta
+from problems.networks.own_network import OwnNetwork
 from problems.networks.plan import counted, module_of, plan_of, said_of, sources, unsaved
 from problems.spaces import SPACES
 from problems.spaces.layers import Shape, ShapeCollapsed
-from problems.spaces.own_network import OwnNetwork
 from problems.whole_file import keep_whole
 
 NETWORKS = 8  # that are looked at

@@ -12,12 +12,12 @@ from torch import nn
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
+from problems.networks.own_network import OwnNetwork
 from problems.retraining import check_can_be_kept
 from problems.saved_network import Blueprint, as_bytes, load
 from problems.spaces.chain import Chain
 from problems.spaces.gene import Gene
 from problems.spaces.layers import Flatten, Linear
-from problems.spaces.own_network import OwnNetwork
 from problems.training.recipe import Training
 
 DATA = Digits(size=12, limit=200, validation=100)

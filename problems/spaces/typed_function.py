@@ -1,4 +1,4 @@
-"""A function that builds networks, as a space: its typed parameters are the genes.
+"""The genes of a function that builds networks: its typed parameters.
 
     def build(image_shape, classes, width: Literal[16, 32, 64], skip: bool,
               depth: Annotated[int, Ge(1), Le(5)]) -> nn.Module: ...
@@ -13,9 +13,9 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen
 
@@ -66,7 +66,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class OwnNetwork:
+class TypedFunction:
     """The networks of `function`, a `module:function` that returns a torch.nn.Module.
 
     It is called with image_shape (channels, height, width), classes, and a value for each of its
@@ -76,9 +76,8 @@ class OwnNetwork:
     `widths = { length = [1, 2], each = [16, 32] }` narrows.
 
     A genome has a gene for each parameter, and for several values one for their number and one for
-    each possible value; those beyond the number are inert.  A genome for which the function raises
-    ValueError, or whose planes collapse, is no network of the space.  It holds names and plain
-    data, so that it pickles small; torch is imported when a network is built.
+    each possible value; those beyond the number are inert.  It holds names and plain data, so that
+    it pickles small.
     """
 
     function: str
@@ -87,7 +86,7 @@ class OwnNetwork:
     classes: int = field(default=10, metadata={"declared": False})
 
     @classmethod
-    def of(cls, use: str, function: Callable[..., Any], options: dict[str, Any]) -> "OwnNetwork":
+    def of(cls, use: str, function: Callable[..., Any], options: dict[str, Any]) -> Self:
         """The space of a declaration.  Raises ValueError for what is wrong with it."""
         space = cls(use, tuple((name, _frozen(value)) for name, value in options.items()))
         _ = space.genes
@@ -214,24 +213,8 @@ class OwnNetwork:
         return genome
 
     def violation(self, genome: list[int]) -> str:
-        """Why a genome is not a network of this space; empty if it is one."""
-        from problems.networks.plan import counted, plan_of
-
-        found = counted(plan_of(self, genome), self.image_shape, self.classes)
-        if found.wrong:
-            _warn(found.refusal)
-        return found.refusal
-
-    def module(self, genome: list[int]) -> Any:
-        """The genome's network, a torch.nn.Module with its first weights."""
-        from problems.networks.plan import module_of, plan_of
-
-        return module_of(plan_of(self, genome), self.image_shape, self.classes)
-
-
-@cache  # once for each message
-def _warn(refusal: str) -> None:
-    log.warning("networks are left out of the search: %s", refusal)
+        """Nothing that can be told without building the network."""
+        return ""
 
 
 def call(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from problems.image_classification import ImageClassification
-from problems.spaces.own_network import OwnNetwork
+from problems.networks.own_network import OwnNetwork
 from toolbox.signature import choose, described
 
 Width = Literal[4, 8, 16]
