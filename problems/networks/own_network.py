@@ -1,4 +1,4 @@
-"""The networks that a function of somebody's own builds, as a space: what `use = "my_net:build"` is.
+"""The networks that a function of somebody's own builds, as a space: `use = "my_net:build"`.
 
 Its genes are in `problems.spaces.typed_function`; here is what needs the network itself.
 """
