@@ -17,8 +17,9 @@ from toolbox.crossover import CROSSOVERS
 from toolbox.halving import Halving
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
-from toolbox.objectives import OBJECTIVES, Objective
+from toolbox.objectives import OBJECTIVES
 from toolbox.objectives.measured import objectives_of
+from toolbox.objectives.objective import Objective
 from toolbox.problem import adapted
 from toolbox.quantities import Direction, quantities_with
 from toolbox.screening import SCREENS
@@ -88,7 +89,7 @@ class Declaration:
     stop: Stop = field(default_factory=Stop)
     halving: Halving | None = None
     seed: int = 0
-    objective_tables: tuple = ()
+    objective_tables: tuple[Any, ...] = ()
 
     @property
     def most_evaluations(self) -> int:

@@ -69,7 +69,9 @@ class Lineage:
         return births
 
 
-def noting_origin(alias: str, operator: Callable, apply: Callable) -> Callable:
+def noting_origin(
+    alias: str, operator: Callable[..., Any], apply: Callable[..., Any]
+) -> Callable[..., Any]:
     """`apply`, which applies an operator, and each child then knows what it was made by and of.
 
     A child that is what it was before is a copy of one parent.
@@ -107,7 +109,7 @@ def _sources(individual: Any) -> tuple[int, ...]:
     return getattr(individual, "made_of", ()) if born is None else (born,)
 
 
-def _name(operator: Callable, alias: str) -> str:
+def _name(operator: Callable[..., Any], alias: str) -> str:
     operator = inspect.unwrap(operator)
     while isinstance(operator, functools.partial):
         operator = inspect.unwrap(operator.func)

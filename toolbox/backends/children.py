@@ -91,7 +91,8 @@ class Child:
         self.process.kill()
         self.process.join()
         self.connection.close()
-        return self.process.exitcode
+        code: int | None = self.process.exitcode
+        return code
 
 
 class Children:
@@ -265,7 +266,7 @@ class Tickets:
         return None if job is None else Ticket(job)
 
 
-def pickled(function: Callable) -> bytes:
+def pickled(function: Callable[..., Any]) -> bytes:
     """The bytes by which a function travels.  Raises ValueError if it cannot."""
     try:
         return pickle.dumps(function)

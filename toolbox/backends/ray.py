@@ -146,7 +146,8 @@ class Ray:
 
     def _outcome(self, job: Job, reference: Any) -> Outcome:
         try:
-            return self._ray.get(reference)
+            outcome: Outcome = self._ray.get(reference)
+            return outcome
         except self._ray.exceptions.RayTaskError as error:  # what it let through
             return Outcome(job.number, "error", message=one_line(error.cause or error))
         except self._ray.exceptions.RayError as error:

@@ -77,7 +77,7 @@ class Scoop:
                 "leads; at least -n 2 is needed"
             )
         self.care = Care(timeout_seconds, retries, recycle_after, memory_limit_mib)
-        self.expected = scoop.SIZE - 1
+        self.expected: int = scoop.SIZE - 1
         self._joined = 0
         self._workers: list[Worker] = []
         self._arrivals: list[Connection] = []

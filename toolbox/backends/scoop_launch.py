@@ -108,7 +108,7 @@ def address_towards(host: str, hostfile: Path) -> str:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((host, 9))  # sends nothing
-            return probe.getsockname()[0]
+            return str(probe.getsockname()[0])
     except OSError as error:
         raise ValueError(f"--hostfile {hostfile}: {host!r} cannot be reached: {error}") from error
 

@@ -9,7 +9,7 @@ from toolbox.genes import checked_kinds
 DRAWS = 100  # a space may hold a single network
 
 
-def reset_part(individual: list[int], space: Any, kinds: Sequence[str] = ()) -> tuple:
+def reset_part(individual: list[int], space: Any, kinds: Sequence[str] = ()) -> tuple[list[int]]:
     """Redraw all genes of one random part of one random kind, until the network is another one.
 
     kinds: of `space.parts`; all of them if none is named.  Parts that are inert, such as a layer
