@@ -49,7 +49,7 @@ GIVEN = {
 }
 
 
-MOST_WORST = 1e300  # of a declared worst: there must be room beyond it
+LARGEST_WORST = 1e300  # of a declared worst: there must be room beyond it
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def _objective(entry: Any, key: str, shelf: Mapping[str, Any]) -> Objective:
     known = found if isinstance(found, Objective) else None
     view = known.view if known else found
     options, any_key = signature_of(view, positional=1)
-    own = {"direction": Direction, "worst": Annotated[float, Ge(-MOST_WORST), Le(MOST_WORST)]}
+    own = {"direction": Direction, "worst": Annotated[float, Ge(-LARGEST_WORST), Le(LARGEST_WORST)]}
     parameters = dict(options) if not isinstance(view, partial) else {}
     for name, annotation in own.items():
         parameters[name] = (

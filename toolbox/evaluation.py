@@ -102,7 +102,7 @@ class Evaluator:
     def _know(self, backend: Map, new: dict[str, Job]) -> dict[str, How]:
         """Make every network of `new` known; how each became known.
 
-        With halving, rung by rung: whoever is not promoted stays with its record of the last one.
+        With halving, rung by rung: a network that is not promoted keeps its record of the rung.
         """
         how: dict[str, How] = {}
         if not self.halving:

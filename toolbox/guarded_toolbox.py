@@ -22,7 +22,7 @@ from toolbox.lineage import noting_origin
 from toolbox.operator_error import OperatorError
 from toolbox.stream import Stream
 
-MOST_DRAWS = 100  # then the parents go on unchanged
+MOST_CHILDREN_DRAWN = 100  # then the parents go on unchanged
 
 
 class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP has no types
@@ -109,7 +109,7 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
             before = [list(parent) for parent in parents]
             bounds, networks = self.evaluator.judge.bounds, self.evaluator.networks
             redraws = bounds.redraws if bounds.limits else 0
-            for _ in range(MOST_DRAWS):
+            for _ in range(MOST_CHILDREN_DRAWN):
                 children = operator(*args, **kwargs)
                 if not isinstance(children, tuple) or len(children) != len(parents):
                     raise OperatorError(

@@ -34,8 +34,8 @@ def islands(
     size = len(population)
     if size < islands * (migrants + 1):
         raise OperatorError(
-            f"algorithm.islands = {islands}: a population of {size} has no room for so many with "
-            f"more than migrants = {migrants} on each"
+            f"algorithm.islands = {islands}: a population of {size} is too small; at least "
+            f"{islands * (migrants + 1)} are needed, more than migrants = {migrants} on each island"
         )
     borders = [size * island // islands for island in range(islands + 1)]
     parts = [population[borders[i] : borders[i + 1]] for i in range(islands)]

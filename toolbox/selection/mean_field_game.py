@@ -25,10 +25,10 @@ from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 
 log = logging.getLogger(__name__)
 
-EXPLOITABILITY = 1e-10  # below it, nobody gains by leaving the equilibrium
-STEPS = 20_000  # at most, until it is below
-EXACT = 1_000  # different genomes that are compared each with each; more are compared by groups
-SETS = 256  # of genes, that groups are formed by
+EXPLOITABILITY = 1e-10  # below it, the equilibrium counts as reached
+MOST_STEPS = 20_000
+MOST_IN_A_MATRIX = 1_000  # different genomes; more are compared by groups
+SETS_OF_GENES = 256  # each forms groups of the genomes that agree on them
 
 
 def mean_field_game(
@@ -164,7 +164,7 @@ class Grouped:
 
     @classmethod
     def of(cls, genomes: numpy.ndarray, reference: numpy.ndarray, length: float) -> "Grouped":
-        """As `Dense.of`; of up to SETS sets of genes, all of them up to 8 genes."""
+        """As `Dense.of`, from 256 sets of genes; from all sets for genomes of up to 8 genes."""
         draw = random.Random(0)  # its own, so that the search draws what it drew
         numbers = numpy.array([draw.getrandbits(63) for _ in genomes[0]])
         rows, columns, weights, first = [], [], [], 0
@@ -212,10 +212,10 @@ def _sets_of_genes(
         ]
     )
     effect = probability * agreeing**sizes
-    wanted = numpy.ceil(SETS * effect / effect.sum())
+    wanted = numpy.ceil(SETS_OF_GENES * effect / effect.sum())
     for size in sizes.tolist():
         every = comb(genes, size)
-        if 2**genes <= SETS or every <= wanted[size]:
+        if 2**genes <= SETS_OF_GENES or every <= wanted[size]:
             sets = {*combinations(range(genes), size)}
         else:
             sets = set()
@@ -230,7 +230,7 @@ Similarity = Dense | Grouped
 
 def similarity_of(genomes: numpy.ndarray, reference: numpy.ndarray, length: float) -> Similarity:
     """The similarity of genomes (n, genes), by a matrix while that is small."""
-    return (Dense if len(genomes) <= EXACT else Grouped).of(genomes, reference, length)
+    return (Dense if len(genomes) <= MOST_IN_A_MATRIX else Grouped).of(genomes, reference, length)
 
 
 def _kernel(some: numpy.ndarray, others: numpy.ndarray, length: float) -> numpy.ndarray:
@@ -268,10 +268,10 @@ def equilibrium(
     crowd = similarity.times(mass)
     safe = 1 / (crowding * similarity.most + temperature)
     step = safe
-    for steps in range(STEPS + 1):
+    for steps in range(MOST_STEPS + 1):
         answer = log_softmax(log_reference + (utility - crowding * crowd) / temperature)
         exploitability = temperature * float(mass @ (log_mass - answer))
-        if exploitability < EXPLOITABILITY or steps == STEPS:
+        if exploitability < EXPLOITABILITY or steps == MOST_STEPS:
             break
         step = min(2 * step, 1 / temperature)
         while True:

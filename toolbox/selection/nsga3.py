@@ -55,7 +55,7 @@ def nsga3(
 
 
 def most_divisions(objectives: int, points: int) -> int:
-    """The most divisions of each axis that give at most so many reference points, at least 1.
+    """The most divisions of each axis that give at most the given number of points, at least 1.
 
     >>> most_divisions(objectives=3, points=100)
     12
