@@ -13,7 +13,7 @@ from rich.console import Console
 
 from toolbox.event_log import EventLog
 from toolbox.judge import Judge
-from toolbox.progress import FORMAT, SearchProgress
+from toolbox.progress import LOG_LINE, SearchProgress
 from toolbox.quantities import Quantity
 
 OURS = ("deap_nas", "toolbox", "problems")
@@ -103,7 +103,7 @@ def logging_of_ours(shown: bool) -> Iterator[None]:
     own = None
     if not handlers:
         own = logging.StreamHandler(sys.stderr)
-        own.setFormatter(logging.Formatter(FORMAT))
+        own.setFormatter(logging.Formatter(LOG_LINE))
         lines = shown and not in_notebook() and not sys.stderr.isatty()
         own.setLevel(logging.INFO if lines else logging.WARNING)
         root.addHandler(own)

@@ -22,7 +22,7 @@ from toolbox.lineage import Birth
 from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
 
-FORMAT = 1
+ARCHIVE_FORMAT = 1
 FAILED = ("error", "timeout", "crash")
 TABLES = (
     "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
@@ -79,7 +79,7 @@ class Archive:
         self._records: dict[str, Record] = {}
         self._positions: dict[str, int] = {}
         self._ticks = itertools.count()
-        self._notes: dict[str, Any] = {"format": FORMAT, "problem": self.problem}
+        self._notes: dict[str, Any] = {"format": ARCHIVE_FORMAT, "problem": self.problem}
         self._births: dict[int, list[Birth]] = {}  # by generation
         self._connection: sqlite3.Connection | None = None
         if path is not None:
@@ -133,9 +133,10 @@ class Archive:
     def _read_meta(self, connection: sqlite3.Connection) -> dict[str, Any]:
         rows = connection.execute("SELECT name, value FROM meta")
         meta = {name: json.loads(value) for name, value in rows}
-        if meta["format"] != FORMAT:
+        if meta["format"] != ARCHIVE_FORMAT:
             raise ValueError(
-                f"{self.path} has format {meta['format']}; this version reads format {FORMAT}"
+                f"{self.path} has format {meta['format']}; this version reads format "
+                f"{ARCHIVE_FORMAT}"
             )
         return meta
 

@@ -18,7 +18,9 @@ class Bounds:
     redraws: int = 20
 
     def violation(self, measurement: Mapping[str, float]) -> float:
-        """How far beyond: the relative excesses added up; 0 within; unknown names are within.
+        """How far a measurement is beyond the bounds: the relative excesses added up, 0 if within.
+
+        A name that is not measured counts as within.
 
         >>> Bounds({"params": 1000, "macs": 2e6}).violation({"params": 1500, "macs": 1e6})
         0.5
@@ -30,7 +32,7 @@ class Bounds:
         )
 
     def reason(self, measurement: Mapping[str, float]) -> str:
-        """The bounds that are violated, for a person.
+        """The bounds that are violated, in words.
 
         >>> Bounds({"params": 1000}).reason({"params": 1500})
         'params = 1,500, at most 1,000'

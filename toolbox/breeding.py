@@ -8,7 +8,7 @@ from deap import algorithms
 
 from toolbox.individual import Individual
 
-Parents = Callable[[int], list]  # as many of them as are asked for
+Parents = Callable[[int], list[Any]]  # returns the number of parents that it is asked for
 Remutations = Annotated[int, Ge(0)]
 
 
@@ -29,14 +29,15 @@ def offspring(
     seen: set[str] = set()
 
     def breed(number: int) -> list[Individual]:
-        children = algorithms.varAnd(
+        children: list[Individual] = algorithms.varAnd(
             parents(number), toolbox, crossover_probability, mutation_probability
         )
         for child in children:
             _renew(child, toolbox, remutations, seen)
         return children
 
-    return toolbox.screen(breed, count)
+    screened: list[Individual] = toolbox.screen(breed, count)
+    return screened
 
 
 def _renew(

@@ -17,8 +17,9 @@ from toolbox.crossover import CROSSOVERS
 from toolbox.halving import Halving
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
-from toolbox.objectives import OBJECTIVES, Objective
+from toolbox.objectives import OBJECTIVES
 from toolbox.objectives.measured import objectives_of
+from toolbox.objectives.objective import Objective
 from toolbox.problem import adapted
 from toolbox.quantities import Direction, quantities_with
 from toolbox.screening import SCREENS
@@ -48,7 +49,7 @@ GIVEN = {
 }
 
 
-MOST_WORST = 1e300  # of a declared worst: there must be room beyond it
+LARGEST_WORST = 1e300  # of a declared worst: there must be room beyond it
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Declaration:
     stop: Stop = field(default_factory=Stop)
     halving: Halving | None = None
     seed: int = 0
-    objective_tables: tuple = ()
+    objective_tables: tuple[Any, ...] = ()
 
     @property
     def most_evaluations(self) -> int:
@@ -270,7 +271,7 @@ def _objective(entry: Any, key: str, shelf: Mapping[str, Any]) -> Objective:
     known = found if isinstance(found, Objective) else None
     view = known.view if known else found
     options, any_key = signature_of(view, positional=1)
-    own = {"direction": Direction, "worst": Annotated[float, Ge(-MOST_WORST), Le(MOST_WORST)]}
+    own = {"direction": Direction, "worst": Annotated[float, Ge(-LARGEST_WORST), Le(LARGEST_WORST)]}
     parameters = dict(options) if not isinstance(view, partial) else {}
     for name, annotation in own.items():
         parameters[name] = (

@@ -39,6 +39,7 @@ class Evaluator:
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
         """The fitness values of one individual."""
+        values: tuple[float, ...]
         (values,) = self.map(map, self.evaluate, [individual])
         return values
 
@@ -101,7 +102,7 @@ class Evaluator:
     def _know(self, backend: Map, new: dict[str, Job]) -> dict[str, How]:
         """Make every network of `new` known; how each became known.
 
-        With halving, rung by rung: whoever is not promoted stays with its record of the last one.
+        With halving, rung by rung: a network that is not promoted keeps its record of the rung.
         """
         how: dict[str, How] = {}
         if not self.halving:
@@ -227,14 +228,14 @@ def evaluate_invalid(individuals: Sequence[Individual], toolbox: base.Toolbox) -
         individual.fitness.values = fitness
 
 
-def _unwrapped(function: Callable) -> Callable:
+def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function behind the partials that `toolbox.register` makes."""
     while isinstance(function, partial):
         function = function.func
     return function
 
 
-def _undecorated(function: Callable) -> Callable:
+def _undecorated(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function behind the decorators of `toolbox.decorate` and their partials."""
     while hasattr(function, "__wrapped__"):
         function = _unwrapped(function.__wrapped__)

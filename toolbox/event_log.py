@@ -97,4 +97,5 @@ def tensorboard_writer() -> Callable[[str], Any]:
             "--tensorboard: the package tensorboard is not installed; "
             "pip install 'deap-nas[tensorboard]'"
         ) from error
-    return Writer
+    writer: Callable[[str], Any] = Writer
+    return writer

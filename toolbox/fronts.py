@@ -12,17 +12,17 @@ import moocore
 import numpy
 
 
-def non_dominated_fronts(individuals: Sequence[Any], k: int) -> list[list]:
+def non_dominated_fronts(individuals: Sequence[Any], k: int) -> list[list[Any]]:
     """The fronts, best first, until they hold k individuals (Deb et al., 2002)."""
     if k == 0:
         return []
-    same: dict[tuple, list] = {}
+    same: dict[tuple[float, ...], list[Any]] = {}
     for individual in individuals:
         same.setdefault(individual.fitness.wvalues, []).append(individual)
     losses = -numpy.array(list(same))
     rank = moocore.pareto_rank(losses)
     crowds = list(same.values())
-    fronts: list[list] = []
+    fronts: list[list[Any]] = []
     front = numpy.flatnonzero(rank == 0)
     while True:
         fronts.append([individual for number in front for individual in crowds[number]])

@@ -8,7 +8,7 @@ from toolbox.operator_error import OperatorError
 from toolbox.shelf import did_you_mean
 
 Between = Literal["genes", "layers"]
-GENOME_DRAWS = 10_000  # until one breaks no rule of the space
+MOST_GENOMES_DRAWN = 10_000  # until one breaks no rule of the space
 
 
 def random_genome(space: Any) -> list[int]:
@@ -17,13 +17,14 @@ def random_genome(space: Any) -> list[int]:
     Genomes that break a rule of the space are drawn again.  Raises ValueError if none of 10,000
     draws is a network.
     """
-    for _ in range(GENOME_DRAWS):
+    for _ in range(MOST_GENOMES_DRAWN):
         genome = [random.randrange(len(gene.choices)) for gene in space.genes]
         reason = space.violation(genome)
         if not reason:
             return genome
     raise ValueError(
-        f"problem.space: none of {GENOME_DRAWS:,} random genomes is a network; the last: {reason}"
+        f"problem.space: none of {MOST_GENOMES_DRAWN:,} random genomes is a network; the last: "
+        f"{reason}"
     )
 
 

@@ -22,10 +22,10 @@ from toolbox.lineage import noting_origin
 from toolbox.operator_error import OperatorError
 from toolbox.stream import Stream
 
-MOST_DRAWS = 100  # then the parents go on unchanged
+MOST_CHILDREN_DRAWN = 100  # then the parents go on unchanged
 
 
-class GuardedToolbox(base.Toolbox):
+class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP has no types
     """`deap.base.Toolbox`, plus: `mate` and `mutate` stay in the space, `map` asks the archive.
 
     backend: what `map` begins with; `close` closes it.
@@ -59,7 +59,7 @@ class GuardedToolbox(base.Toolbox):
         """The generation is made, and this is its population."""
         self.population_now[:] = population
 
-    def register(self, alias: str, function: Callable, *args: Any, **kwargs: Any) -> None:
+    def register(self, alias: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Register `function` under `alias`, as DEAP does.
 
         "map" takes any map of (function, jobs) that yields results in any order: builtin `map`,
@@ -109,7 +109,7 @@ class GuardedToolbox(base.Toolbox):
             before = [list(parent) for parent in parents]
             bounds, networks = self.evaluator.judge.bounds, self.evaluator.networks
             redraws = bounds.redraws if bounds.limits else 0
-            for _ in range(MOST_DRAWS):
+            for _ in range(MOST_CHILDREN_DRAWN):
                 children = operator(*args, **kwargs)
                 if not isinstance(children, tuple) or len(children) != len(parents):
                     raise OperatorError(
@@ -161,7 +161,7 @@ def _check_individuals(found: Any, alias: str) -> None:
             )
 
 
-def _checked_choice(alias: str, choose: Callable) -> Callable:
+def _checked_choice(alias: str, choose: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(choose)
     def checked(source: Any, k: int, *args: Any, **kwargs: Any) -> Any:
         chosen = choose(source, k, *args, **kwargs)
@@ -174,7 +174,7 @@ def _checked_choice(alias: str, choose: Callable) -> Callable:
     return checked
 
 
-def _checked_evolution(evolve: Callable) -> Callable:
+def _checked_evolution(evolve: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(evolve)
     def checked(*args: Any, **kwargs: Any) -> Any:
         population = evolve(*args, **kwargs)

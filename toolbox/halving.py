@@ -20,10 +20,10 @@ from toolbox.problem import Problem
 
 @dataclass(frozen=True)
 class Halving:
-    """Compare the new networks of a generation after so many `epochs`, and again; `keep` go on.
+    """Compare a generation's new networks after each number of `epochs`; the share `keep` goes on.
 
-    epochs: ascending; who is promoted each time is trained in full in the end.  keep: the share
-    that goes on each time, rounded to the nearest number of networks, and one at least.
+    epochs: ascending; a network that goes on each time is trained in full in the end.  keep: of
+    the networks that came this far, rounded to the nearest number, and one at least.
     """
 
     epochs: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)]
@@ -34,8 +34,8 @@ class Halving:
             raise ValueError(f"epochs = {list(self.epochs)}: each must be more than the one before")
 
     def check(self, problem: Problem, objectives: Sequence[Objective]) -> None:
-        """Raise ValueError if the problem cannot be asked for so many epochs, or an objective
-        would favour whoever was stopped."""
+        """Raise ValueError if the problem cannot be asked for these epochs, or if an objective
+        would favour the networks that were stopped."""
         if problem.epochs is None:
             raise ValueError("this problem has no epochs, so that it cannot be trained for fewer")
         if self.epochs[-1] >= problem.epochs:
@@ -57,7 +57,7 @@ class Halving:
         return (*self.epochs, problem.epochs)
 
     def places(self, networks: int) -> int:
-        """How many of so many networks go on.
+        """How many of the given number of networks go on.
 
         >>> [Halving(epochs=(1,), keep=0.33).places(n) for n in (1, 2, 9, 20)]
         [1, 1, 3, 7]
@@ -67,7 +67,7 @@ class Halving:
     def promoted(
         self, values: Mapping[str, tuple[float, ...]], networks: int, weights: Sequence[float]
     ) -> list[str]:
-        """The keys that go on, of so many networks that came this far.
+        """The keys of the networks that go on, of the given number that came this far.
 
         values: the objectives by the key of each network that was measured and is within the
         bounds; one that is not never goes on.
@@ -85,7 +85,7 @@ class Halving:
         return [keys[id(one)] for one in chosen]
 
     def said(self, networks: int, problem: Problem) -> str:
-        """What becomes of so many new networks, for a person."""
+        """What becomes of the given number of new networks, as a sentence."""
         parts, left = [], networks
         for epochs in self.epochs:
             left = self.places(left)
@@ -96,8 +96,8 @@ class Halving:
 def epochs_for(record: Record, first: bool) -> float:
     """The epochs that were trained for a record.
 
-    first: nothing was trained for its network before, so that all it has behind it count, whoever
-    trained them.
+    first: nothing was trained for its network before, so that all its epochs count, those that a
+    parent or an earlier run trained too.
     """
     behind = record.measurement.get("epochs", 0)
     return behind if first else record.measurement.get("trained_epochs", behind)

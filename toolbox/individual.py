@@ -6,26 +6,27 @@ objectives must fit in one process.  So the weights belong to the fitness, not t
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from typing import Any
 
 from deap import base
 
 ORIGIN = {"born", "made_by", "made_of"}
 
 
-class Fitness(base.Fitness):
+class Fitness(base.Fitness):  # type: ignore[misc, unused-ignore]  # DEAP has no types
     """A `deap.base.Fitness` whose weights (+1 maximize, -1 minimize) are its own."""
 
     def __init__(self, weights: Sequence[float], values: Sequence[float] = ()):
         self.weights = tuple(weights)
         super().__init__(values)
 
-    def __deepcopy__(self, memo: dict) -> "Fitness":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Fitness":
         copy = type(self).__new__(type(self))
         copy.weights, copy.wvalues = self.weights, self.wvalues
         return copy
 
 
-class Individual(list):
+class Individual(list[int]):
     """A genome, a list of small ints, with a fitness, and where it came from (see lineage.py).
 
     >>> individual = Individual([0, 2, 1], weights=(1.0, -1.0))
@@ -42,7 +43,7 @@ class Individual(list):
         super().__init__(genome)
         self.fitness = Fitness(weights)
 
-    def __deepcopy__(self, memo: dict) -> "Individual":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Individual":
         """What `copy.deepcopy` would make, sooner: it clones every parent, and neither genes nor
         origin can change."""
         copy = type(self).__new__(type(self))

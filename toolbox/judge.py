@@ -67,7 +67,8 @@ class Judge:
     def losses(self, records: Sequence[Record]) -> numpy.ndarray:
         """The fitness of records (records, objectives), negated where it is maximized."""
         fitness = numpy.array([self.fitness(record) for record in records])
-        return -fitness.reshape(-1, len(self.weights)) * numpy.array(self.weights)
+        losses: numpy.ndarray = -fitness.reshape(-1, len(self.weights)) * numpy.array(self.weights)
+        return losses
 
 
 def value_of(objective: Objective, measurement: Mapping[str, float]) -> float:

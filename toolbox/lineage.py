@@ -37,7 +37,7 @@ class Lineage:
         self._new: list[tuple[str, tuple[str, ...], tuple[int, ...]]] = []
 
     def bear(self, individual: Any, key: str) -> None:
-        """Take note of an individual that was evaluated; for one that is known, nothing happens."""
+        """Take note of an individual that was evaluated, unless it has been noted before."""
         if not hasattr(individual, "__dict__"):
             return  # a bare list keeps no notes
         number = getattr(individual, "born", None)
@@ -53,7 +53,7 @@ class Lineage:
         self._new.append((key, operators, parents))
 
     def parents(self, individual: Any) -> list[str]:
-        """The keys of the births that an individual is made of, before it is one itself."""
+        """The keys of the networks that an individual which is not evaluated yet was made of."""
         known = range(len(self._keys))
         return [self._keys[number] for number in _sources(individual) if number in known]
 
@@ -69,7 +69,9 @@ class Lineage:
         return births
 
 
-def noting_origin(alias: str, operator: Callable, apply: Callable) -> Callable:
+def noting_origin(
+    alias: str, operator: Callable[..., Any], apply: Callable[..., Any]
+) -> Callable[..., Any]:
     """`apply`, which applies an operator, and each child then knows what it was made by and of.
 
     A child that is what it was before is a copy of one parent.
@@ -101,13 +103,12 @@ def _operators(individual: Any) -> tuple[str, ...]:
 
 
 def _sources(individual: Any) -> tuple[int, ...]:
-    """The births that an individual consists of: its own, or those of its parents if it is on its
-    way from one operator to the next."""
+    """The number of an individual's own birth, or before it is evaluated those of its parents."""
     born = getattr(individual, "born", None)
     return getattr(individual, "made_of", ()) if born is None else (born,)
 
 
-def _name(operator: Callable, alias: str) -> str:
+def _name(operator: Callable[..., Any], alias: str) -> str:
     operator = inspect.unwrap(operator)
     while isinstance(operator, functools.partial):
         operator = inspect.unwrap(operator.func)

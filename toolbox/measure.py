@@ -67,9 +67,9 @@ class Measure:
         return outcome
 
     def many(self, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
-        """The outcome of each job as it is known, several at once if the problem has that.
+        """The outcome of each job as it becomes known, several at once if the problem can.
 
-        None among the jobs: there is none right now.
+        A None among the jobs means that there is none right now.
         """
         if self.problem.evaluate_many is None:
             for job in jobs:

@@ -87,7 +87,7 @@ class Problem:
         return 0.0
 
     def layers(self, genome: list[int]) -> list[dict[str, Any]]:
-        """The network of a genome, layer by layer, the image first, for a person.
+        """The network of a genome, layer by layer, the image first, as it is shown in a report.
 
         Each layer has "name" (as it is read), "kind" ("image", "conv", "pool", "linear" or
         "other"), "shape" (of its output), "params" and "macs".  By default there is no layer table.
@@ -100,8 +100,9 @@ class Problem:
     """Several evaluations in one process, for a problem that overlaps them.
 
     `evaluate_many(genomes)` yields the number of a genome and its measurement, or what it raised,
-    as each becomes known.  The genomes are read when there is room; None among them: none is ready
-    now; one with options is (genome, options).  By default they are evaluated one by one.
+    as each becomes known.  The genomes are read when there is room.  A None among them means
+    that none is ready now; one with options is (genome, options).  By default they are evaluated
+    one by one.
     """
 
     at_once: int = 1
@@ -148,7 +149,7 @@ class Problem:
         return self
 
     def budget(self, evaluations: int) -> str:
-        """What the given number of evaluations costs, for a person."""
+        """What the given number of evaluations costs, in words."""
         return f"{evaluations:,} evaluations"
 
     # Fewer epochs, and weights of parents

@@ -19,7 +19,7 @@ from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.search import Generation
 
 log = logging.getLogger(__name__)
-FORMAT = "%(asctime)s %(levelname)s %(message)s"
+LOG_LINE = "%(asctime)s %(levelname)s %(message)s"
 
 
 def log_to_console(console: Console) -> None:
@@ -31,7 +31,7 @@ def log_to_console(console: Console) -> None:
         )
     else:
         handler = logging.StreamHandler(console.file)
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(logging.Formatter(LOG_LINE))
     handler.setLevel(logging.INFO)
     root = logging.getLogger()
     root.setLevel(logging.DEBUG)
@@ -44,7 +44,7 @@ def log_to_console(console: Console) -> None:
 def log_to_file(path: Path) -> Iterator[None]:
     """Keep everything that is logged, each network with its measurement, at the end of a file."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(logging.Formatter(LOG_LINE))
     logging.getLogger().addHandler(handler)
     try:
         yield

@@ -67,7 +67,7 @@ class Quantity:
 
 
 def as_number(value: float) -> str:
-    """A number for a person.
+    """A number as it is shown.
 
     >>> as_number(0.84051), as_number(3264.0), as_number(0.00025)
     ('0.8405', '3,264', '0.00025')

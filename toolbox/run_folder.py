@@ -1,4 +1,4 @@
-"""The run folder: what a search leaves behind for a person and for its continuation."""
+"""The run folder: what a search leaves behind, to be read and to be continued."""
 
 import json
 import logging

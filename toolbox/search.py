@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import moocore
 import numpy
@@ -36,7 +37,7 @@ class Generation:
     """
 
     number: int
-    population: list = field(repr=False)
+    population: list[Any] = field(repr=False)
     evaluated: int
     trained: int
     reused: int
@@ -60,7 +61,7 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
     random.seed(declaration.seed)
     numpy.random.seed(declaration.seed % 2**32)  # for operators of the user's own that draw from it
     history = History(declaration, toolbox.evaluator.networks)
-    population: list = []
+    population: list[Any] = []
     for number in range(declaration.generations + 1):
         toolbox.begin(number)
         try:
@@ -103,7 +104,7 @@ def _check_measured(records: Collection[Record], ended: bool) -> None:
     )
 
 
-def _known(population: list, toolbox: GuardedToolbox) -> list:
+def _known(population: list[Any], toolbox: GuardedToolbox) -> list[Any]:
     """The individuals whose networks were evaluated, with their fitness."""
     networks = toolbox.evaluator.networks
     known = []
@@ -128,7 +129,7 @@ class History:
     seconds: list[float] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
-    def generation(self, number: int, population: list, stopped: str) -> Generation:
+    def generation(self, number: int, population: list[Any], stopped: str) -> Generation:
         """Sum up a generation and decide whether the search stops."""
         objectives = self.declaration.objectives
         counts = self.networks.take_counts()

@@ -47,7 +47,7 @@ class Chosen:
 
     key: str
     use: str
-    target: Callable
+    target: Callable[..., Any]
     options: Mapping[str, Any]
     given: Collection[str] = field(default=())
 
@@ -55,10 +55,11 @@ class Chosen:
         """The target's keyword arguments: its options and what it asks for of `available`."""
         return {**self.options, **{name: available[name] for name in self.given}}
 
-    def operator(self, available: Mapping[str, Any]) -> Callable:
+    def operator(self, available: Mapping[str, Any]) -> Callable[..., Any]:
         """The target with its options: a function, or an instance of a class that is called."""
         if inspect.isclass(self.target):
-            return self.build(**available)
+            instance: Callable[..., Any] = self.build(**available)
+            return instance
         return partial(self.target, **self.arguments(available))
 
     def build(self, **available: Any) -> Any:
@@ -156,7 +157,9 @@ def read(cls: type, table: Any, key: str) -> Any:
         return cls(**options)
 
 
-def signature_of(target: Callable, positional: int = 0) -> tuple[dict[str, Parameter], bool]:
+def signature_of(
+    target: Callable[..., Any], positional: int = 0
+) -> tuple[dict[str, Parameter], bool]:
     """The parameters of `target` after the first `positional`, and whether it takes any other."""
     try:
         hints = get_type_hints(target, include_extras=True)
@@ -205,7 +208,7 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
     try:
         # By way of JSON, pydantic's strict mode takes a list for a tuple and 1 for 1.0, but
         # neither "1" for 1 nor true for 1, which is what a person expects of TOML.
-        adapter: TypeAdapter = TypeAdapter(
+        adapter: TypeAdapter[Any] = TypeAdapter(
             parameter.annotation, config=ConfigDict(allow_inf_nan=False, strict=True)
         )
     except PydanticUserError:  # an annotation that is no data: a user's own class

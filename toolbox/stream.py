@@ -1,4 +1,5 @@
-"""Evaluations without a barrier: individuals go in one by one, and come out as they are known.
+"""Evaluations without a barrier: individuals go in one by one, and each comes out as soon
+as its network is known.
 
 A batch of `toolbox.map` ends when its slowest network does.  Here another child can be bred as soon
 as one network is known.  What is bred must then depend on nothing but the order in which networks
@@ -100,8 +101,9 @@ class Stream:
     ) -> Iterator[Individual]:
         """`count` individuals as they become known, fewer if the budget ends before.
 
-        breed: makes so many children; asked for one whenever there is room, until `most` have ever
-        been bred.  What it sees is what whoever iterates has done with the individuals before.
+        breed: makes the given number of children; it is asked for one whenever there is room,
+        until `most` have been bred since the stream began.  The caller has dealt with every
+        individual that came out before it is asked again.
         """
         for _ in range(count):
             while self.has_room and self.added < most and self.add(*breed(1)):

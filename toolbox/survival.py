@@ -4,16 +4,17 @@ from typing import Any
 
 from toolbox.breeding import Parents, offspring
 from toolbox.evaluation import evaluate_invalid
+from toolbox.individual import Individual
 
 
 def mu_plus_lambda(
-    population: list[Any],
+    population: list[Individual],
     toolbox: Any,
     parents: Parents,
     crossover_probability: float,
     mutation_probability: float,
     remutations: int,
-) -> list[Any]:
+) -> list[Individual]:
     """The survivors of a population and as many children, bred of `parents` and evaluated."""
     probabilities = (crossover_probability, mutation_probability)
     children = offspring(toolbox, parents, len(population), *probabilities, remutations)
@@ -21,15 +22,15 @@ def mu_plus_lambda(
     return survivors(population + children, len(population), toolbox)
 
 
-def survivors(individuals: list[Any], count: int, toolbox: Any) -> list[Any]:
+def survivors(individuals: list[Individual], count: int, toolbox: Any) -> list[Any]:
     """The `count` that `toolbox.select` chooses; copies only where there are too few networks."""
     distinct, copies = without_copies(individuals, toolbox)
     missing = max(0, count - len(distinct))
-    selected: list[Any] = toolbox.select(distinct, count - missing)
+    selected: list[Individual] = toolbox.select(distinct, count - missing)
     return selected + copies[:missing]
 
 
-def without_copies(individuals: list[Any], toolbox: Any) -> tuple[list[Any], list[Any]]:
+def without_copies(individuals: list[Individual], toolbox: Any) -> tuple[list[Any], list[Any]]:
     """The first individual of each network, and the others."""
     first: dict[tuple[int, ...], Any] = {}
     copies = []

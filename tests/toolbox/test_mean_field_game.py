@@ -240,7 +240,7 @@ def test_the_exploitability_of_each_selection_is_logged(caplog):
 
 
 def test_an_equilibrium_that_is_not_reached_is_a_warning(caplog, monkeypatch):
-    monkeypatch.setitem(mean_field_game.__globals__, "STEPS", 1)
+    monkeypatch.setitem(mean_field_game.__globals__, "MOST_STEPS", 1)
     mean_field_game(crowd_of(20), 5, BitString(8))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 

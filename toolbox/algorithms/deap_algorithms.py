@@ -11,6 +11,7 @@ from annotated_types import Ge
 from deap import algorithms, base
 
 from toolbox.algorithm_facts import algorithm
+from toolbox.individual import Individual
 from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
 
@@ -20,12 +21,13 @@ def _offspring(population: int, options: Mapping[str, Any]) -> int:
 
 
 def ea_simple(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 0.2,
-) -> list:
+) -> list[Individual]:
     """`deap.algorithms.eaSimple`: selected parents, varied; the children replace everyone."""
+    evolved: list[Individual]
     evolved, _ = algorithms.eaSimple(
         population, toolbox, crossover_probability, mutation_probability, ngen=1, verbose=False
     )
@@ -34,12 +36,12 @@ def ea_simple(
 
 @algorithm(children=_offspring)
 def ea_mu_plus_lambda(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.6,
     mutation_probability: Probability = 0.3,
     offspring: Annotated[int, Ge(1)] | None = None,
-) -> list:
+) -> list[Individual]:
     """`deap.algorithms.eaMuPlusLambda`: the best of parents and `offspring` children survive.
 
     offspring: default the population's size.  A child is crossed, or mutated, or copied, so the
@@ -51,12 +53,12 @@ def ea_mu_plus_lambda(
 
 @algorithm(children=_offspring)
 def ea_mu_comma_lambda(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.6,
     mutation_probability: Probability = 0.3,
     offspring: Annotated[int, Ge(1)] | None = None,
-) -> list:
+) -> list[Individual]:
     """`deap.algorithms.eaMuCommaLambda`: the best of `offspring` children survive.
 
     offspring: at least the population's size, which is the default.  A child is crossed, or
@@ -73,11 +75,11 @@ def ea_mu_comma_lambda(
 
 def _mu_lambda(
     evolve: Callable[..., Any],
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     offspring: int | None,
     probabilities: tuple[float, float],
-) -> list:
+) -> list[Individual]:
     size = len(population)
     crossover_probability, mutation_probability = probabilities
     if size < 2 and crossover_probability:
@@ -90,6 +92,7 @@ def _mu_lambda(
             f"algorithm.mutation_probability = {mutation_probability:g} and crossover_probability "
             f"= {crossover_probability:g}: a child is crossed or mutated, so together at most 1"
         )
+    evolved: list[Individual]
     evolved, _ = evolve(
         population, toolbox, size, offspring or size, *probabilities, ngen=1, verbose=False
     )

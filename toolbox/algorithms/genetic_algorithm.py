@@ -9,6 +9,7 @@ from deap import base, tools
 from toolbox.algorithm_facts import algorithm
 from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
+from toolbox.individual import Individual
 from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
 
@@ -18,14 +19,14 @@ from toolbox.probability import Probability
     children=lambda population, options: population - options["elite"],
 )
 def genetic_algorithm(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     elite: Annotated[int, Ge(0)] = 1,
     immigrants: Probability = 0.0,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 0.2,
     remutations: Remutations = 10,
-) -> list:
+) -> list[Individual]:
     """The next population: the `elite` best as they are, the rest children of selected parents.
 
     immigrants: the share of the rest that is drawn at random instead (random immigrants,
@@ -35,7 +36,7 @@ def genetic_algorithm(
         raise OperatorError(
             f"algorithm.elite = {elite}: it must be less than the population of {len(population)}"
         )
-    kept = tools.selBest(population, elite)
+    kept: list[Individual] = tools.selBest(population, elite)
     places = len(population) - len(kept)
     fresh = [toolbox.individual() for _ in range(round(immigrants * places))]
     children = offspring(

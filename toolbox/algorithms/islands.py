@@ -8,6 +8,7 @@ from deap import base
 
 from toolbox.breeding import Remutations, offspring
 from toolbox.evaluation import evaluate_invalid
+from toolbox.individual import Individual
 from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
 from toolbox.selection.nsga2 import crowded_tournament, nsga2
@@ -15,7 +16,7 @@ from toolbox.survival import survivors
 
 
 def islands(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     islands: Annotated[int, Ge(2)] = 4,
     migrate_every: Annotated[int, Ge(1)] = 5,
@@ -23,7 +24,7 @@ def islands(
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 1.0,
     remutations: Remutations = 10,
-) -> list:
+) -> list[Individual]:
     """The next population, one island after the other; each evolves by itself as in `nsga2`.
 
     Every `migrate_every` generations the best `migrants` of each island, by front and crowding
@@ -33,8 +34,8 @@ def islands(
     size = len(population)
     if size < islands * (migrants + 1):
         raise OperatorError(
-            f"algorithm.islands = {islands}: a population of {size} has no room for so many with "
-            f"more than migrants = {migrants} on each"
+            f"algorithm.islands = {islands}: a population of {size} is too small; at least "
+            f"{islands * (migrants + 1)} are needed, more than migrants = {migrants} on each island"
         )
     borders = [size * island // islands for island in range(islands + 1)]
     parts = [population[borders[i] : borders[i + 1]] for i in range(islands)]

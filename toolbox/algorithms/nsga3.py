@@ -7,18 +7,19 @@ from deap import base
 
 from toolbox.algorithm_facts import algorithm
 from toolbox.breeding import Remutations
+from toolbox.individual import Individual
 from toolbox.probability import Probability
 from toolbox.survival import mu_plus_lambda
 
 
 @algorithm(select="nsga3")
 def nsga3(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 1.0,
     remutations: Remutations = 10,
-) -> list:
+) -> list[Individual]:
     """The next population: parents and offspring compete, `toolbox.select` decides who survives.
 
     `toolbox.select` is `nsga3` unless another is declared.  Parents are drawn at random, each
@@ -30,9 +31,9 @@ def nsga3(
     return mu_plus_lambda(population, toolbox, parents, *probabilities, remutations)
 
 
-def _at_random(population: list, count: int) -> list:
+def _at_random(population: list[Individual], count: int) -> list[Individual]:
     """`count` of them, everyone once before anyone twice."""
-    drawn: list = []
+    drawn: list[Individual] = []
     while len(drawn) < count:
         drawn += random.sample(population, min(len(population), count - len(drawn)))
     return drawn

@@ -12,7 +12,7 @@ from toolbox.probability import Probability
 
 
 def regularized_evolution(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     generations: int,
     sample: Annotated[int, Ge(1)] = 5,
@@ -20,7 +20,7 @@ def regularized_evolution(
     mutation_probability: Probability = 1.0,
     remutations: Remutations = 10,
     in_flight: Annotated[int, Ge(1)] | None = None,
-) -> list:
+) -> list[Individual]:
     """The population, the oldest first, after as many children as it has individuals.
 
     A child's parent is the best, by `toolbox.select`, of `sample` individuals that are drawn with
@@ -30,7 +30,7 @@ def regularized_evolution(
     alive = list(population)
     size = len(population)
 
-    def parents(count: int) -> list:
+    def parents(count: int) -> list[Individual]:
         return [toolbox.select(random.choices(alive, k=sample), 1)[0] for _ in range(count)]
 
     def breed(count: int) -> list[Individual]:

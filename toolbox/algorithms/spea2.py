@@ -6,6 +6,7 @@ from deap import base
 
 from toolbox.algorithm_facts import algorithm
 from toolbox.breeding import Remutations
+from toolbox.individual import Individual
 from toolbox.probability import Probability
 from toolbox.selection.spea2 import spea2_tournament
 from toolbox.survival import mu_plus_lambda
@@ -13,12 +14,12 @@ from toolbox.survival import mu_plus_lambda
 
 @algorithm(select="spea2")
 def spea2(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 1.0,
     remutations: Remutations = 10,
-) -> list:
+) -> list[Individual]:
     """The next population, SPEA2's archive: it and its offspring compete, `toolbox.select` decides.
 
     `toolbox.select` is `spea2` unless another is declared.  Parents are drawn by binary tournament

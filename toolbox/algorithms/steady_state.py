@@ -17,14 +17,14 @@ from toolbox.survival import survivors
 
 
 def steady_state(
-    population: list,
+    population: list[Individual],
     toolbox: base.Toolbox,
     generations: int,
     crossover_probability: Probability = 0.9,
     mutation_probability: Probability = 1.0,
     remutations: Remutations = 10,
     in_flight: Annotated[int, Ge(1)] | None = None,
-) -> list:
+) -> list[Individual]:
     """The population after as many children as it has individuals, with no barrier between them.
 
     Each child that becomes known competes with the population, and `toolbox.select` decides who

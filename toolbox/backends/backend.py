@@ -11,8 +11,8 @@ Beside being called with a job it has
 at_once
     How many jobs one process should have in hand, because the problem overlaps them.
 many(jobs)
-    The outcomes of several jobs that one process has in hand, as each becomes known.  None among
-    the jobs: there is none right now.
+    The outcomes of several jobs that one process has in hand, as each becomes known.  A None
+    among the jobs means that there is none right now.
 on_worker(rank)
     The same function for the worker of this rank on its machine, counted from 0.
 """
@@ -33,7 +33,8 @@ class Backend(Protocol):
     def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterable[Outcome]:
         """The outcome of each job as it becomes known; the next jobs are read when there is room.
 
-        None among the jobs: there is none right now, and there may be one after the next outcome.
+        A None among the jobs means that there is none right now; there may be one after the next
+        outcome.
         """
         ...
 

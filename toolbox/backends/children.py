@@ -27,8 +27,8 @@ class Care:
 
     timeout_seconds: one that takes longer is killed and recorded as a timeout.  retries: how often
     one is begun again whose process crashed; one that raised an error is not.  recycle_after: a
-    child makes room for a new one after so many evaluations; memory_limit_mib: or when it holds
-    more resident memory than this after one.
+    child is replaced after this number of evaluations.  memory_limit_mib: a child is replaced that
+    holds more resident memory than this after an evaluation.
     """
 
     timeout_seconds: Annotated[float, Gt(0)] | None = None
@@ -91,7 +91,8 @@ class Child:
         self.process.kill()
         self.process.join()
         self.connection.close()
-        return self.process.exitcode
+        code: int | None = self.process.exitcode
+        return code
 
 
 class Children:
@@ -110,7 +111,8 @@ class Children:
     def __call__(
         self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
     ) -> Iterator[Outcome]:
-        """The outcome of each job as it is known; None among the jobs: there is none right now."""
+        """The outcome of each job as it becomes known.  A None among the jobs means that there is
+        none right now."""
         return self.outcomes(pickled(function), getattr(function, "at_once", 1), jobs)
 
     def outcomes(
@@ -265,7 +267,7 @@ class Tickets:
         return None if job is None else Ticket(job)
 
 
-def pickled(function: Callable) -> bytes:
+def pickled(function: Callable[..., Any]) -> bytes:
     """The bytes by which a function travels.  Raises ValueError if it cannot."""
     try:
         return pickle.dumps(function)

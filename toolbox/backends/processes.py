@@ -18,8 +18,8 @@ class Processes:
     divided by the threads of an evaluation, at least 1.
     timeout_seconds: an evaluation that takes longer is killed and recorded as a timeout.
     retries: how often an evaluation is begun again whose process crashed.
-    recycle_after, memory_limit_mib: a child is replaced after so many evaluations, or when it holds
-    more memory than this after one.
+    recycle_after, memory_limit_mib: a child is replaced after this number of evaluations, or when
+    it holds more memory than this after one.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class Ray:
     gpus_per_worker: what each evaluation reserves of a GPU, 0.5 for two evaluations on each; it
     reserves as many CPUs as an evaluation has threads.  timeout_seconds: an evaluation that takes
     longer is killed.  retries: how often Ray begins an evaluation again whose process or machine
-    was lost.  recycle_after: a worker process is replaced after so many evaluations.
+    was lost.  recycle_after: a worker process is replaced after this number of evaluations.
 
     Raises ValueError if ray is not installed.
     """
@@ -118,7 +118,7 @@ class Ray:
                 ray.cancel(reference, force=True)
 
     def _most_running(self) -> float:
-        """All at once, for Ray to place; with a timeout so many as can begin at once."""
+        """All at once, for Ray to place; with a timeout, as many as can begin at once."""
         return float("inf") if self.timeout_seconds is None else self._slots()
 
     def _slots(self) -> int:
@@ -146,7 +146,8 @@ class Ray:
 
     def _outcome(self, job: Job, reference: Any) -> Outcome:
         try:
-            return self._ray.get(reference)
+            outcome: Outcome = self._ray.get(reference)
+            return outcome
         except self._ray.exceptions.RayTaskError as error:  # what it let through
             return Outcome(job.number, "error", message=one_line(error.cause or error))
         except self._ray.exceptions.RayError as error:

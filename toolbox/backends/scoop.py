@@ -50,8 +50,8 @@ class Scoop:
 
     timeout_seconds: an evaluation that takes longer is killed and recorded as a timeout.
     retries: how often an evaluation is begun again whose process crashed or whose worker was lost.
-    recycle_after, memory_limit_mib: a worker's child is replaced after so many evaluations, or when
-    it holds more memory than this after one.
+    recycle_after, memory_limit_mib: a worker's child is replaced after this number of
+    evaluations, or when it holds more memory than this after one.
 
     Raises ValueError if this process was not started by SCOOP, which otherwise would quietly
     evaluate everything in this process.
@@ -77,7 +77,7 @@ class Scoop:
                 "leads; at least -n 2 is needed"
             )
         self.care = Care(timeout_seconds, retries, recycle_after, memory_limit_mib)
-        self.expected = scoop.SIZE - 1
+        self.expected: int = scoop.SIZE - 1
         self._joined = 0
         self._workers: list[Worker] = []
         self._arrivals: list[Connection] = []
@@ -130,7 +130,7 @@ class Scoop:
         self._begun = self._broker_seen = time.monotonic()
 
     def _admit(self) -> None:
-        """In a thread: let in whoever knows the key."""
+        """In a thread: let in each worker that knows the key."""
         assert self._listener is not None
         while True:
             try:

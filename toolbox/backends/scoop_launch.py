@@ -32,11 +32,12 @@ LAUNCHER = (
 def launch(
     script: str, arguments: Sequence[str], workers: int | None, hostfile: Path | None
 ) -> int:
-    """Run `script` under SCOOP with so many workers; its exit status.
+    """Run `script` under SCOOP with the given number of workers; its exit status.
 
-    hostfile: lines of a host and how many workers run there; `workers` then spreads so many over
-    them.  Without one they run here, or on what SLURM, PBS or SGE has allotted.  The leading
-    process always runs here.  Raises ValueError for a hostfile that cannot be used.
+    hostfile: lines of a host and how many workers run there; `workers` then spreads that
+    number over them.  Without a hostfile they run here, or on what SLURM, PBS or SGE has
+    allotted.  The leading process always runs here.  Raises ValueError for a hostfile that cannot
+    be used.
     """
     with tempfile.TemporaryDirectory(prefix="deap-nas-") as name:
         folder = Path(name)
@@ -108,7 +109,7 @@ def address_towards(host: str, hostfile: Path) -> str:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((host, 9))  # sends nothing
-            return probe.getsockname()[0]
+            return str(probe.getsockname()[0])
     except OSError as error:
         raise ValueError(f"--hostfile {hostfile}: {host!r} cannot be reached: {error}") from error
 

@@ -11,7 +11,8 @@ class Serial:
 
     def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         if hasattr(function, "many"):
-            return function.many(jobs)
+            outcomes: Iterator[Outcome] = function.many(jobs)
+            return outcomes
         return (function(job) for job in jobs if job is not None)
 
     def room(self, function: Measuring) -> int:

@@ -6,7 +6,9 @@ from typing import Any
 from toolbox.genes import Between, cut_points
 
 
-def one_point(a: list[int], b: list[int], space: Any, between: Between = "genes") -> tuple:
+def one_point(
+    a: list[int], b: list[int], space: Any, between: Between = "genes"
+) -> tuple[list[int], list[int]]:
     """Swap everything after one random cut.
 
     between: "layers" cuts only where a layer ends, so that a layer's genes stay together.  Works in

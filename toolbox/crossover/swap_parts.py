@@ -14,7 +14,7 @@ def swap_parts(
     space: Any,
     kinds: Sequence[str] = (),
     swap_probability: Probability = 0.5,
-) -> tuple:
+) -> tuple[list[int], list[int]]:
     """Swap each kind of part between two parents independently, all its genes together.
 
     kinds: of `space.parts`; all of them if none is named.  A parent that becomes deeper is filled

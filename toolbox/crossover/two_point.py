@@ -6,7 +6,9 @@ from typing import Any
 from toolbox.genes import Between, cut_points
 
 
-def two_point(a: list[int], b: list[int], space: Any, between: Between = "genes") -> tuple:
+def two_point(
+    a: list[int], b: list[int], space: Any, between: Between = "genes"
+) -> tuple[list[int], list[int]]:
     """Swap everything between two different random cuts.
 
     between: "layers" cuts only where a layer ends.  Works in place and returns both; a genome with

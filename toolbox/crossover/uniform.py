@@ -5,7 +5,9 @@ import random
 from toolbox.probability import Probability
 
 
-def uniform(a: list[int], b: list[int], swap_probability: Probability = 0.5) -> tuple:
+def uniform(
+    a: list[int], b: list[int], swap_probability: Probability = 0.5
+) -> tuple[list[int], list[int]]:
     """Swap each gene between two parents independently.
 
     Works in place and returns both, as DEAP expects; genes keep their position.

@@ -14,7 +14,8 @@ def seeded(space: Any, index: int, genomes: Sequence[str]) -> list[int]:
     """
     if index < len(genomes):
         try:
-            return space.encode(genomes[index])
+            genome: list[int] = space.encode(genomes[index])
+            return genome
         except ValueError as error:
             raise ValueError(f"genomes[{index}]: {error}") from error
     return random_genome(space)

@@ -7,10 +7,10 @@ from typing import Any
 
 def layer_from_population(
     individual: list[int], space: Any, population: Sequence[list[int]]
-) -> tuple:
+) -> tuple[list[int]]:
     """Copy the genes of one random layer of a random individual over one random layer.
 
-    population: the current one, whoever is in it.  Works in place.  With an empty population
+    population: the last generation's individuals.  Works in place.  With an empty population
     nothing changes.
     """
     if population:

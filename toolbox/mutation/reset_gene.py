@@ -7,7 +7,9 @@ from toolbox.genes import another
 from toolbox.probability import Probability
 
 
-def reset_gene(individual: list[int], space: Any, gene_probability: Probability = 0.05) -> tuple:
+def reset_gene(
+    individual: list[int], space: Any, gene_probability: Probability = 0.05
+) -> tuple[list[int]]:
     """Give each gene, with `gene_probability`, another of its choices, all equally likely.
 
     Works in place.  A gene with a single choice stays.

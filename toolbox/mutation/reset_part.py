@@ -6,10 +6,10 @@ from typing import Any
 
 from toolbox.genes import checked_kinds
 
-DRAWS = 100  # a space may hold a single network
+MOST_REDRAWS = 100  # a space may hold a single network
 
 
-def reset_part(individual: list[int], space: Any, kinds: Sequence[str] = ()) -> tuple:
+def reset_part(individual: list[int], space: Any, kinds: Sequence[str] = ()) -> tuple[list[int]]:
     """Redraw all genes of one random part of one random kind, until the network is another one.
 
     kinds: of `space.parts`; all of them if none is named.  Parts that are inert, such as a layer
@@ -17,7 +17,7 @@ def reset_part(individual: list[int], space: Any, kinds: Sequence[str] = ()) -> 
     """
     kind = random.choice(checked_kinds(kinds, space))
     before, network = list(individual), space.canonical(individual)
-    for _ in range(DRAWS):
+    for _ in range(MOST_REDRAWS):
         for gene in random.choice(space.parts[kind]):
             individual[gene] = random.randrange(len(space.genes[gene].choices))
         if space.canonical(individual) != network:

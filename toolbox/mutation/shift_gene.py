@@ -7,7 +7,9 @@ from toolbox.genes import another
 from toolbox.probability import Probability
 
 
-def shift_gene(individual: list[int], space: Any, gene_probability: Probability = 0.05) -> tuple:
+def shift_gene(
+    individual: list[int], space: Any, gene_probability: Probability = 0.05
+) -> tuple[list[int]]:
     """Move each ordered gene, with `gene_probability`, one choice up or down.
 
     At an end it moves inwards.  A gene whose choices have no order is reset to another one.

@@ -49,7 +49,7 @@ class Difference:
     p: float | None
 
 
-def quality(judge: Judge, courses: Mapping[str, Course], budget: int) -> dict[str, list]:
+def quality(judge: Judge, courses: Mapping[str, Course], budget: int) -> dict[str, list[float]]:
     """What each search had reached at GRID points of the budget; nan before the first feasible.
 
     One objective: the best value so far.  Several: the hypervolume, each objective scaled to

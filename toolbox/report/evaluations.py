@@ -80,7 +80,7 @@ class Evaluations:
         An archive that noted no sessions counts from its first network.
         """
         times = [datetime.fromisoformat(record.finished_at) for record in self.records]
-        moments = numpy.array([time.timestamp() for time in times])
+        moments: numpy.ndarray = numpy.array([time.timestamp() for time in times])
         begins = [datetime.fromisoformat(session["began"]).timestamp() for session in self.sessions]
         if not begins or begins[0] > moments[0]:
             begins = [moments[0], *begins]
@@ -91,12 +91,14 @@ class Evaluations:
             if after.any():
                 # What an earlier session spent on networks that it did not finish is not known.
                 pauses[after] += begin - (before[-1] if len(before) else 0)
-        return moments - pauses
+        seconds: numpy.ndarray = moments - pauses
+        return seconds
 
     @property
     def sessions(self) -> list[dict[str, str]]:
         """What was started, when, and why it ended, if it did."""
-        return self.archive.noted("sessions", [])
+        noted: list[dict[str, str]] = self.archive.noted("sessions", [])
+        return noted
 
     @property
     def ended(self) -> str:
@@ -143,7 +145,8 @@ def nondominated(losses: numpy.ndarray) -> numpy.ndarray:
     places = numpy.flatnonzero(numpy.isfinite(losses).all(axis=1))
     if not len(places):
         return places
-    return places[moocore.is_nondominated(losses[places], keep_weakly=True)]
+    kept: numpy.ndarray = places[moocore.is_nondominated(losses[places], keep_weakly=True)]
+    return kept
 
 
 def best_so_far(losses: numpy.ndarray) -> numpy.ndarray:

@@ -132,7 +132,7 @@ def front_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis) -> Plot:
 
 
 def _look_at_the_front(
-    subplot: Subplot, quality: Axis, columns: list[numpy.ndarray], drawn: list
+    subplot: Subplot, quality: Axis, columns: list[numpy.ndarray], drawn: list[Any]
 ) -> int:
     """Leave out what lies far below the front; how many points that are."""
     fronts = numpy.concatenate([y[front] for _, y, front in drawn])

@@ -66,7 +66,8 @@ def _losses(run: Evaluations, birth: Birth) -> numpy.ndarray:
     """As `Evaluations.losses`; what is not feasible is worse than everything."""
     place = run.by_key.get(birth.key)
     losses = run.losses[place] if place is not None else numpy.array([numpy.nan])
-    return numpy.nan_to_num(losses, nan=numpy.inf)
+    known: numpy.ndarray = numpy.nan_to_num(losses, nan=numpy.inf)
+    return known
 
 
 @dataclass(frozen=True)

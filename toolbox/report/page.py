@@ -139,7 +139,7 @@ def inline(svg: str, title: str, titles: Mapping[str, str]) -> Markup:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 
-    def with_title(found: re.Match) -> str:
+    def with_title(found: re.Match[str]) -> str:
         key = found[1]
         return f'<a href="#{key}"><title>{escape(titles.get(key, key))}</title>'
 

@@ -37,7 +37,8 @@ def fitted(features: numpy.ndarray, losses: numpy.ndarray, regularization: float
         C=1 / (regularization * len(pairs)), fit_intercept=False, solver="newton-cholesky"
     )
     with threadpool_limits(1):  # the cores are the trainings'; and threads change the last digits
-        return model.fit(pairs * sign[:, None], sign).coef_[0]
+        weights: numpy.ndarray = model.fit(pairs * sign[:, None], sign).coef_[0]
+    return weights
 
 
 def cross_validated_tau(

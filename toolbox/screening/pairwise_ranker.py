@@ -95,7 +95,7 @@ class PairwiseRanker:
         self._fits: list[Fit] = []
         self._helps = True
 
-    def __call__(self, breed: Callable[[int], list], count: int) -> list[Individual]:
+    def __call__(self, breed: Callable[[int], list[Individual]], count: int) -> list[Individual]:
         """`count` of the children that are bred: the most promising, and a random share."""
         known = len(self.networks.records)
         if known < FEWEST or not count:
@@ -200,7 +200,7 @@ class PairwiseRanker:
     def _losses(self, fit: Fit, genomes: Sequence[list[int]]) -> numpy.ndarray:
         """What is believed of genomes (rankers, networks, objectives), smaller is better."""
         canonical = [self.space.canonical(list(genome)) for genome in genomes]
-        losses = self._features(canonical) @ fit.weights
+        losses: numpy.ndarray = self._features(canonical) @ fit.weights
         for column, objective in enumerate(self.objectives):
             if column not in self._predicted:
                 known = [self.networks.arithmetic(genome) for genome in canonical]

@@ -25,10 +25,10 @@ from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 
 log = logging.getLogger(__name__)
 
-EXPLOITABILITY = 1e-10  # below it, nobody gains by leaving the equilibrium
-STEPS = 20_000  # at most, until it is below
-EXACT = 1_000  # different genomes that are compared each with each; more are compared by groups
-SETS = 256  # of genes, that groups are formed by
+EXPLOITABILITY = 1e-10  # below it, the equilibrium counts as reached
+MOST_STEPS = 20_000
+MOST_IN_A_MATRIX = 1_000  # different genomes; more are compared by groups
+SETS_OF_GENES = 256  # each forms groups of the genomes that agree on them
 
 
 def mean_field_game(
@@ -38,7 +38,7 @@ def mean_field_game(
     crowding: Annotated[float, Ge(0)] = 1.0,
     temperature: Annotated[float, Gt(0)] = 0.25,
     similarity_length: Annotated[float, Gt(0)] = 1.0,
-) -> list:
+) -> list[Any]:
     """k individuals in random order, each drawn in proportion to its mass at the equilibrium.
 
     An agent that chooses individual i is paid u_i - crowding x (K m)_i, less temperature x its
@@ -85,7 +85,7 @@ class States:
 
     @classmethod
     def of(cls, individuals: Sequence[Any], space: Any) -> "States":
-        numbers: dict[tuple[tuple, tuple], int] = {}
+        numbers: dict[tuple[tuple[int, ...], tuple[float, ...]], int] = {}
         state = [
             numbers.setdefault(
                 (tuple(space.canonical(list(one))), one.fitness.wvalues), len(numbers)
@@ -100,16 +100,17 @@ class States:
     @property
     def reference(self) -> numpy.ndarray:
         """The mass of each state if everybody draws an individual at random."""
-        return self.copies / len(self.state)
+        reference: numpy.ndarray = self.copies / len(self.state)
+        return reference
 
 
-def ranks(individuals: Sequence[Any]) -> dict[tuple, float]:
+def ranks(individuals: Sequence[Any]) -> dict[tuple[float, ...], float]:
     """The rank of each fitness among them, 0 the worst and 1 the best, equal steps between.
 
     By (front, crowding distance) for several objectives.
     """
     different = {individual.fitness.wvalues: individual for individual in individuals}
-    order: dict[tuple, tuple] = {fitness: fitness for fitness in different}
+    order: dict[tuple[float, ...], tuple[float, ...]] = {fitness: fitness for fitness in different}
     if len(next(iter(different))) > 1:
         fronts = non_dominated_fronts(list(different.values()), len(different))
         assign_crowding_distances(fronts)
@@ -142,7 +143,8 @@ class Dense:
         return float(self.matrix.max())
 
     def times(self, mass: numpy.ndarray) -> numpy.ndarray:
-        return self.matrix @ mass
+        crowd: numpy.ndarray = self.matrix @ mass
+        return crowd
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Grouped:
 
     @classmethod
     def of(cls, genomes: numpy.ndarray, reference: numpy.ndarray, length: float) -> "Grouped":
-        """As `Dense.of`; of up to SETS sets of genes, all of them up to 8 genes."""
+        """As `Dense.of`, from 256 sets of genes; from all sets for genomes of up to 8 genes."""
         draw = random.Random(0)  # its own, so that the search draws what it drew
         numbers = numpy.array([draw.getrandbits(63) for _ in genomes[0]])
         rows, columns, weights, first = [], [], [], 0
@@ -188,7 +190,9 @@ class Grouped:
         return float((self.groups[[0]] @ self.weights)[0] + self.alone[0])  # the same for all
 
     def times(self, mass: numpy.ndarray) -> numpy.ndarray:
-        return self.groups @ (self.weights * (self.groups.T @ mass)) + self.alone * mass
+        grouped = self.groups @ (self.weights * (self.groups.T @ mass))
+        crowd: numpy.ndarray = grouped + self.alone * mass
+        return crowd
 
 
 def _sets_of_genes(
@@ -208,10 +212,10 @@ def _sets_of_genes(
         ]
     )
     effect = probability * agreeing**sizes
-    wanted = numpy.ceil(SETS * effect / effect.sum())
+    wanted = numpy.ceil(SETS_OF_GENES * effect / effect.sum())
     for size in sizes.tolist():
         every = comb(genes, size)
-        if 2**genes <= SETS or every <= wanted[size]:
+        if 2**genes <= SETS_OF_GENES or every <= wanted[size]:
             sets = {*combinations(range(genes), size)}
         else:
             sets = set()
@@ -226,12 +230,13 @@ Similarity = Dense | Grouped
 
 def similarity_of(genomes: numpy.ndarray, reference: numpy.ndarray, length: float) -> Similarity:
     """The similarity of genomes (n, genes), by a matrix while that is small."""
-    return (Dense if len(genomes) <= EXACT else Grouped).of(genomes, reference, length)
+    return (Dense if len(genomes) <= MOST_IN_A_MATRIX else Grouped).of(genomes, reference, length)
 
 
 def _kernel(some: numpy.ndarray, others: numpy.ndarray, length: float) -> numpy.ndarray:
     differ = cdist(some, others, metric="hamming") * some.shape[1]
-    return numpy.exp(-differ / length)
+    kernel: numpy.ndarray = numpy.exp(-differ / length)
+    return kernel
 
 
 @dataclass(frozen=True)
@@ -263,10 +268,10 @@ def equilibrium(
     crowd = similarity.times(mass)
     safe = 1 / (crowding * similarity.most + temperature)
     step = safe
-    for steps in range(STEPS + 1):
+    for steps in range(MOST_STEPS + 1):
         answer = log_softmax(log_reference + (utility - crowding * crowd) / temperature)
         exploitability = temperature * float(mass @ (log_mass - answer))
-        if exploitability < EXPLOITABILITY or steps == STEPS:
+        if exploitability < EXPLOITABILITY or steps == MOST_STEPS:
             break
         step = min(2 * step, 1 / temperature)
         while True:
@@ -295,4 +300,5 @@ def universal_sampling(mass: numpy.ndarray, k: int) -> list[int]:
     edges = numpy.cumsum(mass)
     pointers = (random.random() + numpy.arange(k)) / k * edges[-1] if k else numpy.empty(0)
     drawn = numpy.searchsorted(edges, pointers, side="right")
-    return numpy.minimum(drawn, numpy.flatnonzero(mass)[-1]).tolist()
+    numbers: list[int] = numpy.minimum(drawn, numpy.flatnonzero(mass)[-1]).tolist()
+    return numbers

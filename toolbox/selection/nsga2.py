@@ -8,7 +8,7 @@ from typing import Any
 from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 
 
-def nsga2(individuals: Sequence[Any], k: int) -> list:
+def nsga2(individuals: Sequence[Any], k: int) -> list[Any]:
     """The k best by non-dominated front, within the last front by crowding distance.
 
     The same individuals in the same order as `deap.tools.selNSGA2`.
@@ -21,7 +21,7 @@ def nsga2(individuals: Sequence[Any], k: int) -> list:
     return chosen + last[: k - len(chosen)]
 
 
-def crowded_tournament(individuals: Sequence[Any], k: int) -> list:
+def crowded_tournament(individuals: Sequence[Any], k: int) -> list[Any]:
     """k winners of binary tournaments: the better front, then the larger crowding distance.
 
     Everyone takes part equally often, in a new random order each round.  Any k and any number of
@@ -30,8 +30,8 @@ def crowded_tournament(individuals: Sequence[Any], k: int) -> list:
     fronts = non_dominated_fronts(individuals, len(individuals))
     assign_crowding_distances(fronts)
     rank = {id(individual): number for number, front in enumerate(fronts) for individual in front}
-    winners: list = []
-    waiting: list = []
+    winners: list[Any] = []
+    waiting: list[Any] = []
     while len(winners) < k:
         if len(waiting) < 2:
             waiting += random.sample(individuals, len(individuals))

@@ -16,7 +16,7 @@ from toolbox.fronts import non_dominated_fronts
 
 def nsga3(
     individuals: Sequence[Any], k: int, divisions: Annotated[int, Ge(1)] | None = None
-) -> list:
+) -> list[Any]:
     """The k best by non-dominated front, within the last front by the emptiest niche.
 
     divisions: of each objective's axis (p of Das & Dennis, 1998); by itself as many as give at most
@@ -50,11 +50,12 @@ def nsga3(
     # DEAP shuffles with numpy's global generator; all that steers a search comes from `random`.
     numpy.random.seed(random.getrandbits(32))
     room = k - len(chosen)
-    return chosen + tools.emo.niching(last, room, niches[at:], distances[at:], filled)
+    in_niches: list[Any] = tools.emo.niching(last, room, niches[at:], distances[at:], filled)
+    return chosen + in_niches
 
 
 def most_divisions(objectives: int, points: int) -> int:
-    """The most divisions of each axis that give at most so many reference points, at least 1.
+    """The most divisions of each axis that give at most the given number of points, at least 1.
 
     >>> most_divisions(objectives=3, points=100)
     12
@@ -70,4 +71,5 @@ def most_divisions(objectives: int, points: int) -> int:
 @lru_cache(maxsize=8)
 def reference_points(objectives: int, divisions: int) -> numpy.ndarray:
     """Evenly spaced points of the unit simplex, (points, objectives) (Das & Dennis, 1998)."""
-    return tools.uniform_reference_points(objectives, divisions)
+    points: numpy.ndarray = tools.uniform_reference_points(objectives, divisions)
+    return points

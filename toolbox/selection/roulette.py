@@ -13,7 +13,7 @@ def roulette(
     k: int,
     objectives: Sequence[Objective],
     scaling: Literal["raw", "shifted", "ranked"] = "raw",
-) -> list:
+) -> list[Any]:
     """k individuals, each drawn in proportion to its share of the wheel.
 
     "raw": the fitness as it is, which must be maximized and not negative.  "shifted": its distance

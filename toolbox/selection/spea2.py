@@ -12,7 +12,7 @@ import numpy
 from scipy.spatial.distance import cdist
 
 
-def spea2(individuals: Sequence[Any], k: int) -> list:
+def spea2(individuals: Sequence[Any], k: int) -> list[Any]:
     """The k best by SPEA2's fitness, best first.
 
     Where more than k are non-dominated, those go one by one whose nearest neighbours are the
@@ -27,7 +27,7 @@ def spea2(individuals: Sequence[Any], k: int) -> list:
     return [individuals[front[number]] for number in truncated(points[front], k)]
 
 
-def spea2_tournament(individuals: Sequence[Any], k: int) -> list:
+def spea2_tournament(individuals: Sequence[Any], k: int) -> list[Any]:
     """k winners of binary tournaments with replacement, by SPEA2's fitness among them."""
     fitness, _ = spea2_fitness(individuals)
     # min keeps the first of equals, and the order is random.
@@ -64,7 +64,8 @@ def _scaled(losses: numpy.ndarray, front: numpy.ndarray) -> numpy.ndarray:
         spread = numpy.ptp(front, axis=0)
         spread[(spread == 0) | ~numpy.isfinite(spread)] = 1
         scaled = (losses - front.min(axis=0)) / spread
-    return numpy.clip(scaled, 0, 1e100)  # squares of it are finite
+    points: numpy.ndarray = numpy.clip(scaled, 0, 1e100)  # squares of it are finite
+    return points
 
 
 def truncated(points: numpy.ndarray, k: int) -> numpy.ndarray:

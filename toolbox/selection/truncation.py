@@ -11,7 +11,7 @@ from deap import tools
 
 def truncation(
     individuals: Sequence[Any], k: int, share: Annotated[float, Gt(0), Le(1)] = 0.5
-) -> list:
+) -> list[Any]:
     """k parents from the best `share` of the individuals, each equally often, in random order.
 
     At least one individual is taken.  Several objectives are compared in their declared order.
