@@ -67,7 +67,7 @@ def to_onnx(network: nn.Module, images: Split, threads: int) -> Exported:
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(batch: numpy.ndarray) -> numpy.ndarray:
-        return session.run(None, {"images": batch})[0]
+        return numpy.asarray(session.run(None, {"images": batch})[0])
 
     return _checked(content, "onnxruntime", run, network, images, threads)
 
@@ -107,7 +107,7 @@ def _checked(
 def _by_torch(network: nn.Module) -> Run:
     @torch.inference_mode()
     def run(batch: numpy.ndarray) -> numpy.ndarray:
-        return network(torch.from_numpy(batch)).numpy()
+        return numpy.asarray(network(torch.from_numpy(batch)))
 
     return run
 

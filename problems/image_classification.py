@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar
 import torch
 from annotated_types import Ge
 
-from problems.datasets import DATASETS, Digits
+from problems.datasets import DATASETS
 from problems.datasets.dataset import DataMissing, Dataset
+from problems.datasets.digits import Digits
 from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device

@@ -186,7 +186,7 @@ def _measured(text: str, name: str, where: str, path: str) -> float:
     value = _or_none(float, text) if value is None else value
     if value is None or not math.isfinite(value):
         raise ValueError(f"path = {path!r}: {where}: {name} = {text!r} is not a finite number")
-    return value
+    return float(value)
 
 
 def _or_none(kind: Callable[[str], Any], text: str) -> Any:

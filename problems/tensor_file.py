@@ -35,7 +35,7 @@ def told_of(path: Path, name: str) -> str:
         metadata = file.metadata() or {}
     if name not in metadata:
         raise ValueError(f"its metadata has no {name!r}")
-    return metadata[name]
+    return str(metadata[name])
 
 
 def tensors_of(path: Path) -> dict[str, torch.Tensor]:

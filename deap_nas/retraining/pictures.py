@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import numpy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,7 +42,7 @@ def write_report(folder: Path, title: str, classes: Sequence[str], seeds: Sequen
     write_whole(folder / "confusion_matrix.png", _png(confusion_matrix(title, classes, seeds)))
 
 
-def per_class(classes: Sequence[str], seeds: Sequence[Seed]) -> list[dict]:
+def per_class(classes: Sequence[str], seeds: Sequence[Seed]) -> list[dict[str, Any]]:
     """Mean and spread over the seeds of each class's scores."""
     rows = []
     for label, name in enumerate(classes):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy
 import torch
@@ -23,7 +23,7 @@ from problems.datasets.own_images import ImageFolder
 Item = tuple[int, int | None]  # the number of an image and the seed of its crop; None: the centre
 
 
-class Pictures(TorchDataset):
+class Pictures(TorchDataset[torch.Tensor]):
     """Image files by number, as (3, size, size) uint8.
 
     paths: as an array of bytes, which worker processes share or copy without 10^6 Python objects.
@@ -55,11 +55,11 @@ class Pictures(TorchDataset):
         except OSError as error:
             raise ValueError(f"{path}: the picture cannot be read: {error}") from error
         if seed is None:
-            return self._centre(picture)
+            return cast(torch.Tensor, self._centre(picture))
         # The transforms draw from torch's own generator; so the crop is the same in any worker.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self._random(picture)
+            return cast(torch.Tensor, self._random(picture))
 
 
 class _Order:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import numpy
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -69,7 +69,7 @@ class OwnArrays(CarvedTest):
         hints = _hints(function)
         if inspect.isclass(made := hints.get("return")) and issubclass(made, Dataset):
             own = _checked(options, parameters, hints)
-            return function(**own)
+            return cast(Dataset, function(**own))
         mine = ("validation", "limit", "test", "seed", "fingerprint")
         for name in mine:
             if name in parameters and name != "seed":

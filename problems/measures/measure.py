@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -119,7 +119,7 @@ def _imported(use: str) -> Measure:
         raise ValueError(
             f"{use!r}: module {name!r} has no function {attribute!r}{_near(attribute, functions)}"
         )
-    return function
+    return cast(Measure, function)
 
 
 def _near(name: str, known: Collection[str]) -> str:

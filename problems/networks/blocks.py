@@ -21,16 +21,18 @@ class BlockModule(nn.Module):
         self.main = _units(branches.main, taken, shared)
         self.side = _units(branches.side, channels, shared)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        split = self.join == "split"
+        made: torch.Tensor = self.main(images[:, 1::2] if split else images)
         match self.join:
             case "add":
-                return images + self.main(images)
+                return images + made
             case "concatenate":
-                return torch.cat([self.side(images), self.main(images)], dim=1)
+                return torch.cat([self.side(images), made], dim=1)
             case "split":
-                return torch.cat([images[:, ::2], self.main(images[:, 1::2])], dim=1)
+                return torch.cat([images[:, ::2], made], dim=1)
             case _:
-                return self.main(images)
+                return made
 
 
 def _units(units: tuple[Unit, ...], channels: int, shared: bool) -> nn.Sequential:

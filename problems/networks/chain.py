@@ -37,14 +37,14 @@ POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 class GlobalMean(nn.Module):
     """(N, C, H, W) to (N, C).  A plain mean: its gradient is deterministic on every device."""
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=(2, 3))
 
 
 class ChannelsLastFlatten(nn.Module):
     """(N, C, H, W) to (N, H * W * C): as channels_last lies in memory, so nothing is moved."""
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -59,7 +59,7 @@ class Standardize(nn.Module):
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return (images - self.mean) / self.std
 
 

@@ -161,7 +161,7 @@ class _Ledger(TorchDispatchMode):
     calls: list[_Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not say
         self._open: list[_Call] = []
         self._parameters = {_storage(p): p for p in self.network.parameters()}
         self._kinds: dict[int, str] = {}  # of parameters: "conv" or "fc"
@@ -323,4 +323,4 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
 
 def _storage(tensor: torch.Tensor) -> int:
     """What a tensor shares with its views."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

@@ -71,15 +71,15 @@ class ConvChain:
             )
 
     @cached_property
-    def _layer_genes(self) -> dict[str, tuple]:
-        genes: dict[str, tuple] = {"filters": self.filters, "kernel": self.kernels}
+    def _layer_genes(self) -> dict[str, tuple[Any, ...]]:
+        genes: dict[str, tuple[Any, ...]] = {"filters": self.filters, "kernel": self.kernels}
         if self.pool_gene == "layer" and self.pool_after != "none":
             genes["pool"] = self.pools
         return genes
 
     @cached_property
-    def _network_genes(self) -> dict[str, tuple]:
-        genes: dict[str, tuple] = {}
+    def _network_genes(self) -> dict[str, tuple[Any, ...]]:
+        genes: dict[str, tuple[Any, ...]] = {}
         if self.batch_norm == "gene":
             genes["batch_norm"] = ("on", "off")
         if self.pool_gene == "network" and self.pool_after != "none" and len(self.pools) > 1:

@@ -15,7 +15,7 @@ class Gene:
     """
 
     name: str
-    choices: tuple
+    choices: tuple[Any, ...]
 
     @property
     def ordered(self) -> bool:

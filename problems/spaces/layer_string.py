@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain as flatten
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MinLen
 
@@ -121,7 +121,7 @@ class LayerString:
                 f"{architecture!r} has {len(layers) - REDUCTIONS} NC layers; "
                 f"this space has {fewest} to {most}"
             )
-        values: list = list(flatten.from_iterable(layers))
+        values: list[Any] = list(flatten.from_iterable(layers))
         genome = []
         for gene, value in zip(self.genes, values, strict=False):
             genome.append(choice_of(gene, value, architecture))

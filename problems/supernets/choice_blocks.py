@@ -6,7 +6,7 @@ and shifts, statistics taken for each candidate.  Strict fairness: FairNAS (Chu 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -82,7 +82,7 @@ class SinglePath(Supernet):
         features = self.before(features)
         for choices, gene in zip(self.layers, genome, strict=True):
             features = choices[gene](features)  # type: ignore[index]
-        return self.after(features)
+        return cast(torch.Tensor, self.after(features))
 
     @torch.no_grad()
     def standalone(self, genome: Genome) -> nn.Sequential:

@@ -260,7 +260,7 @@ def about(path: Path) -> dict[str, Any]:
     Raises ValueError if the file is no supernet.
     """
     try:
-        return json.loads(told_of(path, NAME))
+        return dict(json.loads(told_of(path, NAME)))
     except (OSError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: it is no saved supernet ({reason})") from error
