@@ -170,7 +170,7 @@ class Steps:
             tensor.zero_()
 
     def take(self) -> None:
-        """The next step of the epoch, or the next few in one graph; the device is not waited for."""
+        """The next step of the epoch, or the next few in one graph, without waiting for them."""
         batch_size = self.recipe.batch_size
         left = len(self._order) - self.taken % self.per_epoch * batch_size
         size, steps = min(batch_size, left), 1

@@ -193,19 +193,14 @@ def test_a_training_that_goes_on_is_as_one_in_one_go(recipe, tmp_path):
     assert gpu.hazards == set()
 
 
-def test_a_capture_reads_nothing_on_the_host_and_waits_for_nothing():
-    with emulated(), pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
-        steps = None
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            graph = torch.cuda.CUDAGraph()
-            total = torch.ones((), device="cuda")
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                steps = total.item()  # what the emulation would tell of in a step
-            finally:
-                graph.capture_end()
-    assert steps is None
+def test_the_emulation_refuses_a_host_read_in_a_capture():
+    # So the captures of all tests here read nothing on the host and wait for nothing.
+    with emulated(), torch.cuda.stream(torch.cuda.Stream()):
+        graph, total = torch.cuda.CUDAGraph(), torch.ones((), device="cuda")
+        graph.capture_begin(capture_error_mode="thread_local")
+        with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+            total.item()
+        graph.capture_end()
 
 
 def test_retraining_on_a_gpu_gives_the_weights_of_the_cpu():
@@ -275,9 +270,9 @@ def test_out_of_memory_halves_the_company_and_loses_no_network(caplog):
         peak = on_gpu(problem).evaluate(genome_of(problem))["peak_memory_bytes"]
         held = gpu.allocated
     short = 0
-    for most in (3, 5, 7):
+    for most in (6, 9, 12):
         total = held + most * peak
-        with emulated(total=total) as gpu, mock.patch.object(Flight, "_is_free", lambda *_: True):
+        with emulated(total=total) as gpu, mock.patch.object(Flight, "_is_free", return_value=True):
             device = on_gpu(problem, in_flight=4, time_alone=False)
             results = dict(device.evaluate_many([genome_of(problem)] * 5))
             short += gpu.counts["out_of_memory"] > 0
@@ -333,9 +328,9 @@ def test_a_gpu_that_answers_no_more_ends_the_process():
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         step(steps, size)
 
-    with emulated(), mock.patch.object(Steps, "_step", illegal):
-        with pytest.raises(SystemExit, match="cuda:0 answers no more in this process: CUDA error"):
-            dict(on_gpu(problem).evaluate_many([genome_of(problem)]))
+    ended = pytest.raises(SystemExit, match="cuda:0 answers no more in this process: CUDA error")
+    with emulated(), mock.patch.object(Steps, "_step", illegal), ended:
+        dict(on_gpu(problem).evaluate_many([genome_of(problem)]))
 
 
 def test_an_error_of_one_network_is_its_result_while_the_gpu_answers():
