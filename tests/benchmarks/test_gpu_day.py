@@ -33,6 +33,7 @@ def test_what_memory_and_divergence_show_on_a_cpu():
     assert gpu_day.out_of_memory(day) == {"measured": 3, "most_in_flight_after_it": 1}
 
 
+@pytest.mark.slow
 def test_a_part_that_is_done_is_not_run_again_and_one_that_fails_is_told(tmp_path):
     def day(*arguments):
         command = [sys.executable, "-m", "benchmarks.gpu_day", "--toy", "--device", "cpu"]
