@@ -22,6 +22,7 @@ from problems.spaces import (
     PooledCnn,
     ShuffleBlocks,
 )
+from problems.training import precision
 from problems.training import steps as steps_module
 from problems.training.augmentation import Augmentation
 from problems.training.flight import Flight
@@ -373,6 +374,15 @@ def test_a_search_that_needs_no_time_takes_none():
     declared = replace(problem, time_alone=True)
     assert declared.wanted({"params"}) == declared
     assert problem_of().wanted({"params"}) == problem_of()  # a CPU's time costs nothing
+
+
+def test_a_precision_is_calibrated_by_graphs(monkeypatch):
+    monkeypatch.setattr(precision, "REPLAYS", 1)
+    monkeypatch.setattr(precision, "ROUNDS", 1)
+    with emulated() as gpu:
+        assert precision.measure_gpu_share("bfloat16", "cuda:0", deterministic=True) > 0
+        assert (gpu.counts["captures"], gpu.counts["replays"]) == (2, 4)
+        assert gpu.hazards == set()
 
 
 def test_the_time_of_a_training_is_without_scoring_and_without_the_first_replay():
