@@ -134,7 +134,7 @@ class SeededEvaluation:
     def in_flight(self, seeds: list[int], most: int) -> list[dict[str, float]]:
         """The measurements by all seeds, so many of them at a time in this process."""
         flight = Flight(
-            lambda seed: replace(self.problem, seed=seed[0])._evaluation(self.genome),
+            lambda seed: replace(self.problem, seed=seed[0]).begin((self.genome, {})),
             self.problem.device,
             most,
         )

@@ -83,7 +83,7 @@ def rehearsed(declaration: Declaration) -> Problem:
 
     Raises ValueError, one line, for what is wrong with an operator, a bound or an objective.
     """
-    problem = prepared(declaration)
+    problem = prepared(declaration).wanted(declaration.needs)
     rehearse(declaration, problem)
     log.info("budget: at most %s", problem.budget(declaration.most_evaluations))
     if declaration.halving:

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
@@ -36,8 +36,8 @@ from problems.saved_network import Blueprint
 from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.layer_string import LayerString
-from problems.training.flight import MOST_ON_A_GPU, Flight
-from problems.training.flight import Training as InTraining
+from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Turns
+from problems.training.gpu_use import GpuUse
 from problems.training.inherited import inherited, leave
 from problems.training.kept import KeptTraining
 from problems.training.loop import Run, latency_seconds, seeded
@@ -62,6 +62,10 @@ class ImageClassification:
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
     `measure`: functions that measure a trained network, by name or module:function, see
     `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
+    On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
+    in their last digits.  `time_alone`: whether each network has the device to itself until its
+    times are taken; if false, train_seconds and latency_seconds are not measured.  By itself a
+    search on a GPU does so if an objective or a bound needs a time.  `gpu`: see `GpuUse`.
     """
 
     space: Any = field(
@@ -78,6 +82,9 @@ class ImageClassification:
     inherit: bool | None = None  # not False, which would be another name for the same problem
     measure: tuple[str, ...] | None = None
     measured: tuple[str, ...] = field(default=(), metadata={"declared": False})
+    deterministic: bool | None = None  # not True, likewise
+    time_alone: bool | None = None
+    gpu: GpuUse = field(default_factory=GpuUse, metadata={"identity": False})
     folder: Path | None = field(default=None, metadata={"declared": False})
 
     grow_with_epochs: ClassVar = ("epochs", "train_seconds")
@@ -92,6 +99,9 @@ class ImageClassification:
                 measure_of(use)
             except ValueError as error:
                 raise ValueError(f"measure[{number}] = {error}") from error
+        object.__setattr__(
+            self, "deterministic", None if self.deterministic else self.deterministic
+        )
         if self.dataset.classes:  # a folder of images tells only when it is read
             names = {f.name for f in fields(self.space)} if is_dataclass(self.space) else set()
             if not names >= {"image_shape", "classes"}:
@@ -111,7 +121,8 @@ class ImageClassification:
         return (
             *("val_accuracy", "val_loss", "train_accuracy"),
             *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
-            *("epochs", "train_seconds", "latency_seconds"),
+            "epochs",
+            *(("train_seconds", "latency_seconds") if self.timed else ()),
             *memory,
             *(("inherited_epochs", "inherited_params") if self.inherits else ()),
             *self.measured,
@@ -132,7 +143,9 @@ class ImageClassification:
         for warning in warnings:
             log.warning("%s", warning)
         try:
-            precision = resolve_precision(self.training.precision, device, self.threads)
+            precision = resolve_precision(
+                self.training.precision, device, self.threads, self.deterministic is None
+            )
         except ValueError as error:
             raise ValueError(f"training.{error}") from error
         log.info("device: %s, %s", describe_device(device), precision)
@@ -232,6 +245,22 @@ class ImageClassification:
         return replace(self, folder=folder.absolute())
 
     @property
+    def timed(self) -> bool:
+        """Whether a measurement has times."""
+        return self.time_alone is not False
+
+    def wanted(self, names: Collection[str]) -> "ImageClassification":
+        """The same problem, of whose measures a search needs those of these names.
+
+        On a GPU it takes no times that nobody needs, because each network would have to have the
+        device to itself for them.
+        """
+        if self.device == "cpu" or self.time_alone is not None:
+            return self
+        needs_time = any(name in ("train_seconds", "latency_seconds") for name in names)
+        return self if needs_time else replace(self, time_alone=False)
+
+    @property
     def inherits(self) -> bool:
         """Whether `evaluate` is to hear of the parents of each network."""
         return bool(self.inherit)
@@ -251,7 +280,7 @@ class ImageClassification:
     @property
     def at_once(self) -> int:
         """How many networks one process should be given at a time."""
-        return self.in_flight or (MOST_ON_A_GPU if self.device != "cpu" else 1)
+        return self.in_flight or (MOST_IN_FLIGHT_ON_A_GPU if self.device != "cpu" else 1)
 
     def on_worker(self, rank: int) -> "ImageClassification":
         """The same problem on the GPU of the worker of this rank on its machine."""
@@ -264,7 +293,8 @@ class ImageClassification:
         """NVIDIA's name of the GPU that the networks are trained on; None for the CPU."""
         if self.device == "cpu":
             return None
-        return f"GPU-{torch.cuda.get_device_properties(self.device).uuid}"
+        uuid = getattr(torch.cuda.get_device_properties(self.device), "uuid", None)
+        return f"GPU-{uuid}" if uuid else None
 
     def budget(self, networks: int) -> str:
         """What at most `networks` evaluations train on."""
@@ -327,7 +357,12 @@ class ImageClassification:
     def preview(self, genome: list[int]) -> dict[str, float]:
         """What building the genome's network tells before it is trained: `known` and latency."""
         network, splits = self._built(genome)
-        return self.known(genome) | {"latency_seconds": latency_seconds(network, splits.validation)}
+        return self.known(genome) | self._latency(network, splits)
+
+    def _latency(self, network: torch.nn.Module, splits: Splits) -> dict[str, float]:
+        if not self.timed:
+            return {}
+        return {"latency_seconds": latency_seconds(network, splits.validation)}
 
     def evaluate(
         self,
@@ -365,9 +400,22 @@ class ImageClassification:
         takes beside the genome.
         """
         jobs = (job if job is None or isinstance(job, tuple) else (job, {}) for job in genomes)
-        return Flight(self._evaluation, self.device, self.in_flight).results(jobs)
+        return Flight(self.begin, self.device, self.in_flight, self.timed).results(jobs)
 
-    def _evaluation(self, job: tuple[list[int], Mapping[str, Any]]) -> InTraining:
+    def begin(self, job: tuple[list[int], Mapping[str, Any]]) -> Turns:
+        """The turns of one evaluation; what all evaluations share is made before it returns."""
+        if self.device != "cpu":
+            self._configure()
+            splits = open_splits(self.dataset, self.device)
+            if self.training.normalize:
+                _ = splits.train.channel_statistics
+        return self._evaluation(job)
+
+    def _configure(self) -> None:
+        deterministic = self.deterministic is None
+        configure(self.device, self.training.precision, self.threads, deterministic)
+
+    def _evaluation(self, job: tuple[list[int], Mapping[str, Any]]) -> Turns:
         genome, options = job
         epochs, key = options.get("epochs"), options.get("key", "")
         stop = epochs or self.training.epochs
@@ -380,8 +428,8 @@ class ImageClassification:
         seed = self._seed(genome)
         with seeded(seed, self.device):
             network, splits = self._built(genome)
-        latency = latency_seconds(network, splits.validation)
-        run = Run(network, splits, self.training, seed)
+        latency = self._latency(network, splits)
+        run = Run(network, splits, self.training, seed, self.gpu, self.timed)
         if state:
             run.restore(state)
             behind = state["behind"]
@@ -391,7 +439,7 @@ class ImageClassification:
         yield from run.until(stop)
         state = run.state() if epochs else {}
         scores = run.scores() | ({"trained_epochs": run.epochs - begun} if epochs else {})
-        measurement = scores | self.known(genome) | {"latency_seconds": latency} | behind
+        measurement = scores | self.known(genome) | latency | behind
         if self.inherit:
             leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
         if self.measure:
@@ -428,7 +476,7 @@ class ImageClassification:
 
     def _built(self, genome: list[int]) -> tuple[torch.nn.Module, Splits]:
         """The genome's network, not trained, and its images, both on the device."""
-        configure(self.device, self.training.precision, self.threads)
+        self._configure()
         splits = open_splits(self.dataset, self.device)
         return self.untrained(genome, splits.train), splits
 

@@ -4,7 +4,7 @@ There are no validation images then, so nothing is watched: a training runs for 
 epochs that is declared, and its last weights are kept.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from problems.datasets.splits import Split
 from problems.device import configure
 from problems.image_classification import ImageClassification
 from problems.seeds import seed_of
-from problems.training.flight import Flight, Measurement
+from problems.training.flight import Flight, Turns
 from problems.training.loop import seeded, take_epoch
 from problems.training.recipe import Training
 from problems.training.steps import Steps
@@ -63,14 +63,18 @@ def retrain(
     assert recipe.keep == "last"
     known: dict[int, Retrained] = {}
 
-    def begin(numbers: list[int]) -> Generator[bool, None, Measurement]:
+    def begin(numbers: list[int]) -> Turns:
         (seed,) = numbers
+        configure(problem.device, recipe.precision, problem.threads, problem.deterministic is None)
+        open_final_splits(problem.dataset, problem.device)  # its memory is no network's
+        return trained(seed)
+
+    def trained(seed: int) -> Turns:
         drawn = seed_of(f"retraining {problem.seed} {seed} {problem.space.decode(genome)}")
-        configure(problem.device, recipe.precision, problem.threads)
         images = open_final_splits(problem.dataset, problem.device).train
         with seeded(drawn, problem.device):
             network = problem.untrained(genome, images)
-        steps = Steps(network, images, recipe, drawn)
+        steps = Steps(network, images, recipe, drawn, problem.gpu)
         known[seed] = retrained = Retrained(seed, network)
         for epoch in range(recipe.epochs):
             yield from take_epoch(steps, epoch)
@@ -88,12 +92,12 @@ def retrain(
     flight = Flight(begin, problem.device, problem.in_flight)
     for number, result in flight.results([[seed] for seed in seeds]):
         seed = seeds[number]
-        trained = known.pop(seed, None)
+        retrained = known.pop(seed, None)
         if isinstance(result, Exception):
             yield seed, result
         else:
-            assert trained is not None
-            yield seed, trained
+            assert retrained is not None
+            yield seed, retrained
 
 
 def check_can_be_kept(problem: ImageClassification, genome: list[int]) -> None:

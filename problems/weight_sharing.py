@@ -6,7 +6,7 @@ once, and shows by some networks trained alone that its score ranks.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -34,7 +34,7 @@ from problems.supernets.training import (
     recalibrate,
     train_supernet,
 )
-from problems.training.flight import Training as InTraining
+from problems.training.flight import Turns
 from problems.training.loop import latency_seconds, score, seeded
 from problems.training.precision import resolve_precision
 
@@ -65,6 +65,8 @@ class WeightSharing(ImageClassification):
         super().__post_init__()
         if self.inherit:
             raise ValueError("inherit = true: a network has its supernet's weights already")
+        if self.time_alone is False:
+            raise ValueError("time_alone = false: a score from a supernet is always timed alone")
         if self.dataset.classes and (reason := self.supernet.unfit(self.space)):
             raise ValueError(f"supernet = {type(self.supernet).__name__}: {reason}")
         if self.supernet.training.normalize != self.training.normalize:
@@ -82,6 +84,9 @@ class WeightSharing(ImageClassification):
         trained = ("train_accuracy", "epochs", "train_seconds")
         return (*(name for name in super().measures if name not in trained), "scoring_seconds")
 
+    def wanted(self, names: Collection[str]) -> "WeightSharing":
+        return self
+
     @property
     def epochs(self) -> None:
         """There are none: a candidate is scored and not trained, so it cannot be trained less."""
@@ -91,7 +96,9 @@ class WeightSharing(ImageClassification):
         assert isinstance(prepared, WeightSharing)
         recipe = self.supernet.training
         try:
-            precision = resolve_precision(recipe.precision, prepared.device, self.threads)
+            precision = resolve_precision(
+                recipe.precision, prepared.device, self.threads, self.deterministic is None
+            )
         except ValueError as error:
             raise ValueError(f"supernet.training.{error}") from error
         supernet = replace(self.supernet, training=replace(recipe, precision=precision))
@@ -187,7 +194,7 @@ class WeightSharing(ImageClassification):
         batches = SplitBatches(splits.train, recipe, share)
         return SupernetTraining(supernet, batches, recipe, self.seed)
 
-    def _evaluation(self, job: tuple[list[int], Mapping[str, Any]]) -> InTraining:
+    def _evaluation(self, job: tuple[list[int], Mapping[str, Any]]) -> Turns:
         genome, _ = job
         yield True  # times are taken below, so nothing else should be under way
         splits = self._splits()
@@ -231,7 +238,8 @@ class WeightSharing(ImageClassification):
         return _loaded(self.supernet, self.space, self.supernet_file, self.device)
 
     def _splits(self) -> Splits:
-        configure(self.device, self.supernet.training.precision, self.threads)
+        precision = self.supernet.training.precision
+        configure(self.device, precision, self.threads, self.deterministic is None)
         return open_splits(self.dataset, self.device)
 
 

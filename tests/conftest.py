@@ -39,6 +39,13 @@ def lotz(**algorithm):
     }
 
 
+def pytest_collection_modifyitems(items):
+    """A GPU's libraries warn of much that is no fault: tests that need one show it and go on."""
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
 class Run:
     """A search in this process: its declaration, problem, toolbox and generations."""
 

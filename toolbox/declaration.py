@@ -99,6 +99,11 @@ class Declaration:
         most = self.population + self.generations * children
         return min(most, self.stop.evaluations or most)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The names in a measurement that the objectives and bounds rest on."""
+        return frozenset(self.bounds.limits).union(*(o.needs for o in self.objectives))
+
     def identity(self, problem: Any) -> dict[str, Any]:
         """All that a measurement of `problem`, built from this declaration, depends on.
 

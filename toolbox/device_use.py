@@ -5,7 +5,7 @@ Needs the optional package nvidia-ml-py.  Nothing here pretends to measure a CPU
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import mean
 from typing import Any
@@ -17,13 +17,14 @@ SAMPLE_SECONDS = 0.5
 class DeviceUse:
     """Samples one GPU until it is closed; `summary` tells of the time since the last one.
 
-    uuid: the GPU's, as NVIDIA names it ("GPU-...").
+    uuid: the GPU's, as NVIDIA names it ("GPU-..."); a part of a GPU is found by it as well
+    ("MIG-...").  What a GPU does not count is left out: a part of one has no utilization.
     """
 
     def __init__(self, nvml: Any, uuid: str):
         self._nvml = nvml
         nvml.nvmlInit()
-        self._gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        self._gpu = self._handle(uuid)
         self._utilization: list[float] = []
         self._memory: list[float] = []
         self._energy = self._millijoules()
@@ -32,22 +33,26 @@ class DeviceUse:
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
+    def _handle(self, uuid: str) -> Any:
+        try:
+            return self._nvml.nvmlDeviceGetHandleByUUID(uuid)
+        except Exception:
+            return self._nvml.nvmlDeviceGetHandleByUUID(uuid.replace("GPU-", "MIG-", 1))
+
     def _sample(self) -> None:
+        nvml = self._nvml
         while True:
-            rates = self._nvml.nvmlDeviceGetUtilizationRates(self._gpu)
-            used = self._nvml.nvmlDeviceGetMemoryInfo(self._gpu).used
+            rate = _told(lambda: nvml.nvmlDeviceGetUtilizationRates(self._gpu).gpu)
+            used = _told(lambda: nvml.nvmlDeviceGetMemoryInfo(self._gpu).used)
             with self._lock:
-                self._utilization.append(rates.gpu)
-                self._memory.append(used)
+                self._utilization += [] if rate is None else [rate]
+                self._memory += [] if used is None else [used]
             if self._ended.wait(SAMPLE_SECONDS):
                 return
 
     def _millijoules(self) -> float | None:
         """Energy since the driver was loaded; None where the GPU does not count it."""
-        try:
-            return self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._gpu)
-        except self._nvml.NVMLError:
-            return None
+        return _told(lambda: self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._gpu))
 
     def summary(self) -> dict[str, float]:
         """gpu_utilization_percent (mean), gpu_memory_bytes (most, of all processes on it) and,
@@ -58,6 +63,7 @@ class DeviceUse:
         found: dict[str, float] = {}
         if utilization:
             found["gpu_utilization_percent"] = round(mean(utilization), 1)
+        if memory:
             found["gpu_memory_bytes"] = max(memory)
         before, self._energy = self._energy, self._millijoules()
         if before is not None and self._energy is not None:
@@ -67,7 +73,15 @@ class DeviceUse:
     def close(self) -> None:
         self._ended.set()
         self._thread.join()
-        self._nvml.nvmlShutdown()
+        _told(self._nvml.nvmlShutdown)
+
+
+def _told(counter: Callable[[], float | None]) -> float | None:
+    """What a counter tells; None where the driver, or this kind of GPU, does not have it."""
+    try:
+        return counter()
+    except Exception:
+        return None
 
 
 class NoDeviceUse:
@@ -91,6 +105,8 @@ def device_use(uuid: str | None) -> Iterator[DeviceUse | NoDeviceUse]:
             use = DeviceUse(pynvml, uuid)
         except ImportError:
             log.info("install nvidia-ml-py to see how the GPU is used")
+        except Exception as error:  # a container without the library, a GPU that it does not know
+            log.info("how the GPU is used cannot be seen: %s", error)
     try:
         yield use
     finally:

@@ -25,7 +25,7 @@ identity
     valid.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -132,6 +132,14 @@ class Problem:
         """
         return self
 
+    def wanted(self, names: Collection[str]) -> "Problem":
+        """The same problem, told which names of a measurement the objectives and bounds need.
+
+        It may leave out others whose measuring makes all evaluations wait.  Called once, after
+        `prepared`.  By default the same.
+        """
+        return self
+
     def in_folder(self, folder: Path) -> "Problem":
         """The same problem, told the run folder, where it may keep files.  By default the same."""
         return self
@@ -192,6 +200,9 @@ class _Adapted(Hooks):
 
     def prepared(self) -> Problem:
         return self._same(self._found("prepared")())
+
+    def wanted(self, names: Collection[str]) -> Problem:
+        return self._same(self._found("wanted")(names))
 
     def in_folder(self, folder: Path) -> Problem:
         return self._same(self._found("in_folder")(folder))

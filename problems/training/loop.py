@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split, Splits
+from problems.training.gpu_use import USUAL_GPU_USE, GpuUse
 from problems.training.recipe import Training
 from problems.training.steps import Steps
 
@@ -20,10 +22,13 @@ LATENCY_PASSES = 30
 
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Seed torch inside the block, and leave its generators as they were."""
+    """Seed torch inside the block, for the CPU and for this device, and restore it after it."""
     devices = [] if device == "cpu" else [torch.device(device)]
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        for gpu in devices:  # not `torch.manual_seed`, which would seed all the others as well
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield
 
 
@@ -49,8 +54,9 @@ def train(
     val_accuracy, val_loss: on the whole validation split after the epoch that is kept, in [0, 1]
     and nats.  train_accuracy: over that epoch, each image scored as it was trained on.  epochs:
     how many were run.  train_seconds: time of the training steps alone, the thread's CPU time on
-    the CPU; on a GPU the elapsed time of the first steps, taken while nothing else ran there,
-    times their number.  Scoring is not in it.  Raises Diverged when the loss is not finite.
+    the CPU; on a GPU the mean elapsed time of some of the first steps, taken while nothing else
+    ran there, times their number.  Scoring is not in it.  Raises Diverged when the loss is not
+    finite.
     """
     run = Run(network, splits, recipe, seed)
     yield from run.until(recipe.epochs)
@@ -64,9 +70,18 @@ class Run:
     takes the steps that the other one would have taken; on the CPU exactly those.
     """
 
-    def __init__(self, network: nn.Module, splits: Splits, recipe: Training, seed: int):
+    def __init__(
+        self,
+        network: nn.Module,
+        splits: Splits,
+        recipe: Training,
+        seed: int,
+        gpu: GpuUse = USUAL_GPU_USE,
+        timed: bool = True,
+    ) -> None:
         self.network, self.splits = network, splits
-        self.steps = Steps(network, splits.train, recipe, seed)
+        self.steps = Steps(network, splits.train, recipe, seed, gpu, timed)
+        self._scoring: tuple[torch.cuda.CUDAGraph, torch.Tensor] | None = None
         self.watch = Watch(recipe)
         self.epochs = 0
 
@@ -83,16 +98,31 @@ class Run:
                 raise
             self.epochs += 1
             if self.watch.every_epoch or self.epochs == epochs:
-                scores = score(self.network, self.splits.validation)
+                scores = self._scored()
                 yield from _until_done(steps.device, steps)
                 val_loss, val_accuracy = scores.tolist()
                 train_accuracy = steps.correct.item() / len(split)
                 self.watch.see(self.network, val_loss, val_accuracy, train_accuracy)
 
+    def _scored(self) -> torch.Tensor:
+        """As `score` returns them; by a graph, if the network is scored often enough."""
+        steps = self.steps
+        if self._scoring:
+            graph, scores = self._scoring
+            self.network.eval()
+            graph.replay()
+            return scores
+        scores = score(self.network, self.splits.validation)
+        often = self.watch.every_epoch and steps.epochs_left > 1
+        if often and steps.has_graphs and steps.gpu.rest_graphs:
+            self._scoring = steps.captured(partial(score, self.network, self.splits.validation))
+        return scores
+
     def scores(self) -> dict[str, float]:
         """As `train` returns them; the network then has the weights of the epoch that is kept."""
         scores = self.watch.keep(self.network)
-        return {**scores, "epochs": self.epochs, "train_seconds": self.steps.seconds}
+        seconds = {"train_seconds": self.steps.seconds} if self.steps.timed else {}
+        return {**scores, "epochs": self.epochs, **seconds}
 
     def state(self) -> dict[str, Any]:
         """All that going on depends on, as tensors and numbers; asked for before `scores`."""
@@ -113,7 +143,9 @@ class Run:
 def take_epoch(steps: Steps, epoch: int) -> Iterator[bool]:
     """The turns of one epoch of steps.  Raises Diverged when its loss is not finite."""
     steps.begin_epoch()
-    for _ in range(steps.per_epoch):
+    while not steps.epoch_is_done:
+        while steps.behind:
+            yield steps.alone
         steps.take()
         yield steps.alone
     yield from _until_done(steps.device, steps)

@@ -10,8 +10,8 @@ from problems.image_classification import ImageClassification
 from problems.spaces import PlainCnn
 from problems.spaces.layer_string import LayerString
 from problems.training.augmentation import Augmentation
+from problems.training.gpu_use import GpuUse
 from problems.training.recipe import Training
-from problems.training.steps import Steps
 from toolbox.initialization import uniform_random
 from toolbox.signature import described
 
@@ -171,12 +171,23 @@ def test_how_many_are_in_flight_is_no_part_of_what_is_measured():
     assert "in_flight" in described(replace(SMALL, in_flight=2))
 
 
+def test_how_a_gpu_is_used_belongs_to_what_is_measured_only_where_it_changes_it():
+    identity = described(SMALL, identity=True)
+    assert not {"gpu", "deterministic", "time_alone"} & set(identity)
+    assert described(replace(SMALL, deterministic=True), identity=True) == identity
+    assert described(replace(SMALL, gpu=GpuUse(steps_per_graph=1)), identity=True) == identity
+    assert described(replace(SMALL, deterministic=False), identity=True) != identity
+    untimed = replace(SMALL, time_alone=False)
+    assert described(untimed, identity=True) != identity
+    measured = untimed.evaluate(SMALL.space.encode(ARCHITECTURE))
+    assert set(measured) == set(untimed.measures)
+    assert "train_seconds" not in measured
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("precision", ["float32", "auto"])
-def test_a_gpu_gives_the_same_alone_and_in_company_and_with_a_graph_or_without(
-    monkeypatch, precision
-):
+def test_a_gpu_gives_the_same_alone_and_in_company_and_with_a_graph_or_without(precision):
     problem = replace(
         SMALL,
         space=PlainCnn(),
@@ -188,8 +199,8 @@ def test_a_gpu_gives_the_same_alone_and_in_company_and_with_a_graph_or_without(
     genomes = [uniform_random(problem.space) for _ in range(6)]
     company = dict(replace(problem, in_flight=6).evaluate_many(genomes))
     alone = [problem.evaluate(genome) for genome in genomes]
-    monkeypatch.setattr(Steps, "_capture", lambda steps: None)
-    eager = [problem.evaluate(genome) for genome in genomes]
+    eagerly = replace(problem, gpu=GpuUse(steps_per_graph=0))
+    eager = [eagerly.evaluate(genome) for genome in genomes]
     for number in range(6):
         # The same kernels in the same order: equal but for atomics in cuDNN's choice, if any.
         for other in (company[number], eager[number]):

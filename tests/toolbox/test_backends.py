@@ -390,3 +390,11 @@ def test_an_asynchronous_algorithm_refuses_a_plain_function_in_its_usual_line(ow
 
 def test_every_backend_is_on_the_shelf():
     assert set(BACKENDS) == {"processes", "ray", "scoop", "serial"}
+
+
+def test_workers_that_share_a_gpu_are_told_of(caplog):
+    for workers, gpus in ((1, 1), (2, 2), (2, 0), (None, 2)):
+        Processes(threads=1, gpus=gpus, workers=workers).close()
+    assert caplog.text == ""
+    Processes(threads=1, gpus=1, workers=2).close()
+    assert "toolbox.map.workers = 2: they share 1 GPU, so times are of a shared one" in caplog.text

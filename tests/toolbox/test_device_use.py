@@ -94,6 +94,35 @@ def test_a_search_on_a_gpu_is_sampled(monkeypatch):
     assert not nvml.open
 
 
+def test_a_part_of_a_gpu_is_found_and_tells_what_it_counts(monkeypatch):
+    class Mig(FakeNvml):
+        def nvmlDeviceGetHandleByUUID(self, uuid):
+            if uuid != "MIG-1":
+                raise self.NVMLError("not found")
+            return "handle"
+
+        def nvmlDeviceGetUtilizationRates(self, handle):
+            self.samples += 1
+            raise self.NVMLError("not supported")
+
+    nvml = Mig()
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    with device_use(SimpleNamespace(gpu_uuid="GPU-1")) as use:
+        sampled(nvml, 3)
+        assert set(use.summary()) == {"gpu_memory_bytes", "gpu_energy_joules"}
+
+
+def test_a_library_that_fails_is_no_reason_to_stop(monkeypatch, caplog):
+    class Missing(FakeNvml):
+        def nvmlInit(self):
+            raise self.NVMLError("NVML Shared Library Not Found")
+
+    monkeypatch.setitem(sys.modules, "pynvml", Missing())
+    with caplog.at_level("INFO"), device_use(SimpleNamespace(gpu_uuid="GPU-1")) as use:
+        assert use.summary() == {}
+    assert "cannot be seen: NVML Shared Library Not Found" in caplog.text
+
+
 def test_on_a_cpu_nothing_is_told():
     with device_use(None) as use:
         assert use.summary() == {}

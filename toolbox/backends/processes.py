@@ -1,5 +1,6 @@
 """Evaluations in child processes on this machine."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from typing import Annotated
@@ -9,6 +10,8 @@ from annotated_types import Ge, Gt
 from toolbox.backends.backend import Measuring
 from toolbox.backends.children import Care, Children
 from toolbox.measure import Job, Outcome
+
+log = logging.getLogger(__name__)
 
 
 class Processes:
@@ -32,6 +35,12 @@ class Processes:
         recycle_after: Annotated[int, Ge(1)] | None = None,
         memory_limit_mib: Annotated[float, Gt(0)] | None = None,
     ):
+        if gpus and workers and workers > gpus:
+            log.warning(
+                "toolbox.map.workers = %d: they share %d GPU%s, so times are of a shared one, and "
+                "each of them may take the memory that another has counted on",
+                *(workers, gpus, "s" * (gpus > 1)),
+            )
         self.workers = workers or gpus or max(1, (os.cpu_count() or 1) // threads)
         care = Care(timeout_seconds, retries, recycle_after, memory_limit_mib)
         self._children = Children(self.workers, care)

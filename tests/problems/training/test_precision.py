@@ -59,12 +59,47 @@ def test_tf32_needs_a_gpu():
         resolve_precision("tf32", "cpu", threads=1)
 
 
+@pytest.fixture
+def card(monkeypatch):
+    """Make torch show a GPU that takes these shares of the time of float32."""
+
+    def set_up(capability, has_bfloat16, **shares):
+        asked = []
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16
+        )
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
+        monkeypatch.setattr(
+            precision, "measure_gpu_share", lambda name, *_: asked.append(name) or shares[name]
+        )
+        return asked
+
+    return set_up
+
+
 @pytest.mark.parametrize(
-    ("bfloat16", "capability", "chosen"),
-    [(True, (9, 0), "bfloat16"), (False, (8, 0), "tf32"), (False, (7, 5), "float32")],
+    ("tf32", "bfloat16", "chosen"),
+    [(0.8, 0.6, "bfloat16"), (0.7, 0.8, "tf32"), (0.95, 0.92, "float32"), (1.1, 1.3, "float32")],
 )
-def test_auto_on_a_gpu_goes_by_its_hardware(monkeypatch, bfloat16, capability, chosen):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert resolve_precision("auto", "cuda:0", threads=1) == chosen
+def test_auto_on_a_gpu_takes_what_a_calibration_shows_to_pay(card, tf32, bfloat16, chosen):
+    asked = card((9, 0), True, tf32=tf32, bfloat16=bfloat16)
+    for _ in range(2):
+        assert resolve_precision("auto", "cuda:0", threads=1) == chosen
+    assert asked == ["tf32", "bfloat16"]  # once, though it was asked for twice
     assert resolve_precision("tf32", "cuda:0", threads=1) == "tf32"
+
+
+def test_only_what_the_hardware_has_is_calibrated(card):
+    asked = card((7, 5), False)
+    assert resolve_precision("auto", "cuda:0", threads=1) == "float32"
+    assert asked == []
+
+
+def test_one_calibration_does_not_forget_another(card, monkeypatch, own_cache):
+    card((8, 0), False, tf32=0.5)
+    monkeypatch.setattr(precision, "measure_share", lambda threads: 0.6)
+    resolve_precision("auto", "cpu", threads=1)
+    resolve_precision("auto", "cuda:0", threads=1)
+    resolve_precision("auto", "cpu", threads=2)
+    assert sorted(json.loads(own_cache.read_text()).values()) == [0.5, 0.6, 0.6]
