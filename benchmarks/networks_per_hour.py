@@ -19,9 +19,9 @@ import torch
 from benchmarks.result_file import keep, machine, parser_of
 from benchmarks.training_throughput import naive
 from problems.datasets import FashionMnist
+from problems.device import Precision
 from problems.image_classification import ImageClassification
 from problems.spaces import LayerString
-from problems.training.precision import Precision
 from problems.training.recipe import Training
 from toolbox.backends import Processes
 from toolbox.device_use import device_use

@@ -24,12 +24,12 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.result_file import keep, machine, parser_of
 from problems.datasets import Cifar10, FashionMnist
 from problems.datasets.splits import open_splits
+from problems.device import Precision
 from problems.image_classification import ImageClassification
 from problems.networks.chain import ChannelsLastFlatten, build
 from problems.networks.dropout import Dropout
 from problems.spaces import ConvPoolFc, LayerString
 from problems.training.flight import Flight
-from problems.training.precision import Precision
 from problems.training.recipe import Training
 from toolbox.backends import Processes
 from toolbox.measure import Job, Measure, Outcome

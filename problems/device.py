@@ -8,10 +8,11 @@ import sys
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from problems.training.precision import Precision
+Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 NEWEST_CUDA_OF = {5: "cu126", 6: "cu126", 7: "cu126"}  # wheels that have kernels for older cards
 LARGEST_SHARE_OF_MEMORY = 0.9  # of a GPU whose driver spills the rest into the system's

@@ -423,7 +423,7 @@ class ImageClassification:
         state = kept.read(stop)
         if state and state["stop"] == stop:  # it was known, and lost on its way to the archive
             if self.device == "cpu":
-                return state["measurement"]
+                return dict(state["measurement"])
             state = None  # the peak of its memory is not in it
         seed = self._seed(genome)
         with seeded(seed, self.device):
@@ -439,7 +439,7 @@ class ImageClassification:
         yield from run.until(stop)
         state = run.state() if epochs else {}
         scores = run.scores() | ({"trained_epochs": run.epochs - begun} if epochs else {})
-        measurement = scores | self.known(genome) | latency | behind
+        measurement: dict[str, float] = scores | self.known(genome) | latency | behind
         if self.inherit:
             leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
         if self.measure:

@@ -8,15 +8,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 import torch
 from torch import nn
 
+from problems.device import Precision, configure
 from problems.whole_file import whole
-
-Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 SHARE_THAT_PAYS = 0.9  # of the time in float32: less must be left for another one to be worth it
 ROUNDS = 7
@@ -104,8 +102,6 @@ def measure_gpu_share(precision: Precision, device: str, deterministic: bool) ->
     As graphs, because that is how a training runs there: launched one by one, its kernels would
     take the time of the launches in any precision.
     """
-    from problems.device import configure
-
     images = torch.ones(128, 1, 28, 28, device=device).to(memory_format=torch.channels_last)
     graphs: dict[Precision, torch.cuda.CUDAGraph] = {}
     stream = torch.cuda.Stream(device)

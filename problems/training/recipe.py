@@ -7,8 +7,8 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
+from problems.device import Precision
 from problems.training.augmentation import Augmentation
-from problems.training.precision import Precision
 from problems.training.schedules import SCHEDULES, Constant, Schedule
 
 

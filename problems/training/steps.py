@@ -335,7 +335,7 @@ class _GpuClock:
             return 0.0
         spans[-1][3].synchronize()
         elapsed = sum(begun.elapsed_time(ended) for _, _, begun, ended in spans) / 1000
-        return elapsed / sum(end - first for first, end, _, _ in spans) * taken
+        return float(elapsed / sum(end - first for first, end, _, _ in spans) * taken)
 
 
 def _now() -> torch.cuda.Event:
