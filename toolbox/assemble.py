@@ -1,5 +1,6 @@
 """Every `toolbox.register` of a search, on one screen."""
 
+import inspect
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -50,11 +51,13 @@ def assemble(
     backend = declaration.toolbox["map"].operator(
         {"threads": problem.threads, "gpus": problem.gpus}
     )
-    if not callable(backend):
+    try:
+        inspect.signature(backend).bind(evaluator.measure, [])
+    except TypeError as error:
         raise ValueError(
             f"toolbox.map = {declaration.toolbox['map'].use!r}: a map is called with (function, "
-            f"jobs), and a {type(backend).__name__} cannot be called"
-        )
+            f"jobs): {error}"
+        ) from error
     toolbox = GuardedToolbox(evaluator, backend)
     given = {
         "space": problem.space,

@@ -269,14 +269,6 @@ def test_an_algorithm_of_one_s_own_is_given_what_it_asks_for(tmp_path, monkeypat
     assert len(run.generations) == 5
 
 
-def test_builtin_map_is_a_backend_by_declaration_too(tmp_path, monkeypatch):
-    (tmp_path / "own_backends.py").write_text("def plain(): return map\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    tables = onemax()
-    tables["toolbox"] = tables["toolbox"] | {"map": "own_backends:plain"}
-    assert Run(tables).population == Run(onemax()).population
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [
