@@ -6,7 +6,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: search test lint clean
+.PHONY: search test check lint clean
 
 search: .venv/installed
 	$(BIN)/python run_search.py experiments/quickstart.toml
@@ -16,6 +16,10 @@ test: .venv/installed-test lint
 	$(BIN)/python -m coverage run -m pytest --numprocesses 2 --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+
+# Before each commit: lint, types, and the tests that start no process and train next to nothing.
+check: .venv/installed-test lint
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m "not slow"
 
 lint: .venv/installed-test
 	$(BIN)/python -m ruff check .
