@@ -45,7 +45,7 @@ def clone(tmp_path_factory):
         shutil.copy(REPOSITORY / name, folder)
     for name in ("deap_nas", "toolbox", "problems", "experiments"):
         shutil.copytree(REPOSITORY / name, folder / name)
-    for name in ("my_ops.py", "my_search.py"):
+    for name in ("my_ops.py", "my_search.py", "my_network.py"):
         (folder / name).write_text(python_block(name))
     return folder
 
@@ -102,6 +102,13 @@ def test_the_readme_s_search_in_python_runs(clone):
     (clone / "my_search.py").write_text(smaller)
     lines = run([sys.executable, "my_search.py"], clone).splitlines()
     assert [line.split()[0] for line in lines] == ["0", "1", "<Network"]
+
+
+@pytest.mark.slow
+def test_the_readme_s_network_is_searched(clone):
+    space = 'problem.space={use="my_network:build", width=[8, 16]}'
+    command = ["run_search.py", "experiments/quickstart.toml", "--runs", "runs/network", space]
+    assert "depth=" in run([sys.executable, *command, *SMALLER], clone)
 
 
 def test_every_file_that_the_readme_names_is_there():
