@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import REPOSITORY, run_search
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 ONEMAX = """
 objectives = ["ones"]
 seed = 1

@@ -7,6 +7,8 @@ from problems.datasets import Digits
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -14,6 +14,8 @@ import deap_nas
 from tests.conftest import REPOSITORY, onemax, run_search
 from tests.test_run_search import DIGITS, ONEMAX, evaluations
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

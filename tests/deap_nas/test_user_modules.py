@@ -10,6 +10,8 @@ from deap_nas.user_modules import OURS
 from tests.conftest import REPOSITORY, run_search
 from tests.test_run_search import ONEMAX, evaluations
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 PROBLEM = """
 from problems.bit_counting import OneMax
 import helper_of_mine

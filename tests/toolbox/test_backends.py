@@ -19,6 +19,8 @@ from toolbox.declaration import declare
 from toolbox.measure import Job, Measure, Outcome
 from toolbox.operator_error import OperatorError
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 
 

@@ -107,7 +107,7 @@ def test_a_part_of_a_gpu_is_found_and_tells_what_it_counts(monkeypatch):
 
     nvml = Mig()
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    with device_use(SimpleNamespace(gpu_uuid="GPU-1")) as use:
+    with device_use("GPU-1") as use:
         sampled(nvml, 3)
         assert set(use.summary()) == {"gpu_memory_bytes", "gpu_energy_joules"}
 
@@ -118,7 +118,7 @@ def test_a_library_that_fails_is_no_reason_to_stop(monkeypatch, caplog):
             raise self.NVMLError("NVML Shared Library Not Found")
 
     monkeypatch.setitem(sys.modules, "pynvml", Missing())
-    with caplog.at_level("INFO"), device_use(SimpleNamespace(gpu_uuid="GPU-1")) as use:
+    with caplog.at_level("INFO"), device_use("GPU-1") as use:
         assert use.summary() == {}
     assert "cannot be seen: NVML Shared Library Not Found" in caplog.text
 

@@ -8,6 +8,8 @@ from tests.conftest import run_search
 from tests.test_run_search import ONEMAX
 from toolbox.event_log import tensorboard_writer
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -199,8 +199,8 @@ def test_every_report_shows_a_network_once_by_its_furthest_rung(tmp_path):
     with RunFolder(tmp_path, run.declaration) as folder:
         for generation in run.generations:
             folder.write_generation(generation, {})
-        written = folder.write_results(judge, networks)
-        rows, totals = table(written), table(folder.path / "generations.csv")
+        folder.write_results(judge, networks)
+        rows, totals = table(folder.results), table(folder.path / "generations.csv")
     assert len(rows) == len({row["architecture"] for row in rows})
     assert [float(row["epochs"]) for row in totals] == [g.epochs for g in run.generations]
 

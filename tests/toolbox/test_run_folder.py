@@ -101,9 +101,9 @@ def test_a_search_in_which_everything_failed_still_leaves_its_files(tmp_path):
     for key, record in list(run.archive._records.items()):
         run.archive._records[key] = type(record)(key, record.genome, record.architecture, "error")
     with RunFolder(tmp_path, run.declaration) as folder:
-        path = folder.write_results(run.toolbox.evaluator.judge, run.archive.networks())
+        folder.write_results(run.toolbox.evaluator.judge, run.archive.networks())
     header = "leading_ones,trailing_zeros,architecture,genome"
-    assert path.read_text(encoding="utf-8").splitlines() == [header]
+    assert folder.results.read_text(encoding="utf-8").splitlines() == [header]
 
 
 def test_a_table_that_is_held_open_is_written_later(tmp_path, caplog):

@@ -7,6 +7,8 @@ from deap_nas.commands.compare import BASELINE, split_outside_brackets, variants
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 LOTZ = """
 objectives = ["leading_ones", "trailing_zeros"]
 [problem]

@@ -12,6 +12,8 @@ from problems.saved_network import load
 from tests.conftest import run_search
 from tests.deap_nas.commands.test_retrain import assert_refused, worst_key
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 
 @pytest.fixture(scope="module")
 def run(searched, tmp_path_factory):

@@ -16,6 +16,8 @@ from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
 from toolbox.archive import Archive
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 

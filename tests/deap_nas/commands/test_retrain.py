@@ -21,6 +21,8 @@ from tests.conftest import run_search
 from tests.test_run_search import ONEMAX
 from toolbox.report.ranking import ranking
 
+pytestmark = pytest.mark.slow  # searches in processes of their own
+
 NUMBERS = ("search_val_accuracy", "test_accuracy_mean")
 
 

@@ -33,6 +33,8 @@ from problems.training.steps import Steps
 from tests.cuda_emulation import emulated
 from toolbox.initialization import uniform_random
 
+pytestmark = pytest.mark.slow  # every space is trained on an emulated GPU
+
 DATA = Digits(size=12, limit=212, validation=100)  # batches of 32: 6 whole ones and one of 20
 SPACES = {
     "layer_string": LayerString(normal=(1, 2), kernels=(3, 4)),
