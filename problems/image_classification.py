@@ -266,6 +266,11 @@ class ImageClassification:
         return bool(self.inherit)
 
     @property
+    def reseeds(self) -> bool:
+        """Whether a network can be trained again with another seed: not if it has parents."""
+        return not self.inherits
+
+    @property
     def epochs(self) -> int | None:
         """Of a full training; None where a network is not trained."""
         return self.training.epochs
@@ -370,6 +375,7 @@ class ImageClassification:
         epochs: int | None = None,
         key: str = "",
         parents: Sequence[str] = (),
+        seed: int = 0,
     ) -> dict[str, float]:
         """The measurement of the genome's network, trained from scratch.
 
@@ -378,12 +384,14 @@ class ImageClassification:
         stopped is kept in `folder`, and found when more epochs of it are asked for.  parents: the
         keys under which the networks were evaluated that this one was made of; if they are to
         `inherit`, it begins with what it can take of the first of them that is found in `folder`.
+        seed: 1, 2, ... are other trainings of the same network on the same images: other first
+        weights, order and augmentation.
 
-        Seeded by (seed, architecture) alone, so that it is the same in any process, order and
-        company.  Raises Diverged for a loss that is not finite, ShapeCollapsed for a network that
-        does not fit the images.
+        Seeded by (problem's seed, architecture, seed) alone, so that it is the same in any process,
+        order and company.  Raises Diverged for a loss that is not finite, ShapeCollapsed for a
+        network that does not fit the images.
         """
-        told = {"epochs": epochs, "key": key, "parents": parents}
+        told = {"epochs": epochs, "key": key, "parents": parents, "seed": seed}
         asked = {name: value for name, value in told.items() if value}
         ((_, result),) = self.evaluate_many([(genome, asked) if asked else genome])
         if isinstance(result, Exception):
@@ -425,7 +433,7 @@ class ImageClassification:
             if self.device == "cpu":
                 return dict(state["measurement"])
             state = None  # the peak of its memory is not in it
-        seed = self._seed(genome)
+        seed = self._seed(genome, options.get("seed", 0))
         with seeded(seed, self.device):
             network, splits = self._built(genome)
         latency = self._latency(network, splits)
@@ -491,5 +499,6 @@ class ImageClassification:
         network.to(memory_format=torch.channels_last)
         return network.to(self.device)
 
-    def _seed(self, genome: list[int]) -> int:
-        return seed_of(f"{self.seed} {self.space.decode(genome)}")
+    def _seed(self, genome: list[int], seed: int = 0) -> int:
+        again = f" {seed}" if seed else ""
+        return seed_of(f"{self.seed} {self.space.decode(genome)}{again}")

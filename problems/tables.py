@@ -43,6 +43,17 @@ class Table:
         return self.separator.join(map(tuple.__getitem__, self.labels, genome))
 
     @cached_property
+    def trainings(self) -> int:
+        """How many trainings of each network it tells of: 1, or as many as its tuples hold."""
+        runs = [
+            len(value)
+            for row in self.rows.values()
+            for value in row.values()
+            if type(value) is tuple
+        ]
+        return min(runs, default=1)
+
+    @cached_property
     def genomes(self) -> dict[str, Genome]:
         """The genome of each architecture in the table."""
         return {self.decode(genome): genome for genome in self.rows}

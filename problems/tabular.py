@@ -141,10 +141,16 @@ class Tabular:
         row = self.file.table().rows.get(tuple(genome), {})
         return {name: self._one(row[name], genome) for name in self.untrained if name in row}
 
-    def evaluate(self, genome: list[int]) -> dict[str, float]:
+    @property
+    def reseeds(self) -> int:
+        """How many further trainings of a network the table has; 0 if it tells of one."""
+        return self.file.table().trainings - 1
+
+    def evaluate(self, genome: list[int], seed: int = 0) -> dict[str, float]:
         """The measurement of a genome's network.
 
-        Raises ValueError if the table does not have it, or has changed since it was prepared.
+        seed: 1, 2, ... answer with the other trainings that the table has of it, each once.  Raises
+        ValueError if the table does not have it, or has changed since it was prepared.
         """
         table = self.file.table()
         if self.fingerprint not in ("", table.digest):
@@ -152,9 +158,10 @@ class Tabular:
         if tuple(genome) not in table.rows:
             raise ValueError(f"{table.decode(genome)} is not in the table")
         row = table.rows[tuple(genome)]
-        return {name: self._one(row[name], genome) for name in self.measures}
+        return {name: self._one(row[name], genome, seed) for name in self.measures}
 
-    def _one(self, value: float | tuple[float, ...], genome: list[int]) -> float:
+    def _one(self, value: float | tuple[float, ...], genome: list[int], seed: int = 0) -> float:
         if not isinstance(value, tuple):
             return value
-        return value[seed_of(f"{self.seed} {self.space.decode(genome)}") % len(value)]
+        first = seed_of(f"{self.seed} {self.space.decode(genome)}")
+        return value[(first + seed) % len(value)]

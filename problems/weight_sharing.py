@@ -91,6 +91,11 @@ class WeightSharing(ImageClassification):
     def epochs(self) -> None:
         """There are none: a candidate is scored and not trained, so it cannot be trained less."""
 
+    @property
+    def reseeds(self) -> bool:
+        """Not: a candidate's score is made of the supernet's weights, whatever the seed is."""
+        return False
+
     def prepared(self) -> "WeightSharing":
         prepared = super().prepared()
         assert isinstance(prepared, WeightSharing)

@@ -12,7 +12,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,12 @@ BIRTHS = TABLES[-1]
 
 @dataclass(frozen=True)
 class Record:
-    """One evaluation, as the archive keeps it.  `finished_at` is UTC, ISO 8601."""
+    """One evaluation, as the archive keeps it.  `finished_at` is UTC, ISO 8601.
+
+    What the file does not say of a single record: seed: the number of the training that the finals
+    of this search asked for; 0: the network's own.  further: the records of the other trainings
+    that the last finals gave this network.
+    """
 
     key: str
     genome: list[int]
@@ -46,6 +51,8 @@ class Record:
     message: str = ""
     attempts: int = 1
     finished_at: str = ""
+    seed: int = field(default=0, compare=False)
+    further: tuple["Record", ...] = field(default=(), compare=False)
 
     @property
     def failed(self) -> bool:
@@ -176,7 +183,8 @@ class Archive:
     def key(self, architecture: str, **less: Any) -> str:
         """The identity of a network: its architecture and all that is declared of its training.
 
-        less: what was asked for instead of that, such as fewer epochs, has a record of its own.
+        less: what was asked for instead of that, such as fewer epochs or another seed, has a record
+        of its own.
         """
         # As json.dumps([architecture, problem], sort_keys=True) writes it.
         text = f"[{json.dumps(architecture)}, {self._problem_text}]"
@@ -212,20 +220,42 @@ class Archive:
         return self._records.get(key)
 
     def is_whole(self, record: Record) -> bool:
-        """Whether a record is of all that is declared, and not of fewer epochs."""
+        """Whether a record is of all that is declared, and not of fewer epochs or another seed."""
         return record.key == self.key(record.architecture)
 
     def networks(self) -> list[Record]:
         """One record for each network: the whole one, or that of the most epochs.
 
-        One that failed or was refused on its way ends there.
+        One that failed or was refused on its way ends there.  A network of the last finals has its
+        `further` trainings.
         """
         furthest: dict[str, Record] = {}
         for record in self._records.values():
             known = furthest.setdefault(record.architecture, record)
             if known is not record and self._reach(record) > self._reach(known):
                 furthest[record.architecture] = record
-        return list(furthest.values())
+        finals = self.finals
+        return [
+            replace(record, further=finals[record.key]) if record.key in finals else record
+            for record in furthest.values()
+        ]
+
+    @property
+    def finals(self) -> dict[str, tuple[Record, ...]]:
+        """The further trainings that the last finals gave a network, by its key."""
+        return {
+            key: tuple(
+                replace(self._records[other], seed=seed)
+                for seed, other in enumerate(others, start=1)
+            )
+            for key, others in self.noted("finals", {}).items()
+        }
+
+    def keep_finals(self, finalists: Sequence[Record]) -> None:
+        """Remember which trainings the finals of this search gave whom; nobody: it had none."""
+        noted = {one.key: [other.key for other in one.further] for one in finalists}
+        if noted != self.noted("finals", {}):
+            self.note("finals", noted)
 
     def _reach(self, record: Record) -> tuple[bool, float]:
         epochs = record.measurement.get("epochs", math.inf)

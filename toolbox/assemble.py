@@ -36,17 +36,18 @@ def assemble(
 
     problem: any object that toolbox/problem.py describes.  retry_failed, on_record: as for
     `Networks`.  Raises ValueError for objectives that the problem does not measure, and for a
-    halving that it does not have.
+    halving or finals that it cannot have.
     """
     problem = adapted(problem)
     _check_measured(declaration, problem)
     if declaration.halving:
         with prefixed("halving"):
             declaration.halving.check(problem, declaration.objectives)
+    if declaration.finals:
+        with prefixed("finals"):
+            declaration.finals.check(problem)
     judge = Judge(declaration.objectives, declaration.bounds)
-    networks = Networks(
-        problem, judge, archive, declaration.stop.evaluations, retry_failed, on_record
-    )
+    networks = Networks(problem, judge, archive, declaration.most_networks, retry_failed, on_record)
     evaluator = Evaluator(networks, declaration.halving)
     backend = declaration.toolbox["map"].operator(
         {"threads": problem.threads, "gpus": problem.gpus}

@@ -14,6 +14,7 @@ from toolbox.algorithms import ALGORITHMS
 from toolbox.backends import BACKENDS
 from toolbox.bounds import Bounds
 from toolbox.crossover import CROSSOVERS
+from toolbox.finals import Finals
 from toolbox.halving import Halving
 from toolbox.initialization import INITIALIZATIONS
 from toolbox.mutation import MUTATIONS
@@ -56,11 +57,12 @@ LARGEST_WORST = 1e300  # of a declared worst: there must be room beyond it
 class Stop:
     """When to stop before `algorithm.generations`; a rule that is not declared never stops.
 
-    evaluations: distinct networks evaluated, exact.  wall_seconds: of searching, added up over
-    sessions (less what an interrupted one spent on an unfinished generation), looked at after each
-    generation.  target_fitness: one number for each objective, all reached by one network.
-    stale_generations: without a better network, or with several objectives without a new one on
-    the front.
+    evaluations: distinct networks evaluated, exact, and the further trainings of the finals, for
+    which room is kept.  The other rules end the search before its finals.  wall_seconds: of
+    searching, added up over sessions (less what an interrupted one spent on an unfinished
+    generation), looked at after each generation.  target_fitness: one number for each objective,
+    all reached by one network.  stale_generations: without a better network, or with several
+    objectives without a new one on the front.
     """
 
     evaluations: Annotated[int, Ge(1)] | None = None
@@ -88,16 +90,25 @@ class Declaration:
     bounds: Bounds = field(default_factory=Bounds)
     stop: Stop = field(default_factory=Stop)
     halving: Halving | None = None
+    finals: Finals | None = None
     seed: int = 0
     objective_tables: tuple[Any, ...] = ()
 
     @property
     def most_evaluations(self) -> int:
-        """How many networks can be evaluated at most."""
+        """How many evaluations there can be at most, those of the finals among them."""
         algorithm = self.algorithm
         children = facts_of(algorithm.target).children(self.population, algorithm.options)
         most = self.population + self.generations * children
-        return min(most, self.stop.evaluations or most)
+        again = self.finals.evaluations if self.finals else 0
+        return min(most, self.most_networks or most) + again
+
+    @property
+    def most_networks(self) -> int | None:
+        """How many networks the search itself may evaluate: room is kept for the finals."""
+        if self.stop.evaluations is None or self.finals is None:
+            return self.stop.evaluations
+        return self.stop.evaluations - self.finals.evaluations
 
     @property
     def needs(self) -> frozenset[str]:
@@ -129,6 +140,7 @@ class Declaration:
             "bounds": {"redraws": self.bounds.redraws, **self.bounds.limits},
             "stop": described(self.stop),
             **({"halving": described(self.halving)} if self.halving else {}),
+            **({"finals": described(self.finals)} if self.finals else {}),
         }
 
 
@@ -197,6 +209,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             "bounds": any_table,
             "stop": any_table,
             "halving": any_table,
+            "finals": any_table,
         },
         "",
     )
@@ -208,6 +221,13 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         raise ValueError(
             f"stop.target_fitness = {described(stop.target_fitness)!r}: "
             f"{len(objectives)} numbers are needed, one for each objective"
+        )
+    finals = read(Finals, found["finals"], "finals") if found["finals"] else None
+    if finals and stop.evaluations and stop.evaluations < finals.evaluations + finals.networks:
+        raise ValueError(
+            f"stop.evaluations = {stop.evaluations}: the finals take {finals.evaluations} of them, "
+            f"so that at least {finals.evaluations + finals.networks} are needed for them and the "
+            f"{finals.networks} networks that they are held among"
         )
     aliases = _aliases(found["toolbox"], algorithm)
     given = aliases["individual"].options.get("genomes", ())
@@ -225,6 +245,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         bounds=_bounds(found["bounds"]),
         stop=stop,
         halving=read(Halving, found["halving"], "halving") if found["halving"] else None,
+        finals=finals,
         seed=found["seed"],
         objective_tables=tuple(found["objectives"]),
         **size,

@@ -163,18 +163,50 @@ class Evaluator:
                     job = replace(job, options={**job.options, "epochs": epochs, "key": key})
                 jobs.append(job)
                 waiting[job.number] = key, own
+        for outcome in self._outcomes(backend, jobs):
+            key, own = waiting.pop(outcome.number)
+            record = networks.archived(own, asked[key].genome, outcome)
+            learn(key, record, how_measured(outcome))
+        return found
+
+    def again(self, backend: Map, asked: Sequence[tuple[Record, int]]) -> list[Record]:
+        """The record of a further training of each network, in order.
+
+        asked: a network's own record, and the number of the seed.  What is not in the archive is
+        measured first.
+        """
+        networks = self.networks
+        found: dict[int, Record] = {}
+        jobs = []
+
+        def learn(number: int, record: Record) -> None:
+            found[number] = replace(record, seed=asked[number][1])
+            networks.learn_on_the_way(found[number], first=True)
+
+        for number, (record, seed) in enumerate(asked):
+            if known := networks.settled(networks.key_of_seed(seed, record)):
+                learn(number, known)
+            else:
+                jobs.append(Job(number, record.genome, {"seed": seed}))
+        for outcome in self._outcomes(backend, jobs):
+            record, seed = asked[outcome.number]
+            key = networks.key_of_seed(seed, record)
+            learn(outcome.number, networks.archived(key, record.genome, outcome))
+        return [found[number] for number in range(len(asked))]
+
+    def _outcomes(self, backend: Map, jobs: list[Job]) -> Iterator[Outcome]:
+        """The outcome of every job, in the order in which they become known."""
         if not jobs:
-            return found
+            return
         # Longest first, so that no worker is left with a long one when the others are done.
         jobs.sort(key=lambda job: self.problem.cost(job.genome), reverse=True)
+        awaited = {job.number for job in jobs}
         with unmoved_generators():
-            for outcome in outcomes(backend, self.measure, jobs, waiting):
-                key, own = waiting.pop(outcome.number)
-                record = networks.archived(own, asked[key].genome, outcome)
-                learn(key, record, how_measured(outcome))
-        if waiting:
-            raise OperatorError(f"toolbox.map: it answered for all but {len(waiting)} jobs")
-        return found
+            for outcome in outcomes(backend, self.measure, jobs, awaited):
+                awaited.remove(outcome.number)
+                yield outcome
+        if awaited:
+            raise OperatorError(f"toolbox.map: it answered for all but {len(awaited)} jobs")
 
 
 def outcomes(

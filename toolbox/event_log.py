@@ -28,7 +28,7 @@ class JsonLines:
         self._file = file
 
     def network(self, record: Record) -> None:
-        self._write("network", vars(record))
+        self._write("network", {k: v for k, v in vars(record).items() if k != "further"})
 
     def generation(self, row: Mapping[str, Any]) -> None:
         self._write("generation", row)

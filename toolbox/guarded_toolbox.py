@@ -11,11 +11,12 @@ import functools
 import numbers
 import operator
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from deap import base
 
+from toolbox.archive import Record
 from toolbox.backends.backend import Map
 from toolbox.evaluation import Evaluator
 from toolbox.lineage import noting_origin
@@ -87,6 +88,16 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         if self._stream is None:
             self._stream = Stream.begin(self, self._map, in_flight)
         return self._stream
+
+    def again(self, asked: Sequence[tuple[Record, int]]) -> list[Record]:
+        """The record of a further training of each network, as `Evaluator.again` tells.
+
+        What is still on its way in a stream ends first, and is in the archive then.
+        """
+        if self._stream is not None:
+            self._stream.drain()
+            self._stream = None
+        return self.evaluator.again(self._map, asked)
 
     def close(self) -> None:
         """Close the backend, if it is one to close."""

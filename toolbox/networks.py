@@ -78,6 +78,10 @@ class Networks:
             return key
         return self.archive.key(self.space.decode(genome), epochs=epochs)
 
+    def key_of_seed(self, seed: int, record: Record) -> str:
+        """The key of a further training of a network: that of its own record and a seed."""
+        return self.archive.key(record.architecture, seed=seed)
+
     def arithmetic(self, genome: list[int]) -> dict[str, float]:
         """What the problem knows of a genome without an evaluation."""
         return self.problem.known(list(genome))
@@ -145,7 +149,7 @@ class Networks:
         self.learn_on_the_way(record, first)
 
     def learn_on_the_way(self, record: Record, first: bool) -> None:
-        """Take in a record after fewer epochs, of a network that may be trained further."""
+        """Take in a record that is not the network's own: of fewer epochs, or of another seed."""
         self.epochs += epochs_for(record, first)
         if self._on_record:
             self._on_record(record)

@@ -54,7 +54,7 @@ class Problem:
         Called in a worker, in any order, and must depend on the genome and the problem alone.
         Whatever it raises is recorded as the failure of this network; a `measurement` attribute of
         the exception is kept.  options: `epochs` and `key` for a problem with `epochs`, `key` and
-        `parents` for one that `inherits`; nothing otherwise.
+        `parents` for one that `inherits`, `seed` for one that `reseeds`; nothing otherwise.
         """
         raise NotImplementedError
 
@@ -179,6 +179,16 @@ class Problem:
     inherits: bool = False
     """Whether `evaluate` is told `key` and `parents`: the keys of the networks that this one was
     made of, the first parent first."""
+
+    # Again, with another seed
+
+    reseeds: bool | int = False
+    """Whether a network can be measured again: True for any number of times, or how many times.
+
+    A problem that can is asked for `evaluate(genome, seed=n)` by the finals, n = 1, 2, ...: another
+    full training of the same network, as independent of its others as two trainings are.  Without
+    the option the answer is the one of seed 0.
+    """
 
 
 HOOKS = frozenset(name for name in vars(Problem) if not name.startswith("_")) | {"space"}

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolbox.archive import Record
 from toolbox.event_log import EventLog
+from toolbox.finals import Standing
 from toolbox.judge import Judge
 from toolbox.objectives.objective import Objective
 from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
@@ -56,7 +57,7 @@ def log_to_file(path: Path) -> Iterator[None]:
 class SearchProgress:
     """Follows a search record by record, by `record`.  Use as a context manager around it.
 
-    most: how many networks it evaluates at most, for the time left.  archived: the keys of what the
+    most: how many evaluations there are at most, for the time left.  archived: the keys of what the
     archive held before.  events: who else hears of each network.
     """
 
@@ -105,10 +106,14 @@ class SearchProgress:
         self._bar.stop()
 
     def record(self, record: Record) -> None:
-        """One more network is known, or one of them after more epochs."""
+        """One more network is known, or one of them after more epochs or of another seed."""
         for event_log in self.events:
             event_log.network(record)
-        if record.architecture not in self._seen:
+        if record.seed:  # of the finals: its network is known
+            self.known += 1
+            self.new += record.key not in self.archived
+            self.reused += record.key in self.archived
+        elif record.architecture not in self._seen:
             self._seen.add(record.architecture)
             self.known += 1
             self.new += record.key not in self.archived and record.status != "infeasible"
@@ -119,9 +124,11 @@ class SearchProgress:
         elif not self.judge.feasible(record):
             log.debug("infeasible: %s (%s)", record.architecture, record.message)
         else:
-            for objective in self.judge.objectives:
-                self._improve(objective, self.judge.value(objective, record))
-            log.debug("%s: %s", record.architecture, record.measurement)
+            if not record.seed:  # a single training of it was its best already
+                for objective in self.judge.objectives:
+                    self._improve(objective, self.judge.value(objective, record))
+            seed = f" (seed {record.seed})" if record.seed else ""
+            log.debug("%s%s: %s", record.architecture, seed, record.measurement)
         self._refresh()
 
     def generation_done(self, generation: Generation, device_use: Mapping[str, float]) -> None:
@@ -140,9 +147,27 @@ class SearchProgress:
             f"{as_number(generation.epochs)} epochs, " if generation.epochs else "",
             generation.seconds,
         )
+        if generation.finals:
+            log.info("finals: %s", self._finals(generation.finals))
         if device_use:
             log.info("device: %s", ", ".join(f"{k} {v:,.0f}" for k, v in device_use.items()))
         self._refresh()
+
+    def _finals(self, standings: Sequence[Standing]) -> str:
+        best = standings[0]
+        names = [objective.name for objective in self.judge.objectives]
+        means = ", ".join(
+            f"{name} {meant(name, self.quantities).short(value)}"
+            for name, value in zip(names, best.mean, strict=True)
+        )
+        if len(names) == 1:
+            sure = "that it is the best"
+        else:
+            sure = f"by {names[0]}, that it is on the front"
+        return (
+            f"best {means}, mean of {best.trainings} trainings; probability {best.probability:.2f} "
+            f"{sure} of {len(standings)} networks: {best.record.architecture}"
+        )
 
     def _improve(self, objective: Objective, value: float) -> None:
         best = self.best.setdefault(objective.name, value)

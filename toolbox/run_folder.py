@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from toolbox.archive import Archive, Record
 from toolbox.declaration import Declaration
+from toolbox.finals import Standing, standings
 from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
@@ -101,17 +102,34 @@ class RunFolder:
         return self.path / ("front.csv" if several else "ranking.csv")
 
     def write_results(self, judge: Judge, networks: Sequence[Record]) -> None:
-        """Write `results`, of everything in the archive."""
+        """Write `results`, of everything in the archive.
+
+        After finals with the means of those that were in them: `<objective>_mean`,
+        `<objective>_standard_error`, `seeds` (trainings, 1 for all others) and `probability`.
+        """
         several = len(self.declaration.objectives) > 1
         records = front(judge, networks) if several else ranking(judge, networks)
-        rows = [self._result(judge, record) for record in records]
+        of_finals = {one.record.key: one for one in standings(judge, networks)}
+        rows = [self._result(judge, record, of_finals) for record in records]
         objectives = [objective.name for objective in self.declaration.objectives]
         write_table(self.results, rows, header=[*objectives, "architecture", "genome"])
 
-    def _result(self, judge: Judge, record: Record) -> dict[str, Any]:
+    def _result(
+        self, judge: Judge, record: Record, of_finals: Mapping[str, Standing]
+    ) -> dict[str, Any]:
         names = [objective.name for objective in self.declaration.objectives]
+        means: dict[str, Any] = {}
+        if of_finals:
+            standing = of_finals.get(record.key)
+            for place, name in enumerate(names):
+                error = standing.standard_error if standing else None
+                means[f"{name}_mean"] = standing.mean[place] if standing else None
+                means[f"{name}_standard_error"] = error[place] if error else None
+            means["seeds"] = standing.trainings if standing else 1
+            means["probability"] = standing.probability if standing else None
         return {
             **dict(zip(names, judge.fitness(record), strict=True)),
+            **means,
             "architecture": record.architecture,
             "genome": json.dumps(record.genome),
             **{k: v for k, v in record.measurement.items() if k not in names},

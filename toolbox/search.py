@@ -5,7 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy
 from toolbox.archive import Record
 from toolbox.declaration import Declaration
 from toolbox.evaluation import evaluate_invalid
+from toolbox.finals import Standing, most_seeds, standings
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.networks import BudgetSpent, Networks
 from toolbox.objectives.objective import Objective
@@ -32,8 +33,9 @@ class Generation:
     are the trained or reused ones that ended without a measurement.  best and median: of each
     objective over the population.  hypervolume: of everything this search evaluated, above the
     worst of the first generation; None for one objective.  seconds: of searching since its start,
-    over all sessions.  epochs: that were trained for what this search evaluated so far, whenever
-    that was; 0 if the problem does not tell.  stopped: why the search ended here.
+    over all sessions, without the finals.  epochs: that were trained for what this search evaluated
+    so far, whenever that was; 0 if the problem does not tell.  stopped: why the search ended here.
+    finals: how the best networks stand after their further trainings; only when it has ended.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Generation:
     seconds: float
     epochs: float = 0.0
     stopped: str = ""
+    finals: tuple[Standing, ...] = ()
 
 
 def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Generation]:
@@ -75,16 +78,37 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
         except BudgetSpent:
             # The first population may be cut short; a later one stays as it was.
             population = population or _known(following, toolbox)
-            stopped = f"{declaration.stop.evaluations:,} networks were evaluated"
+            stopped = history.spent()
         toolbox.end(population)
         networks = toolbox.evaluator.networks
         births = networks.lineage.generation(number, population)
         networks.archive.keep_births(number, births)
         generation = history.generation(number, population, stopped)
         _check_measured(networks.records.values(), ended=bool(generation.stopped))
+        if generation.trained:
+            networks.archive.keep_finals([])  # of a search with this archive that ended before
+        if generation.stopped:
+            generation = replace(
+                generation, finals=_finals(declaration, toolbox), epochs=networks.epochs
+            )
         yield generation
         if generation.stopped:
             return
+
+
+def _finals(declaration: Declaration, toolbox: GuardedToolbox) -> tuple[Standing, ...]:
+    """How the best networks stand after the declared finals, which are held here."""
+    finals, networks = declaration.finals, toolbox.evaluator.networks
+    if finals is None:
+        networks.archive.keep_finals([])
+        return ()
+    whole = [record for key, record in networks.records.items() if record.key == key]
+    candidates = finals.candidates(networks.judge, whole)
+    log.info("finals: %s", finals.said())
+    most = most_seeds(networks.problem)
+    finalists = finals.played(networks.judge, candidates, most, toolbox.again)
+    networks.archive.keep_finals(finalists)
+    return tuple(standings(networks.judge, finalists))
 
 
 def _check_measured(records: Collection[Record], ended: bool) -> None:
@@ -152,6 +176,10 @@ class History:
             stopped=stopped or self._rule(number, seconds),
         )
 
+    def spent(self) -> str:
+        """That there is no budget left."""
+        return f"{self.networks.limit:,} networks were evaluated"
+
     def _clock(self, number: int, trained: int) -> float:
         """Seconds searched until now.
 
@@ -192,8 +220,8 @@ class History:
         stop = self.declaration.stop
         if number == self.declaration.generations:
             return f"{number} generations were evolved"
-        if len(self.networks.records) == stop.evaluations:
-            return f"{stop.evaluations:,} networks were evaluated"
+        if self.networks.left == 0:
+            return self.spent()
         if stop.wall_seconds is not None and seconds >= stop.wall_seconds:
             return f"{stop.wall_seconds:g} seconds have passed"
         if stop.stale_generations is not None and self.stale >= stop.stale_generations:

@@ -185,6 +185,19 @@ class Stream:
         individual.fitness.values = evaluator.answer(self.toolbox.evaluate, individual, record)
         self._known.append(individual)
 
+    def drain(self) -> None:
+        """Put into the archive what is being measured, for nobody to breed from, and close."""
+        for job in self._queue:
+            del self._numbers[job.number]
+        self._queue.clear()
+        networks = self.toolbox.evaluator.networks
+        while self._numbers and self._outcomes is not None:
+            with unmoved_generators():
+                outcome = next(self._outcomes)
+            key = self._numbers.pop(outcome.number)
+            networks.archived(key, self._on_their_way[key].genome, outcome)
+        self.close()
+
     def close(self) -> None:
         """Let go of what is still on its way."""
         getattr(self._outcomes, "close", lambda: None)()

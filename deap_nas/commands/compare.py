@@ -3,7 +3,8 @@
   compare EXPERIMENT.toml --vary toolbox.mutate=reset_gene,shift_gene --seeds 10
 
 Each variant and random search are run with the same seeds and the same number of distinct
-networks.  The searches of one seed share an archive, so a network is trained once.
+networks.  The searches of one seed share an archive, so a network is trained once.  Finals are left
+out: what searches evaluate is compared by single trainings.
 """
 
 import argparse
@@ -127,6 +128,11 @@ def variants_of(varied: Sequence[str]) -> dict[str, list[str]]:
     for text in varied:
         key, equals, values = text.partition("=")
         parts = split_outside_brackets(values)
+        if key.strip().split(".")[0] == "finals":
+            raise ValueError(
+                f"--vary {text!r}: searches are compared by single trainings, so finals would only "
+                "take a part of the budget; they are left out"
+            )
         if not equals or not key.strip() or len(parts) < 1 or not all(parts):
             raise ValueError(f"--vary {text!r}: it is KEY=A,B, like toolbox.mutate=a,b")
         choices.append([(part, f"{key}={part}") for part in parts])
@@ -166,7 +172,7 @@ def _declaration(
     """A variant's declaration, which stops at the budget and at nothing else."""
     generations = 20 * budget // population + 20  # as many as there are duplicates to be served
     size = f"population={population}, generations={generations}"
-    base = [*chosen.overrides, f"stop={{evaluations={budget}}}"]
+    base = [*chosen.overrides, "finals={}", f"stop={{evaluations={budget}}}"]
     if len(more) == 1:  # the seed alone: the baseline
         more = [f"algorithm={{use='random_search', {size}}}", "toolbox.screen=everyone", *more]
     else:

@@ -56,6 +56,20 @@ def test_another_seed_is_another_training():
     assert other["val_loss"] != SMALL.evaluate(genome)["val_loss"]
 
 
+def test_a_further_seed_is_another_training_of_the_same_network_and_seed_0_is_its_own():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    own = without_seconds(SMALL.evaluate(genome))
+    assert without_seconds(SMALL.evaluate(genome, seed=0)) == own
+    again = without_seconds(SMALL.evaluate(genome, seed=1))
+    assert again["val_loss"] != own["val_loss"]
+    assert again["params"] == own["params"]
+    jobs = [(genome, {"seed": 1}), genome]
+    found = dict(SMALL.evaluate_many(jobs))
+    assert [without_seconds(found[number]) for number in range(2)] == [again, own]
+    assert SMALL.reseeds
+    assert not replace(SMALL, inherit=True).reseeds
+
+
 def test_evaluation_touches_no_global_generator():
     python, numpy_state = random.getstate(), torch.random.get_rng_state()
     SMALL.evaluate(SMALL.space.encode(ARCHITECTURE))

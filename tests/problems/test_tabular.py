@@ -282,3 +282,27 @@ def test_the_accuracy_that_judges_a_result_is_no_objective_by_accident():
     }
     with pytest.raises(ValueError, match=r"objectives\[0\] = 'test_accuracy': unknown"):
         declare(tables, PROBLEMS, name="test")
+
+
+@needs_macro
+def test_another_seed_answers_with_another_training_of_the_table():
+    problem = macro(seed=3)
+    published = json.loads(MACRO.read_text())
+    assert problem.reseeds == 2
+    genome = problem.space.encode("02012100")
+    answers = [problem.evaluate(genome, seed=seed)["val_accuracy"] for seed in range(3)]
+    assert sorted(answers) == sorted(run / 100 for run in published["02012100"]["test_acc"])
+    assert problem.evaluate(genome)["val_accuracy"] == answers[0]
+
+
+def test_a_table_of_single_trainings_has_none_for_finals(table):
+    assert table().reseeds == 0
+    tables = {
+        "objectives": ["val_accuracy"],
+        "problem": "single",
+        "toolbox": {"map": "serial"},
+        "algorithm": {"use": "random_search", "population": 2, "generations": 0},
+        "finals": {"networks": 1, "seeds": 1},
+    }
+    with pytest.raises(ValueError, match="finals: this problem cannot train a network again"):
+        Run(tables, problems={"single": table})

@@ -224,3 +224,7 @@ def test_what_is_scored_and_not_trained_cannot_be_trained_less_or_inherit_otherw
     assert not POOLED.inherits
     with pytest.raises(ValueError, match="inherit = true: a network has its supernet's weights"):
         replace(POOLED, inherit=True)
+
+
+def test_a_score_with_shared_weights_has_no_other_seed():
+    assert not POOLED.reseeds

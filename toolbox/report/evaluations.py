@@ -9,6 +9,7 @@ import moocore
 import numpy
 
 from toolbox.archive import Archive, Record
+from toolbox.finals import Standing, mean_losses, standings
 from toolbox.halving import epochs_for
 from toolbox.judge import Judge
 from toolbox.lineage import Birth
@@ -46,6 +47,20 @@ class Evaluations:
             for record, sound in zip(self.records, self.feasible, strict=True)
         ]
         return numpy.array(rows, float).reshape(-1, len(nothing))
+
+    @cached_property
+    def mean_losses(self) -> numpy.ndarray:
+        """`losses` with the means of what was trained again in finals."""
+        found = self.losses.copy()
+        for standing in self.standings:
+            place = self.by_key[standing.record.key]
+            found[place] = mean_losses(self.judge, [self.records[place]])[0]
+        return found
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """How the networks of the finals stand, the best first; none if there were none."""
+        return standings(self.judge, self.records)
 
     @cached_property
     def losses(self) -> numpy.ndarray:

@@ -1,33 +1,54 @@
-"""The best of an archive: the Pareto front, and the ranking by one objective."""
+"""The best of an archive: the Pareto front, and the ranking by one objective.
+
+Where networks were trained again in finals, their means count.
+"""
 
 from collections.abc import Iterable
 
 import moocore
 
 from toolbox.archive import Record
+from toolbox.finals import mean_losses
 from toolbox.judge import Judge
 from toolbox.objectives.objective import Objective
 
 
 def front(judge: Judge, records: Iterable[Record]) -> list[Record]:
-    """The records that no other one dominates, the best by the first objective first."""
-    sound = [record for record in records if judge.feasible(record)]
+    """The records that no other one dominates, the best by the first objective first.
+
+    After finals it is the front of those that were in them: that of single trainings is made of
+    the lucky ones.
+    """
+    sound = finalists(record for record in records if judge.feasible(record))
     if not sound:
         return []
-    keep = moocore.is_nondominated(judge.losses(sound), keep_weakly=True)
+    keep = moocore.is_nondominated(mean_losses(judge, sound), keep_weakly=True)
     chosen = [record for record, kept in zip(sound, keep, strict=True) if kept]
-    return sorted(chosen, key=lambda record: _loss(judge.objectives[0], record))
+    return _sorted(judge, chosen, 0)
 
 
 def ranking(
     judge: Judge, records: Iterable[Record], objective: Objective | None = None
 ) -> list[Record]:
-    """All feasible records, the best by `objective` (default: the first) first."""
-    by = objective or judge.objectives[0]
-    feasible = [record for record in records if judge.feasible(record)]
-    return sorted(feasible, key=lambda record: _loss(by, record))
+    """All feasible records, the best by `objective` (default: the first) first.
+
+    With one objective those that were in finals come before all others.
+    """
+    place = 0 if objective is None else list(judge.objectives).index(objective)
+    ranked = _sorted(judge, [record for record in records if judge.feasible(record)], place)
+    if len(judge.objectives) == 1:
+        ranked.sort(key=lambda record: not record.further)
+    return ranked
 
 
-def _loss(objective: Objective, record: Record) -> tuple[float, str]:
+def finalists(records: Iterable[Record]) -> list[Record]:
+    """Those of the records that were in finals; all of them if none was."""
+    given = list(records)
+    return [record for record in given if record.further] or given
+
+
+def _sorted(judge: Judge, records: list[Record], place: int) -> list[Record]:
     # Equals in the order of their architecture, whatever order they were measured in.
-    return -objective.value(record.measurement) * objective.weight, record.architecture
+    losses = mean_losses(judge, records)[:, place]
+    pairs = sorted(zip(losses, records, strict=True), key=lambda p: (p[0], p[1].architecture))
+    return [record for _, record in pairs]

@@ -15,6 +15,7 @@ from toolbox.quantities import Quantity, as_number
 from toolbox.report import figures
 from toolbox.report.axes import Axes
 from toolbox.report.evaluations import Evaluations, nondominated
+from toolbox.report.finals import finals_facts, finals_sections
 from toolbox.report.network_drawing import Layer, network_plot
 from toolbox.report.origins import (
     ancestry,
@@ -46,9 +47,9 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
     axes = Axes.of(runs, quantities)
     best = [_best(run) for run in runs]
     winners = [number for number, place in enumerate(best) if place is not None]
-    winner = min(winners, key=lambda n: runs[n].losses[best[n], 0], default=None)
+    winner = min(winners, key=lambda n: runs[n].mean_losses[best[n], 0], default=None)
     place = None if winner is None else best[winner]
-    sections = []
+    sections = finals_sections(runs)
     if winner is not None and place is not None:
         sections.append(_front(runs, axes))
         sections.append(_progress(runs, axes))
@@ -72,6 +73,7 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
             facts[f"best {objective.name}"] = objective.said(
                 -least if objective.maximize else least
             )
+        facts |= finals_facts(runs[winner], axes)
     facts["searched"] = _duration(sum(float(run.seconds[-1]) for run in runs))
     if epochs := sum(run.epochs for run in runs):
         facts["epochs trained"] = as_number(epochs)
@@ -97,7 +99,10 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
 
 
 def _best(run: Evaluations) -> int | None:
-    """The place of the best network by the first objective; None if none is feasible."""
+    """The place of the best network by the first objective, after finals by its mean; None if none
+    is feasible."""
+    if run.standings:
+        return run.by_key[run.standings[0].record.key]
     order = _order(run, 0)
     return order[0] if order else None
 

@@ -1,0 +1,233 @@
+"""Finals: the best networks of a search are trained again with other seeds.
+
+A network that looks best after one training each is partly a lucky one.  One objective: the further
+trainings are dealt out by sequential halving (Karnin, Koren & Somekh, 2013): round by round the
+better half of the networks gets more of them.  Several objectives: each network gets as many,
+because every one of them may be on the front.  What a network is worth is the mean of all its
+trainings, the search's own among them.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Annotated
+
+import numpy
+from annotated_types import Ge
+from deap import tools
+
+from toolbox.archive import Record
+from toolbox.individual import Individual
+from toolbox.judge import Judge
+from toolbox.problem import Problem
+
+DRAWS = 10_000  # of the true values, for the probabilities
+# The records of further trainings: each of a network's own record and the number of its seed.
+TrainAgain = Callable[[Sequence[tuple[Record, int]]], list[Record]]
+
+
+@dataclass(frozen=True)
+class Finals:
+    """Train the best `networks` of a search again: `networks` x `seeds` further trainings in all.
+
+    networks: one objective: the best by value; several: the front and its near misses, by
+    non-dominated fronts and crowding distance.  seeds: further ones of a network, on average.
+    """
+
+    networks: Annotated[int, Ge(1)]
+    seeds: Annotated[int, Ge(1)]
+
+    @property
+    def evaluations(self) -> int:
+        """The further trainings in all."""
+        return self.networks * self.seeds
+
+    def check(self, problem: Problem) -> None:
+        """Raise ValueError if the problem cannot train a network again with another seed."""
+        if problem.inherits:
+            raise ValueError(
+                "networks begin with their parents' weights here (problem.inherit), so that a "
+                "training from another seed alone would measure something else"
+            )
+        if not problem.reseeds:
+            raise ValueError("this problem cannot train a network again with another seed")
+        if self.seeds > (most := most_seeds(problem)):
+            raise ValueError(
+                f"seeds = {self.seeds}: this problem has {most:g} further trainings of a network"
+            )
+
+    def candidates(self, judge: Judge, records: Iterable[Record]) -> list[Record]:
+        """Who is trained again; records: the networks' own, each after all its epochs."""
+        feasible = [record for record in records if judge.feasible(record)]
+        return _best(judge, feasible, min(self.networks, len(feasible)))
+
+    def played(
+        self, judge: Judge, candidates: Sequence[Record], most: float, again: TrainAgain
+    ) -> list[Record]:
+        """The candidates with their further trainings.
+
+        most: how many of them a network can have.
+        """
+        known = {record.key: record for record in candidates}
+        alive, out = list(known), list[str]()
+        left = len(known) * self.seeds
+        one = len(judge.objectives) == 1
+        rounds = max(1, math.ceil(math.log2(len(known) or 1))) if one else 1
+        for last in range(rounds - 1, -1, -1):
+            share = max(1, left // (last + 1) // max(1, len(alive)))
+            amount = min(left, share * len(alive)) if last else left
+            room = {key: most - len(record.further) for key, record in known.items()}
+            asked = [
+                (known[key], len(known[key].further) + time)
+                for key, time in _dealt([alive, out], amount, room)
+            ]
+            for (record, _), found in zip(asked, again(asked), strict=True):
+                further = (*known[record.key].further, found)
+                known[record.key] = replace(known[record.key], further=further)
+            left -= len(asked)
+            ranked = _best(judge, [known[key] for key in alive], len(alive))
+            alive = [record.key for record in ranked[: (len(ranked) + 1) // 2]]
+            out = [record.key for record in ranked if record.key not in alive] + out
+        return list(known.values())
+
+    def said(self) -> str:
+        """What becomes of the best networks, for a person."""
+        return (
+            f"the best {self.networks} networks are trained {self.evaluations} times more with "
+            "other seeds"
+        )
+
+
+def most_seeds(problem: Problem) -> float:
+    """How many further trainings of a network a problem has; infinity for any number."""
+    return math.inf if problem.reseeds is True else int(problem.reseeds)
+
+
+def _dealt(
+    groups: Sequence[Sequence[str]], amount: int, room: dict[str, float]
+) -> list[tuple[str, int]]:
+    """Deal trainings out in turn: to the first group while anyone in it has room, then to the next.
+
+    room: how many each key can take.  Each key with the number of its training among these.
+
+    >>> _dealt([["a", "b"], ["c"]], 5, {"a": 2, "b": 1, "c": 9})
+    [('a', 1), ('b', 1), ('a', 2), ('c', 1), ('c', 2)]
+    """
+    dealt: list[tuple[str, int]] = []
+    for group in groups:
+        time = 0
+        while len(dealt) < amount and (free := [key for key in group if room[key] > time]):
+            time += 1
+            dealt += [(key, time) for key in free[: amount - len(dealt)]]
+    return dealt
+
+
+def mean_fitness(judge: Judge, record: Record) -> tuple[float, ...]:
+    """The objectives of a network: means over all its trainings that are known.
+
+    A further training that failed or is beyond the bounds counts as a network that did.
+    """
+    if not record.further:
+        return judge.fitness(record)
+    trainings = [judge.fitness(one) for one in (record, *record.further)]
+    return tuple(map(fmean, zip(*trainings, strict=True)))
+
+
+def mean_losses(judge: Judge, records: Sequence[Record]) -> numpy.ndarray:
+    """(records, objectives) of `mean_fitness`, negated where it is maximized."""
+    means = numpy.array([mean_fitness(judge, record) for record in records])
+    return -means.reshape(-1, len(judge.weights)) * numpy.array(judge.weights)
+
+
+def _best(judge: Judge, records: Sequence[Record], count: int) -> list[Record]:
+    """The best records by `mean_fitness`, the best first.
+
+    Equals stand in the order of their architecture, whatever order they were measured in.
+    """
+    ordered = sorted(records, key=lambda record: record.architecture)
+    candidates = []
+    for record in ordered:
+        candidates.append(Individual([], judge.weights))
+        candidates[-1].fitness.values = mean_fitness(judge, record)
+    of = {id(one): record for one, record in zip(candidates, ordered, strict=True)}
+    if len(judge.objectives) == 1:
+        found = sorted(candidates, key=lambda one: one.fitness.wvalues, reverse=True)[:count]
+    else:
+        found = tools.selNSGA2(candidates, count) if count else []
+    return [of[id(one)] for one in found]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a network after the finals.
+
+    mean: of each objective, over all `trainings`.  standard_error: of each mean: the standard
+    deviation within a network, pooled over all of them that never failed, by the square root of
+    `trainings`; None if it cannot be told.  failed: trainings that failed or were beyond the
+    bounds.  probability: that no other network of the finals dominates this one, with one objective
+    that it is the best: the share of DRAWS of all true values from normal distributions of these
+    means and standard errors.
+    """
+
+    record: Record
+    mean: tuple[float, ...]
+    standard_error: tuple[float, ...] | None
+    trainings: int
+    failed: int
+    probability: float
+
+
+def standings(judge: Judge, records: Iterable[Record]) -> list[Standing]:
+    """Every network among the records that was in the finals, the best by the first objective
+    first."""
+    finalists = [record for record in records if record.further]
+    finalists.sort(key=lambda one: (mean_losses(judge, [one])[0, 0], one.architecture))
+    if not finalists:
+        return []
+    trainings = [(record, *record.further) for record in finalists]
+    failed = [sum(not judge.feasible(one) for one in ones) for ones in trainings]
+    sound = [ones for ones, failures in zip(trainings, failed, strict=True) if not failures]
+    deviation = _deviation([[judge.fitness(one) for one in ones] for ones in sound])
+    counts = numpy.array([len(ones) for ones in trainings])
+    errors = deviation / numpy.sqrt(counts)[:, None]
+    shares = _undominated(mean_losses(judge, finalists), errors)
+    return [
+        Standing(
+            record,
+            mean_fitness(judge, record),
+            tuple(map(float, error)) if sound else None,
+            int(count),
+            failures,
+            round(float(share), 4),
+        )
+        for record, error, count, failures, share in zip(
+            finalists, errors, counts, failed, shares, strict=True
+        )
+    ]
+
+
+def _deviation(values: Sequence[Sequence[tuple[float, ...]]]) -> numpy.ndarray:
+    """(objectives,) the standard deviation within a network, pooled; 0 if there is none.
+
+    values: of each network the fitness of each training.
+    """
+    if not values:
+        return numpy.zeros(1)
+    squares = sum(((numpy.array(v) - numpy.mean(v, axis=0)) ** 2).sum(axis=0) for v in values)
+    return numpy.sqrt(squares / sum(len(v) - 1 for v in values))
+
+
+def _undominated(losses: numpy.ndarray, errors: numpy.ndarray) -> numpy.ndarray:
+    """(networks,) the share of draws in which no other network dominates each.
+
+    losses: (networks, objectives) means; errors: of them.  The draws are always the same.
+    """
+    normal = numpy.random.default_rng(0).standard_normal((DRAWS, *losses.shape))
+    drawn = losses + normal * errors
+    shares = numpy.empty(len(losses))
+    for place in range(len(losses)):
+        own = drawn[:, [place]]
+        dominating = (drawn <= own).all(axis=2) & (drawn < own).any(axis=2)
+        shares[place] = 1 - dominating.any(axis=1).mean()
+    return shares
