@@ -134,7 +134,7 @@ class SkipCells:
     'none none none none none none'
     """
 
-    width: int = 8
+    width: int = 6
     image_shape: tuple[int, int, int] = field(default=(1, 8, 8), metadata={"declared": False})
     classes: int = field(default=10, metadata={"declared": False})
 
