@@ -223,8 +223,11 @@ class Nothing(nn.Module):
 
 
 def every_network(space: SkipCells, index: int) -> list[int]:
-    """The genome of one network after the other: an operator for `toolbox.individual`."""
-    return list(networks()[index])
+    """The genome of one network after the other: an operator for `toolbox.individual`.
+
+    After the last comes the first again; the rehearsal before a search draws a second population.
+    """
+    return list(networks()[index % len(networks())])
 
 
 def test_accuracy(network: nn.Module, device: torch.device) -> float:
