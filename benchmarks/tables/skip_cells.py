@@ -182,7 +182,7 @@ class SkipCells:
 def convolution(channels: int, filters: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, filters, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(filters),
+        nn.BatchNorm2d(filters, momentum=0.2),  # a training has few steps
         nn.ReLU(inplace=True),
     )
 
