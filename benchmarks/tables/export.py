@@ -14,7 +14,7 @@ import io
 import lzma
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ sys.path.insert(0, str(REPOSITORY))
 from deap_nas.finished_run import FinishedRun  # noqa: E402
 from problems.whole_file import whole  # noqa: E402
 from toolbox.archive import differences  # noqa: E402
+from toolbox.problem import adapted  # noqa: E402
 
 LARGEST = 1_000_000  # genomes of a space
 ALIKE = ("params", "macs")  # the same in every run
@@ -40,12 +41,14 @@ Measured = Mapping[str, list[Mapping[str, float]]]  # of each architecture in ea
 
 def opened(folders: Sequence[Path]) -> list[FinishedRun]:
     """The runs by their seeds.  Raises ValueError if they differ in more than that."""
+    if len(folders) < 2:
+        raise ValueError(f"{folders[0]}: one run tells nothing of noise; two at least are needed")
     runs = sorted((FinishedRun.open(folder) for folder in folders), key=seed)
     for run in runs[1:]:
         same = {**run.archive.problem, "seed": seed(runs[0])}
         if changes := differences(runs[0].archive.problem, same):
             raise ValueError(f"{run.path}: it is of another problem: {'; '.join(changes)}")
-    for one, other in zip(runs, runs[1:], strict=False):
+    for one, other in pairwise(runs):
         if seed(one) == seed(other):
             raise ValueError(f"{other.path}: it has the seed of {one.path}, {seed(one)}")
     return runs
@@ -169,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         runs = opened(chosen.runs)
-        rows, found = rows_of(runs[0].problem.space, runs)
+        rows, found = rows_of(adapted(runs[0].problem).space, runs)
         content = compressed(rows)
         with whole(chosen.to) as part:
             part.write_bytes(content)

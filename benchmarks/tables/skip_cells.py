@@ -2,8 +2,8 @@
 
 A cell is a directed graph of four nodes.  Node 0 is its input, node 3 its output; each of the six
 edges from an earlier to a later node does one of four things to what the earlier one holds, and a
-node holds the sum of what comes in.  That makes 4 ** 6 = 4,096 genomes.  (The cell of NAS-Bench-201,
-Dong & Yang, ICLR 2020, arXiv 2001.00326, with one operation less.)
+node holds the sum of what comes in.  That makes 4 ** 6 = 4,096 genomes.  It is the cell of
+NAS-Bench-201 (Dong & Yang, ICLR 2020, arXiv 2001.00326) with one operation less.
 """
 
 from collections.abc import Iterator
