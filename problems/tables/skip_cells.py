@@ -28,7 +28,7 @@ def read(path: str, content: bytes, digest: str) -> Table:
     try:
         lines = csv_lines(path, lzma.decompress(content), (*names, "network"), measures)
         for where, cells in lines:
-            genome = tuple(OPERATIONS.index(cells[name]) for name in names)
+            genome = tuple(_operation(cells[name], name, where) for name in names)
             found = {name: measured(cells[name], name, where, path) for name in measures}
             rows[genome] = {
                 "val_accuracy": tuple(found[name] for name in runs[0]),
@@ -41,5 +41,13 @@ def read(path: str, content: bytes, digest: str) -> Table:
         if missing := set(same_as.values()) - set(rows):
             raise ValueError(f"its network {''.join(map(str, min(missing)))} is no row of it")
     except (ValueError, lzma.LZMAError) as error:
+        if str(error).startswith("path = "):
+            raise
         raise ValueError(f"path = {path!r}: it is not a table of small cells ({error})") from error
     return Table(GENES, rows, (OPERATIONS,) * len(GENES), " ", digest, same_as)
+
+
+def _operation(text: str, name: str, where: str) -> int:
+    if text not in OPERATIONS:
+        raise ValueError(f"{where}: {name} = {text!r}: legal: {', '.join(OPERATIONS)}")
+    return OPERATIONS.index(text)
