@@ -3,15 +3,25 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from problems.tables import nas_bench_macro, skip_cells
 from problems.tables.csv_table import read_csv_table
 from problems.tables.table import Table
 
 Format = Literal["csv", "nas_bench_macro", "skip_cells"]
-# The formats that know their own columns, and what knows them.
-KNOWN = {"nas_bench_macro": nas_bench_macro, "skip_cells": skip_cells}
+
+
+class KnownFormat(Protocol):
+    """A format that knows its own columns; a module is one."""
+
+    MEASURES: tuple[str, ...]
+    UNTRAINED: tuple[str, ...]
+
+    def read(self, path: str, content: bytes, digest: str) -> Table: ...
+
+
+KNOWN: dict[str, KnownFormat] = {"nas_bench_macro": nas_bench_macro, "skip_cells": skip_cells}
 # Of the tables that are part of this package, the file.
 SHIPPED = {"skip_cells": Path(__file__).parent / "skip_cells.csv.xz"}
 

@@ -6,8 +6,8 @@ from itertools import product
 from problems.spaces.gene import Gene
 from problems.tables.table import Genome, Row, Table, finite
 
-MEASURES = ("val_accuracy", "test_accuracy", "params", "flops")
-UNTRAINED = ("params", "flops")
+MEASURES: tuple[str, ...] = ("val_accuracy", "test_accuracy", "params", "flops")
+UNTRAINED: tuple[str, ...] = ("params", "flops")
 
 # The choices of each of its eight layers: 0 identity, 1 MBConv of kernel 3 and expansion 3,
 # 2 MBConv of kernel 5 and expansion 6, so by size, which makes 1 a neighbour of both.

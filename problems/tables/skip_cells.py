@@ -6,8 +6,8 @@ from problems.spaces.gene import Gene
 from problems.tables.csv_table import csv_lines, measured
 from problems.tables.table import Genome, Row, Table
 
-MEASURES = ("val_accuracy", "test_accuracy", "train_seconds", "params", "macs")
-UNTRAINED = ("params", "macs")
+MEASURES: tuple[str, ...] = ("val_accuracy", "test_accuracy", "train_seconds", "params", "macs")
+UNTRAINED: tuple[str, ...] = ("params", "macs")
 OPERATIONS = ("none", "identity", "1x1", "3x3")
 GENES = tuple(Gene(f"edge{edge}", OPERATIONS) for edge in ("01", "02", "12", "03", "13", "23"))
 RUNS = 3
