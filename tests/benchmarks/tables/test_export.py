@@ -12,6 +12,7 @@ import pytest
 from benchmarks.tables import export
 from benchmarks.tables.skip_cells import EDGES, SkipCells
 from problems.seeds import seed_of
+from problems.spaces.bit_string import BitString
 from problems.tabular import Tabular
 from toolbox.archive import Archive, Record
 from toolbox.measure import Outcome
@@ -137,3 +138,27 @@ def test_the_same_seed_twice_and_a_single_run_are_refused(folders, tmp_path, cap
     twice = refusal(folders, tmp_path, capsys, "seed-1", "seed-2", "seed-1")
     assert "seed-1: it has the seed of seed-1, 1" in twice
     assert "one run tells nothing of noise" in refusal(folders, tmp_path, capsys, "seed-1")
+
+
+def test_genes_that_interact_are_not_explained_by_a_sum_over_them():
+    space = PROBLEM.space
+
+    def share(accuracy):
+        found = {
+            space.decode(list(genome)): [{"val_accuracy": accuracy(genome)}]
+            for genome in set(export.canonical_genomes(space).values())
+        }
+        return export.additive_share(space, found)
+
+    unconnected = space.canonical([0] * 6)
+    assert share(lambda genome: float(list(genome) != unconnected)) < 0.9
+
+
+def test_genes_that_add_up_are_explained_by_a_sum_over_them():
+    space = BitString(4)
+    genomes = export.canonical_genomes(space)
+    found = {
+        space.decode(list(genome)): [{"val_accuracy": genome[0] / 2 + genome[3] / 5}]
+        for genome in genomes
+    }
+    assert export.additive_share(space, found) == pytest.approx(1.0)
