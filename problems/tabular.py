@@ -3,17 +3,13 @@
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
-
-from annotated_types import MinLen
 
 from problems.seeds import seed_of
 from problems.spaces.gene import Gene
-from problems.tables import Format, Table, open_table
+from problems.tables import KNOWN, SHIPPED, Format, open_table
+from problems.tables.table import Table
 
 log = logging.getLogger(__name__)
-
-MACRO_MEASURES = ("val_accuracy", "test_accuracy", "params", "flops")
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,8 @@ class TabularSpace:
         return {"genes": tuple((gene,) for gene in range(len(self.genes)))}
 
     def decode(self, genome: list[int]) -> str:
-        """As in the table: '02012100' of NAS-Bench-Macro, 'kernel=3;width=16' of a CSV table."""
+        """As in the table: '02012100' of NAS-Bench-Macro, 'kernel=3;width=16' of a CSV table,
+        'none 3x3 identity 1x1 none 3x3' of the small cells."""
         return self.file.table().decode(genome)
 
     def encode(self, architecture: str) -> list[int]:
@@ -61,7 +58,8 @@ class TabularSpace:
         return list(genome)
 
     def canonical(self, genome: list[int]) -> list[int]:
-        return list(genome)
+        """The genome that stands for all that make the same network."""
+        return list(self.file.table().canonical(genome))
 
     def violation(self, genome: list[int]) -> str:
         return "" if tuple(genome) in self.file.table().rows else "it is not in the table"
@@ -72,16 +70,19 @@ class Tabular:
     """Look the network of a genome up in a table.
 
     format: "csv", any table with a header, whose columns `genes` are choices and `measures` finite
-    numbers; or "nas_bench_macro", the JSON file of that table, which knows its own columns.
+    numbers; "nas_bench_macro", the JSON file of that table; or "skip_cells", the table of small
+    cells that is shipped and needs no path.  The last two know their own columns.
     untrained: the measures that are known without training; bounds look at them first.  A measure
     of several trainings answers with one of them, drawn by (seed, architecture), as a training of
-    one's own would; `nas_bench_macro` has three for val_accuracy, and test_accuracy is their mean.
+    one's own would: val_accuracy of `nas_bench_macro` and of `skip_cells` has three.  Their
+    test_accuracy is a mean, of the same three numbers in the first and of three trainings'
+    accuracies on test images in the other.
 
     Only the path is held, so it pickles small; a table is read once per process.  In an archive the
     table is told by its content.
     """
 
-    path: Annotated[str, MinLen(1)] = field(metadata={"identity": False})
+    path: str = field(default="", metadata={"identity": False})
     format: Format = "csv"
     genes: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
@@ -90,16 +91,24 @@ class Tabular:
     fingerprint: str = field(default="", metadata={"declared": False, "identity": True})
 
     def __post_init__(self) -> None:
-        if self.format == "nas_bench_macro":
+        if not self.path:
+            if self.format not in SHIPPED:
+                raise ValueError(
+                    f"path = '': format = {self.format!r} needs the path of its file; without a "
+                    f"path: {', '.join(SHIPPED)}"
+                )
+            object.__setattr__(self, "path", str(SHIPPED[self.format]))
+        if self.format in KNOWN:
+            own = KNOWN[self.format]
             for key, known in (
                 ("genes", ()),
-                ("measures", MACRO_MEASURES),
-                ("untrained", ("params", "flops")),
+                ("measures", own.MEASURES),
+                ("untrained", own.UNTRAINED),
             ):
                 declared = getattr(self, key)
                 if declared not in ((), known):
                     raise ValueError(
-                        f"{key} = {list(declared)}: format = 'nas_bench_macro' has its own; "
+                        f"{key} = {list(declared)}: format = {self.format!r} has its own; "
                         "leave it out"
                     )
                 object.__setattr__(self, key, known)
@@ -132,7 +141,7 @@ class Tabular:
         located = replace(self, path=str(Path(self.path).expanduser().absolute()))
         table = located.file.table()
         log.info(
-            "table: %s networks, %d genes, %s", f"{len(table.rows):,}", len(table.genes), self.path
+            "table: %s networks, %d genes, %s", f"{table.networks:,}", len(table.genes), self.path
         )
         return replace(located, fingerprint=table.digest)
 
@@ -163,5 +172,6 @@ class Tabular:
     def _one(self, value: float | tuple[float, ...], genome: list[int], seed: int = 0) -> float:
         if not isinstance(value, tuple):
             return value
-        first = seed_of(f"{self.seed} {self.space.decode(genome)}")
+        network = self.space.decode(self.space.canonical(genome))
+        first = seed_of(f"{self.seed} {network}")
         return value[(first + seed) % len(value)]

@@ -137,7 +137,7 @@ def mean_fitness(judge: Judge, record: Record) -> tuple[float, ...]:
 def mean_losses(judge: Judge, records: Sequence[Record]) -> numpy.ndarray:
     """(records, objectives) of `mean_fitness`, negated where it is maximized."""
     means = numpy.array([mean_fitness(judge, record) for record in records])
-    return -means.reshape(-1, len(judge.weights)) * numpy.array(judge.weights)
+    return numpy.asarray(-means.reshape(-1, len(judge.weights)) * numpy.array(judge.weights))
 
 
 def _best(judge: Judge, records: Sequence[Record], count: int) -> list[Record]:
@@ -215,7 +215,7 @@ def _deviation(values: Sequence[Sequence[tuple[float, ...]]]) -> numpy.ndarray:
     if not values:
         return numpy.zeros(1)
     squares = sum(((numpy.array(v) - numpy.mean(v, axis=0)) ** 2).sum(axis=0) for v in values)
-    return numpy.sqrt(squares / sum(len(v) - 1 for v in values))
+    return numpy.asarray(numpy.sqrt(squares / sum(len(v) - 1 for v in values)))
 
 
 def _undominated(losses: numpy.ndarray, errors: numpy.ndarray) -> numpy.ndarray:

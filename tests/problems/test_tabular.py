@@ -1,6 +1,7 @@
 """A published table as a problem: looked up exactly, refused with one line where it is wrong."""
 
 import json
+import lzma
 import pickle
 import shutil
 import subprocess
@@ -183,6 +184,16 @@ def test_what_is_wrong_with_a_table_is_one_line(table, what):
             r"problem\.genes = \['g'\]: format = 'nas_bench_macro' has its own; leave it out",
         ),
         ({"format": "nas_bench"}, r"problem\.format = 'nas_bench': .*did you mean 'nas_bench_mac"),
+        ({"format": "skip_cels"}, r"problem\.format = 'skip_cels': .*did you mean 'skip_cells'\?"),
+        (
+            {"format": "skip_cells", "measures": ["val_accuracy"]},
+            r"problem\.measures = \['val_accuracy'\]: format = 'skip_cells' has its own; leave it",
+        ),
+        (
+            {"path": "", "format": "nas_bench_macro"},
+            r"problem\.path = '': format = 'nas_bench_macro' needs the path of its file; without a "
+            "path: skip_cells",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_refused_before_the_table_is_read(declared, message):
@@ -219,6 +230,79 @@ def test_nas_bench_macro_with_a_number_that_is_none_is_refused(tmp_path):
         path.write_text(json.dumps(published | {"01201201": published["01201201"] | broken}))
         with pytest.raises(ValueError, match="it is not the table of NAS-Bench-Macro"):
             Tabular(str(path), "nas_bench_macro").prepared()
+
+
+CELLS = """edge01,edge02,edge12,edge03,edge13,edge23,network,params,macs,\
+val_accuracy_1,val_accuracy_2,val_accuracy_3,test_accuracy_1,test_accuracy_2,test_accuracy_3,train_seconds
+none,none,none,none,none,none,000000,10,20,0.1,0.1,0.1,0.1,0.1,0.1,0.5
+none,none,none,3x3,none,none,000300,90,800,0.5,0.6,0.7,0.4,0.6,0.8,1.5
+none,3x3,none,none,none,identity,000300,90,800,0.5,0.6,0.7,0.4,0.6,0.8,1.5
+none,none,none,1x1,none,none,000200,30,200,0.2,0.3,0.4,0.2,0.3,0.4,1.0
+"""
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """A function that writes a small table of cells and makes it a problem."""
+
+    def made(text=CELLS, seed=0):
+        path = tmp_path / "cells.csv.xz"
+        path.write_bytes(text if isinstance(text, bytes) else lzma.compress(text.encode()))
+        open_table.cache_clear()
+        return Tabular(str(path), "skip_cells", seed=seed)
+
+    return made
+
+
+def test_a_table_of_cells_answers_with_one_training_and_with_means(cells):
+    space = cells().space
+    genome = space.encode("none none none 3x3 none none")
+    assert genome == [0, 0, 0, 3, 0, 0]
+    answers = [cells(seed=seed).prepared().evaluate(genome) for seed in range(20)]
+    assert {answer["val_accuracy"] for answer in answers} == {0.5, 0.6, 0.7}
+    assert all(answer["test_accuracy"] == pytest.approx(0.6) for answer in answers)
+    assert cells().known(genome) == {"params": 90, "macs": 800}
+    assert tuple(answers[0]) == cells().measures
+
+
+def test_genomes_that_compute_the_same_are_one_network_with_one_answer(cells):
+    for seed in range(10):
+        problem = cells(seed=seed)
+        one, other = ([0, 0, 0, 3, 0, 0], [0, 3, 0, 0, 0, 1])
+        assert problem.space.canonical(other) == problem.space.canonical(one) == one
+        assert problem.evaluate(other) == problem.evaluate(one)
+
+
+def test_a_search_of_cells_measures_no_network_twice(cells):
+    problem = {"use": "tabular", "format": "skip_cells", "path": cells().path}
+    genomes = [" ".join(line.split(",")[:6]) for line in CELLS.splitlines()[1:]]
+    run = Run(
+        {
+            "objectives": ["val_accuracy"],
+            "problem": problem,
+            "toolbox": {"map": "serial", "individual": {"use": "seeded", "genomes": genomes}},
+            "algorithm": {"use": "random_search", "population": 4, "generations": 0},
+        }
+    )
+    assert len(run.archive) == 3
+    assert problem["path"] not in json.dumps(run.archive.problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CELLS.encode(), "it is not a table of small cells .Input format not supported"),
+        (CELLS.replace("1x1", "5x5"), "line 5: edge03 = '5x5': legal: none, identity, 1x1, 3x3"),
+        (CELLS.replace("0.7", "nan"), "line 3: val_accuracy_3 = 'nan' is not a finite number"),
+        (CELLS.replace("train_seconds", "seconds"), "'train_seconds': 0 columns"),
+        (CELLS.replace("000200", "000100"), "its network 000100 is no row of it"),
+        (CELLS + CELLS.splitlines()[1], "a genome stands in it twice"),
+    ],
+)
+def test_another_file_is_not_taken_for_a_table_of_cells(cells, content, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        cells(content).prepared()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_table_is_told_by_its_content_and_not_by_its_path(table, tmp_path):
