@@ -403,7 +403,10 @@ def shares_plot(runs: Sequence[Evaluations]) -> Plot:
 
 
 def generations_plot(
-    runs: Sequence[Evaluations], courses: Sequence[Sequence[Generation]], objective: Axis, column: int
+    runs: Sequence[Evaluations],
+    courses: Sequence[Sequence[Generation]],
+    objective: Axis,
+    column: int,
 ) -> Plot:
     """Mean of the individuals of each generation, and the band from their best to their worst."""
     figure, subplot = _figure(6.6, 4.2)
@@ -435,9 +438,7 @@ def generations_plot(
     return Plot(f"generations_{objective.name}", title, figure)
 
 
-def diversity_plot(
-    runs: Sequence[Evaluations], courses: Sequence[Sequence[Generation]]
-) -> Plot:
+def diversity_plot(runs: Sequence[Evaluations], courses: Sequence[Sequence[Generation]]) -> Plot:
     """How many different networks each generation evaluated, and how many that were new."""
     figure, subplot = _figure(6.6, 4.2)
     for number, (run, course) in enumerate(zip(runs, courses, strict=True)):

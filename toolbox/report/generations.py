@@ -19,9 +19,9 @@ MOST_PARENTS = 20  # of the table of those that were parents most often
 class Generation:
     """The individuals that one generation evaluated.
 
-    distinct: different networks among them.  new: networks that no generation before had.  known:
-    of the individuals, how many have a fitness.  best, mean, worst: of each objective over the known
-    ones, NaN if there are none.
+    distinct: different networks among them.  new: those that no earlier generation had.  known: how
+    many individuals have a fitness.  best, mean, worst: of each objective over these, NaN if
+    there are none.
     """
 
     generation: int

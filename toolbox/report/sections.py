@@ -107,7 +107,9 @@ def _facts(
     facts = [Fact("networks", f"{networks:,}")]
     if len(axes.objectives) > 1 and (sizes := [len(nondominated(run.losses)) for run in runs]):
         said = ", ".join(f"{size:,}" for size in sizes if size)
-        facts += [Fact("on the front", said, "of each run" if len(runs) > 1 else "")] if said else []
+        facts += (
+            [Fact("on the front", said, "of each run" if len(runs) > 1 else "")] if said else []
+        )
     for column, objective in enumerate(axes.objectives):
         found = [(run, places[0]) for run in runs if (places := _order(run, column))]
         if not found:
@@ -214,7 +216,9 @@ def _choices(
         ranked.sort(key=lambda found: found[0].losses[found[1], 0])
         rows = [_row(run, place, len(runs) > 1) for run, place in ranked[:TOP]]
         name = axes.objectives[0].name
-        table = Table(f"top_{name}", f"The {len(rows)} with the {_superlative(axes.objectives[0])}", rows)
+        table = Table(
+            f"top_{name}", f"The {len(rows)} with the {_superlative(axes.objectives[0])}", rows
+        )
         return [Section("Where to start", tables=[table])]
     for run in runs:
         if not run.feasible.any():
@@ -313,9 +317,7 @@ def _trials(runs: Sequence[Evaluations], best: Sequence[int | None], axes: Axes)
     return [Section("The runs side by side", plots, [table])]
 
 
-def _network(
-    one: Reported, place: int, quantities: Mapping[str, Quantity]
-) -> list[Section]:
+def _network(one: Reported, place: int, quantities: Mapping[str, Quantity]) -> list[Section]:
     run = one.evaluations
     record = run.records[place]
     layers = one.layers(record)
