@@ -80,7 +80,7 @@ def front_plot(runs: Sequence[Evaluations], pair: Pair) -> Plot:
     The front is that of all objectives, as in the table, so a network is marked also where these
     two alone would not put it there; of a single objective, it is the front of these two.
     """
-    figure, subplot = _figure(6.6, 4.7)
+    figure, subplot = _figure(5.6, 4.2)
     drawn = []
     unopened = 0
     share = MOST_OPEN // len(runs)
@@ -170,7 +170,7 @@ def _look_at_the_front(
 
 def tradeoff_plot(runs: Sequence[Evaluations], pair: Pair, third: Axis) -> Plot:
     """A pair, coloured by a third quantity (reference B's figures 6 and 7)."""
-    figure, subplot = _figure(6.4, 4.6)
+    figure, subplot = _figure(5.6, 4.2)
     x, y, c = (
         numpy.concatenate([one.values(run) for run in runs]) for one in (pair.x, pair.y, third)
     )
@@ -211,7 +211,7 @@ def best_plot(runs: Sequence[Evaluations], objective: Axis, column: int) -> Plot
     return Plot(f"best_{objective.name}", f"Best {objective.label} so far", figure)
 
 
-def hypervolume_plot(runs: Sequence[Evaluations]) -> Plot | None:
+def hypervolume_plot(runs: Sequence[Evaluations], objectives: Sequence[Axis]) -> Plot | None:
     """The hypervolume of all objectives, against networks and against time."""
     first = [run.losses[: run.population] for run in runs]
     losses = numpy.vstack([one[numpy.isfinite(one).all(axis=1)] for one in first])
@@ -222,11 +222,9 @@ def hypervolume_plot(runs: Sequence[Evaluations]) -> Plot | None:
     full = max((curve[-1] for curve in curves), default=0) or 1.0
     curves = [curve / full for curve in curves]
     figure = _against_networks_and_time(runs, curves, "hypervolume, of the largest", None)
-    weights = [objective.weight for objective in runs[0].judge.objectives]
-    names = [objective.name for objective in runs[0].judge.objectives]
     at = ", ".join(
-        f"{name} = {with_prefix(-value * weight)}"
-        for name, value, weight in zip(names, reference, weights, strict=True)
+        f"{one.quantity.label or one.name} {one.said(-value if one.maximize else value)}"
+        for one, value in zip(objectives, reference.tolist(), strict=True)
     )
     caption = (
         f"The volume between the front and the worst of the first {runs[0].population} networks "
@@ -409,7 +407,7 @@ def generations_plot(
     column: int,
 ) -> Plot:
     """Mean of the individuals of each generation, and the band from their best to their worst."""
-    figure, subplot = _figure(6.6, 4.2)
+    figure, subplot = _figure(5.6, 3.9)
     for number, (run, course) in enumerate(zip(runs, courses, strict=True)):
         known = [one for one in course if one.known]
         x = [one.generation for one in known]
@@ -440,7 +438,7 @@ def generations_plot(
 
 def diversity_plot(runs: Sequence[Evaluations], courses: Sequence[Sequence[Generation]]) -> Plot:
     """How many different networks each generation evaluated, and how many that were new."""
-    figure, subplot = _figure(6.6, 4.2)
+    figure, subplot = _figure(5.6, 3.9)
     for number, (run, course) in enumerate(zip(runs, courses, strict=True)):
         x = [one.generation for one in course]
         for name, style in (("distinct", "-"), ("new", (0, (1, 1.5)))):

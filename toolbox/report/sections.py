@@ -262,7 +262,7 @@ EXPLORE = (
 def _progress(runs: Sequence[Evaluations], axes: Axes) -> Section:
     plots = []
     if len(axes.objectives) > 1:
-        plots += [plot for plot in [figures.hypervolume_plot(runs)] if plot]
+        plots += [plot for plot in [figures.hypervolume_plot(runs, axes.objectives)] if plot]
     plots += [
         figures.best_plot(runs, objective, column)
         for column, objective in enumerate(axes.objectives)
