@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from deap_nas.commands.retrain import FOLDER
 from deap_nas.finished_run import FinishedRun
 from toolbox.archive import Record
 from toolbox.problem import adapted
@@ -15,7 +16,7 @@ from toolbox.quantities import quantities_with
 from toolbox.report import figures
 from toolbox.report.evaluations import Evaluations
 from toolbox.report.network_drawing import Layer
-from toolbox.report.page import write
+from toolbox.report.page import Section, write
 from toolbox.report.sections import Reported, report
 
 
@@ -44,7 +45,13 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
 def _reported(one: FinishedRun, name: str) -> Reported:
     declaration = one.declaration
     run = Evaluations(name, one.judge, one.archive, declaration.population, one.generations)
-    return Reported(declaration, run, bool(run.ended), partial(_layers, one))
+    sections: list[Section] = []
+    tested: dict[str, str] = {}
+    if (one.path / FOLDER).is_dir():
+        from deap_nas.retraining.shown import retrained_sections  # it needs torch
+
+        sections, tested = retrained_sections(one.path / FOLDER, one.archive, name)
+    return Reported(declaration, run, bool(run.ended), partial(_layers, one), sections, tested)
 
 
 def _check_comparable(opened: Sequence[FinishedRun]) -> None:

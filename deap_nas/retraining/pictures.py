@@ -15,7 +15,7 @@ from toolbox.whole_file import write_table, write_whole
 
 MOST_WRITTEN = 20  # classes: with more of them there is no room for a number in each cell
 PER_CLASS = ("precision", "recall", "f1")
-BLUE, ORANGE = "#2a6f97", "#d1603d"
+BLUE, ORANGE = "#0072b2", "#d55e00"  # of the report, which follows light and dark
 
 
 def spread(values: Sequence[float]) -> float | None:
@@ -86,7 +86,8 @@ def curves(title: str, seeds: Sequence[Seed]) -> Figure:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     accuracy.legend(frameon=False)
-    figure.suptitle(title, fontsize=10)
+    if title:
+        figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -108,7 +109,7 @@ def confusion_matrix(title: str, classes: Sequence[str], seeds: Sequence[Seed]) 
     if len(classes) <= MOST_WRITTEN:
         for (row, column), share in numpy.ndenumerate(shares):
             if share:
-                color = "white" if share > 0.5 else "black"
+                color = "#fefefe" if share > 0.5 else "#111111"  # not the theme's of a report
                 text = f"{100 * share:.0f}" if share >= 0.005 else "·"
                 matrix.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     rows = per_class(classes, seeds)
@@ -124,7 +125,8 @@ def confusion_matrix(title: str, classes: Sequence[str], seeds: Sequence[Seed]) 
     bars.tick_params(left=False)
     bars.grid(alpha=0.25, axis="x")
     bars.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
+    if title:
+        figure.suptitle(title, fontsize=10)
     return figure
 
 

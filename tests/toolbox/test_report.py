@@ -7,7 +7,13 @@ import pytest
 from tests.conftest import Run, lotz, onemax
 from toolbox.archive import Archive, Record
 from toolbox.judge import Judge
+from toolbox.objectives import OBJECTIVES
+from toolbox.quantities import QUANTITIES
+from toolbox.report.all_networks import all_networks
+from toolbox.report.axes import Axes
 from toolbox.report.evaluations import Evaluations, hypervolume_so_far, nondominated
+from toolbox.report.figures import front_plot
+from toolbox.report.generations import course, parent_table
 from toolbox.report.origins import ancestry, ancestry_table, operator_table
 
 
@@ -77,3 +83,64 @@ def test_the_winners_line_goes_from_the_first_population_to_the_winner():
     assert rows[-1]["made by"] == "first population"
     assert {birth.number for birth in origin.near} <= {birth.number for birth in origin.births}
     assert ancestry(found, "no such key") is None
+
+
+def three_objectives():
+    """Networks of a search of three objectives; the last one is dominated."""
+    archive = Archive({})
+    numbers = [(0.9, 900, 3.0), (0.8, 100, 2.0), (0.7, 200, 1.0), (0.6, 950, 3.5)]
+    for number, (accuracy, params, latency) in enumerate(numbers):
+        measured = {"val_accuracy": accuracy, "params": params, "latency_seconds": latency}
+        at = f"2026-01-01T00:00:0{number}.000+00:00"
+        archive.add(
+            Record(f"{number:032x}", [number], f"net {number}", "ok", measured, finished_at=at)
+        )
+    names = ("val_accuracy", "params", "latency_seconds")
+    return Evaluations("run", Judge([OBJECTIVES[name] for name in names]), archive, 4)
+
+
+def test_each_pair_of_the_objectives_is_drawn_with_the_front_of_all_of_them():
+    run = three_objectives()
+    axes = Axes.of([run], QUANTITIES)
+    assert [pair.name for pair in axes.pairs] == [
+        "front_params",
+        "front_latency_seconds",
+        "front_params_latency_seconds",
+    ]
+    assert (axes.pairs[0].y.name, axes.pairs[0].x.name) == ("val_accuracy", "params")
+    front = {run.records[place].key for place in nondominated(run.losses)}
+    assert len(front) == 3
+    for pair in axes.pairs:
+        others, strong = front_plot([run], pair).figure.axes[0].collections[1:]
+        assert {url.removeprefix("#") for url in strong.get_urls()} == front
+        assert len(others.get_urls()) == 1
+
+
+def test_the_plot_of_all_networks_knows_each_of_them_and_the_front():
+    run = three_objectives()
+    found = all_networks([run], Axes.of([run], QUANTITIES), QUANTITIES)
+    assert found["front"] == [1, 1, 1, 0]
+    assert found["values"]["params"] == [900, 100, 200, 950]
+    assert (found["y"], found["x"], found["colour"]) == (
+        "val_accuracy",
+        "params",
+        "latency_seconds",
+    )
+    assert found["left_out"] == 0
+
+
+def test_the_generations_and_the_parents_are_those_of_the_births():
+    run = Run(onemax())
+    found = evaluations(run)
+    generations = course(found)
+    assert [one.generation for one in generations] == list(range(len(generations)))
+    assert sum(one.individuals for one in generations) == len(found.births)
+    assert sum(one.new for one in generations) == len(found.records)
+    assert all(one.best[0] >= one.mean[0] >= one.worst[0] for one in generations)
+    assert max(one.best[0] for one in generations) == found.fitness.max()
+    parents = {birth.key: 0 for birth in found.births}
+    for birth in found.births:
+        for key in {found.births[number].key for number in birth.parents}:
+            parents[key] += 1
+    most = parent_table([found])[0]
+    assert most["children"] == max(parents.values()) == parents[most["key"]]

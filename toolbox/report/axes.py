@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy
 from matplotlib.ticker import FuncFormatter
@@ -11,8 +12,8 @@ from toolbox.objectives.objective import Objective
 from toolbox.quantities import Quantity, meant
 from toolbox.report.evaluations import Evaluations
 
-COSTS = ("params", "macs", "train_seconds")
-QUALITY = "val_accuracy"
+COSTS = ("params", "macs", "train_seconds", "latency_seconds")
+MOST_COSTS = 3  # that a single objective is held against
 
 
 @dataclass(frozen=True)
@@ -72,31 +73,60 @@ def axis(name: str, objectives: Sequence[Objective], table: Mapping[str, Quantit
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two quantities of one plot, y against x.  name: of the plot's files."""
+
+    name: str
+    y: Axis
+    x: Axis
+
+    @classmethod
+    def of(cls, first: Axis, second: Axis, name: str) -> "Pair":
+        """What is maximized stands upright, if the other one is not."""
+        upright = first.maximize or not second.maximize
+        return cls(name, first, second) if upright else cls(name, second, first)
+
+
+@dataclass(frozen=True)
 class Axes:
     """What the plots of some runs show.
 
-    quality: good against what it costs.  colours: what else a trade-off is coloured by.
+    pairs: of the objectives that were searched, those of the first objective first; of a single
+    one, it and what the networks cost.  colours: what else the first pair is coloured by.
     """
 
     objectives: tuple[Axis, ...]
-    quality: Axis
-    costs: tuple[Axis, ...]
+    pairs: tuple[Pair, ...]
     colours: tuple[Axis, ...]
 
     @classmethod
     def of(cls, runs: Sequence[Evaluations], table: Mapping[str, Quantity]) -> "Axes":
         declared = runs[0].judge.objectives
         names = [objective.name for objective in declared]
-        measured = {name for run in runs for name in run.measured}
-        quality = QUALITY if QUALITY in measured else names[0]
-        costs = [name for name in COSTS if name in measured and name != quality]
-        costs = costs or [name for name in names if name != quality]
-        shown = {quality, *costs[:1]}
-        third = [*names, *costs[1:], "latency_seconds"]
-        colours = [n for n in dict.fromkeys(third) if n not in shown and n in {*names, *measured}]
+        measured = {name: None for run in runs for name in run.measured}
+        axes = {name: axis(name, declared, table) for name in [*names, *measured]}
+        held = names
+        if len(names) == 1:
+            others = [name for name in measured if name not in names]
+            costs = [name for name in COSTS if name in others]
+            costs = costs or [name for name in others if meant(name, table).direction]
+            held = [*names, *costs[:MOST_COSTS]]
+        together = [
+            (one, other)
+            for one, other in combinations(held, 2)
+            if len(names) > 1 or one == names[0]
+        ]
+        pairs = tuple(
+            Pair.of(
+                axes[one],
+                axes[other],
+                f"front_{other}" if one == names[0] else f"front_{one}_{other}",
+            )
+            for one, other in together
+        )
+        shown = set(together[0]) if together else set()
+        third = dict.fromkeys([*names, *(name for name in COSTS if name in measured)])
+        colours = [name for name in third if name not in shown]
         return cls(
-            tuple(axis(name, declared, table) for name in names),
-            axis(quality, declared, table),
-            tuple(axis(name, declared, table) for name in costs),
-            tuple(axis(name, declared, table) for name in colours),
+            tuple(axes[name] for name in names), pairs, tuple(axes[name] for name in colours)
         )

@@ -15,19 +15,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from toolbox.lineage import Birth
-from toolbox.report.axes import Axis, with_prefix
+from toolbox.report.axes import Axis, Pair, with_prefix
 from toolbox.report.evaluations import (
     Evaluations,
     best_so_far,
     hypervolume_so_far,
     nondominated,
 )
+from toolbox.report.generations import Generation
 from toolbox.report.origins import Ancestry, made_by
 
 # Okabe & Ito's colours, told apart by the colour-blind too; yellow is left out on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 MOST_OPEN = 1200  # points of a plot that can be opened; the others are drawn as one picture
+FEWEST_FOR_A_BAND = 3  # runs; two are seen as their lines
 MOST_ANCESTORS = 300  # births of a drawing in which a line can still be followed
 STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
@@ -72,17 +74,23 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def front_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis) -> Plot:
-    """Every network, and the front: those for which no other one is better in both."""
-    figure, subplot = _figure(9.6, 5.6)
+def front_plot(runs: Sequence[Evaluations], pair: Pair) -> Plot:
+    """Every network, y against x, with each run's front marked.
+
+    The front is that of all objectives, as in the table, so a network is marked also where these
+    two alone would not put it there; of a single objective, it is the front of these two.
+    """
+    figure, subplot = _figure(5.6, 4.2)
     drawn = []
     unopened = 0
     share = MOST_OPEN // len(runs)
+    several = len(runs[0].judge.objectives) > 1
     for number, run in enumerate(runs):
-        x, y = cost.values(run), quality.values(run)
-        losses = numpy.column_stack([cost.losses(run), quality.losses(run)])
-        front = nondominated(losses)
-        front = front[numpy.argsort(x[front])]
+        x, y = pair.x.values(run), pair.y.values(run)
+        losses = numpy.column_stack([pair.x.losses(run), pair.y.losses(run)])
+        edge = nondominated(losses)
+        edge = edge[numpy.argsort(x[edge])]
+        front = nondominated(run.losses) if several else edge
         drawn.append((x, y, front))
         others = numpy.setdiff1d(numpy.flatnonzero(numpy.isfinite(losses).all(axis=1)), front)
         opened = others[:: max(1, -(-len(others) // share))]
@@ -93,9 +101,10 @@ def front_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis) -> Plot:
         points = subplot.scatter(x[opened], y[opened], s=26, alpha=0.38, **style)
         points.set_urls([f"#{run.records[place].key}" for place in opened])
         if len(front):
-            where: Any = "steps-post" if quality.maximize else "steps-pre"
+            # Between two steps, a network is at least as good in x as is asked for.
+            where: Any = "steps-pre" if pair.x.maximize else "steps-post"
             subplot.plot(
-                *(x[front], y[front]), drawstyle=where, color=colour(number), lw=1.8, zorder=3
+                *(x[edge], y[edge]), drawstyle=where, color=colour(number), lw=1.5, zorder=3
             )
             best = subplot.scatter(
                 *(x[front], y[front]),
@@ -107,28 +116,39 @@ def front_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis) -> Plot:
                 zorder=4,
             )
             best.set_urls([f"#{run.records[place].key}" for place in front])
-    _scale(subplot, "x", cost, [x for x, _, _ in drawn])
-    _scale(subplot, "y", quality, [y for _, y, _ in drawn], log=False)
-    below = _look_at_the_front(subplot, quality, [y for _, y, _ in drawn], drawn)
+    _scale(subplot, "x", pair.x, [x for x, _, _ in drawn])
+    _scale(subplot, "y", pair.y, [y for _, y, _ in drawn], log=not pair.y.maximize)
+    below = _look_at_the_front(subplot, pair.y, [y for _, y, _ in drawn], drawn)
     fronts = [
-        Line2D([], [], color=colour(n), marker=MARKERS[n % len(MARKERS)], lw=1.8, label=run.name)
+        Line2D([], [], color=colour(n), marker=MARKERS[n % len(MARKERS)], lw=1.5, label=run.name)
         for n, run in enumerate(runs)
     ]
     if len(runs) == 1:
         fronts[0].set_label("front")
         fronts.append(Line2D([], [], color=colour(0), marker="o", lw=0, alpha=0.38, label="others"))
     _legend(figure, fronts)
-    caption = (
-        "One point is one network.  The line joins the front: no other network is at least as good "
-        "in both and better in one."
-    )
+    caption = "One point is one network; click it to open it.  "
+    if len(runs[0].judge.objectives) > 2:
+        caption += (
+            f"Strong points: the front of all {len(runs[0].judge.objectives)} objectives, the "
+            "networks of the table.  The line joins the best of these two objectives alone."
+        )
+    else:
+        caption += (
+            "Strong points: the front, the networks that no other one matches in both and beats "
+            "in one."
+        )
     if unopened:
-        caption += f"  {unopened:,} of the other points, the small ones, do not open."
+        caption += f"  {unopened:,} of the other points, the small ones, do not open here."
     if below:
-        caption += f"  {below:,} networks lie below what is shown."
-    return Plot(
-        f"front_{cost.name}", f"{quality.label.capitalize()} against {cost.label}", figure, caption
-    )
+        caption += (
+            f"  {below:,} networks lie below what is shown; All networks, further down, shows them."
+        )
+    return Plot(pair.name, f"{_capital(pair.y.label)} against {pair.x.label}", figure, caption)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _look_at_the_front(
@@ -148,11 +168,11 @@ def _look_at_the_front(
     return int((values < low).sum())
 
 
-def tradeoff_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis, third: Axis) -> Plot:
-    """Quality against cost, coloured by a third quantity (reference B's figures 6 and 7)."""
-    figure, subplot = _figure(6.4, 4.6)
+def tradeoff_plot(runs: Sequence[Evaluations], pair: Pair, third: Axis) -> Plot:
+    """A pair, coloured by a third quantity (reference B's figures 6 and 7)."""
+    figure, subplot = _figure(5.6, 4.2)
     x, y, c = (
-        numpy.concatenate([one.values(run) for run in runs]) for one in (cost, quality, third)
+        numpy.concatenate([one.values(run) for run in runs]) for one in (pair.x, pair.y, third)
     )
     known = numpy.isfinite(numpy.column_stack([x, y, c])).all(axis=1)
     x, y, c = x[known], y[known], c[known]
@@ -175,8 +195,8 @@ def tradeoff_plot(runs: Sequence[Evaluations], quality: Axis, cost: Axis, third:
     bar.ax.yaxis.set_major_formatter(third.formatter)
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
-    _scale(subplot, "x", cost, [x])
-    _scale(subplot, "y", quality, [y], log=False)
+    _scale(subplot, "x", pair.x, [x])
+    _scale(subplot, "y", pair.y, [y], log=not pair.y.maximize)
     title = f"Coloured by {third.label}"
     return Plot(f"tradeoff_{third.name}", title, figure)
 
@@ -191,7 +211,7 @@ def best_plot(runs: Sequence[Evaluations], objective: Axis, column: int) -> Plot
     return Plot(f"best_{objective.name}", f"Best {objective.label} so far", figure)
 
 
-def hypervolume_plot(runs: Sequence[Evaluations]) -> Plot | None:
+def hypervolume_plot(runs: Sequence[Evaluations], objectives: Sequence[Axis]) -> Plot | None:
     """The hypervolume of all objectives, against networks and against time."""
     first = [run.losses[: run.population] for run in runs]
     losses = numpy.vstack([one[numpy.isfinite(one).all(axis=1)] for one in first])
@@ -202,11 +222,9 @@ def hypervolume_plot(runs: Sequence[Evaluations]) -> Plot | None:
     full = max((curve[-1] for curve in curves), default=0) or 1.0
     curves = [curve / full for curve in curves]
     figure = _against_networks_and_time(runs, curves, "hypervolume, of the largest", None)
-    weights = [objective.weight for objective in runs[0].judge.objectives]
-    names = [objective.name for objective in runs[0].judge.objectives]
     at = ", ".join(
-        f"{name} = {with_prefix(-value * weight)}"
-        for name, value, weight in zip(names, reference, weights, strict=True)
+        f"{one.quantity.label or one.name} {one.said(-value if one.maximize else value)}"
+        for one, value in zip(objectives, reference.tolist(), strict=True)
     )
     caption = (
         f"The volume between the front and the worst of the first {runs[0].population} networks "
@@ -228,6 +246,7 @@ def _against_networks_and_time(
         ((unit, size) for unit, size in (("hours", 3600), ("minutes", 60)) if longest > 2 * size),
         ("seconds", 1),
     )
+    several = len(runs) >= FEWEST_FOR_A_BAND
     for number, (run, curve) in enumerate(zip(runs, curves, strict=True)):
         networks = numpy.arange(1, len(curve) + 1)
         # A step has two ends; what lies between is not needed, however many networks there are.
@@ -238,9 +257,13 @@ def _against_networks_and_time(
                 *(x[keep], curve[keep]),
                 drawstyle="steps-post",
                 color=colour(number),
-                lw=1.8,
+                lw=0.9 if several else 1.8,
+                alpha=0.6 if several else 1,
                 label=run.name,
             )
+    if several:
+        _band(left, [numpy.arange(1, len(curve) + 1) for curve in curves], curves)
+        _band(right, [run.seconds / size for run in runs], curves)
     left.set_xlabel("networks evaluated")
     right.set_xlabel(f"{unit} of searching")
     left.set_ylabel(label)
@@ -257,6 +280,35 @@ def _against_networks_and_time(
     if len(runs) > 1:
         _legend(figure, right.get_lines())
     return figure
+
+
+def _band(
+    subplot: Subplot, places: Sequence[numpy.ndarray], curves: Sequence[numpy.ndarray]
+) -> None:
+    """The median of some stepped curves and the band between their least and their largest.
+
+    It ends where the first curve ends, and begins where all of them are known.
+    """
+    x = numpy.linspace(max(p[0] for p in places), min(p[-1] for p in places), 200)
+    rows = [
+        curve[numpy.searchsorted(place, x, side="right") - 1]
+        for place, curve in zip(places, curves, strict=True)
+    ]
+    values = numpy.array(rows)
+    known = numpy.isfinite(values).all(axis=0)
+    x, values = x[known], values[:, known]
+    if not len(x):
+        return
+    subplot.fill_between(
+        x, values.min(axis=0), values.max(axis=0), step="post", color="#4a5464", alpha=0.16, lw=0
+    )
+    subplot.plot(
+        *(x, numpy.median(values, axis=0)),
+        drawstyle="steps-post",
+        color="#1f2733",
+        lw=2.4,
+        label="median, and the band from the least to the largest",
+    )
 
 
 def trials_plot(
@@ -346,6 +398,62 @@ def shares_plot(runs: Sequence[Evaluations]) -> Plot:
         "that the search had met before.  Infeasible: refused by a rule or a bound."
     )
     return Plot("evaluations", "Measured, reused, infeasible, failed", figure, caption)
+
+
+def generations_plot(
+    runs: Sequence[Evaluations],
+    courses: Sequence[Sequence[Generation]],
+    objective: Axis,
+    column: int,
+) -> Plot:
+    """Mean of the individuals of each generation, and the band from their best to their worst."""
+    figure, subplot = _figure(5.6, 3.9)
+    for number, (run, course) in enumerate(zip(runs, courses, strict=True)):
+        known = [one for one in course if one.known]
+        x = [one.generation for one in known]
+        best, mean, worst = (
+            numpy.array([getattr(one, name)[column] for one in known])
+            for name in ("best", "mean", "worst")
+        )
+        subplot.fill_between(x, best, worst, color=colour(number), alpha=0.13, lw=0)
+        subplot.plot(x, best, color=colour(number), lw=1.2, ls=(0, (4, 2)))
+        subplot.plot(x, worst, color=colour(number), lw=1.2, ls=(0, (1, 1.5)))
+        subplot.plot(x, mean, color=colour(number), lw=2, label=run.name)
+    values = [
+        numpy.array([value[column] for one in course for value in (one.best, one.worst)])
+        for course in courses
+    ]
+    _scale(subplot, "y", objective, values, log=not objective.maximize)
+    subplot.set_xlabel("generation")
+    subplot.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles = [
+        Line2D([], [], color="#4a5464", lw=1.2, ls=(0, (4, 2)), label="best"),
+        Line2D([], [], color="#4a5464", lw=2, label="mean"),
+        Line2D([], [], color="#4a5464", lw=1.2, ls=(0, (1, 1.5)), label="worst"),
+    ]
+    _legend(figure, [*handles, *(subplot.get_lines()[2::3] if len(runs) > 1 else [])])
+    title = f"{_capital(objective.label)}, generation by generation"
+    return Plot(f"generations_{objective.name}", title, figure)
+
+
+def diversity_plot(runs: Sequence[Evaluations], courses: Sequence[Sequence[Generation]]) -> Plot:
+    """How many different networks each generation evaluated, and how many that were new."""
+    figure, subplot = _figure(5.6, 3.9)
+    for number, (run, course) in enumerate(zip(runs, courses, strict=True)):
+        x = [one.generation for one in course]
+        for name, style in (("distinct", "-"), ("new", (0, (1, 1.5)))):
+            shares = [100 * getattr(one, name) / one.individuals for one in course]
+            subplot.plot(x, shares, color=colour(number), lw=1.8, ls=style, label=run.name)
+    subplot.set_ylim(0, 103)
+    subplot.set_ylabel("share of the individuals (%)")
+    subplot.set_xlabel("generation")
+    subplot.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles = [
+        Line2D([], [], color="#4a5464", lw=1.8, label="different networks"),
+        Line2D([], [], color="#4a5464", lw=1.8, ls=(0, (1, 1.5)), label="new ones"),
+    ]
+    _legend(figure, [*handles, *(subplot.get_lines()[::2] if len(runs) > 1 else [])])
+    return Plot("diversity", "Diversity, generation by generation", figure)
 
 
 def operators_plot(rows: Sequence[dict[str, Any]]) -> Plot:

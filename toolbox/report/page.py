@@ -6,18 +6,30 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from toolbox.quantities import as_number
-from toolbox.report.figures import Plot, styled
+from toolbox.quantities import Quantity, as_number
+from toolbox.report.figures import COLOURS, Plot, styled
 from toolbox.whole_file import write_whole
 
-MOST_ROWS = 40  # of a table in the page; its file has them all
+MOST_ROWS = 200  # of a table in the page; its file has them all
 HERE = Path(__file__).parent
+# The colours of a figure that the page names, so that they follow light and dark.
+THEMED = {
+    "#1f2733": "--ink",
+    "#4a5464": "--soft",
+    "#e4e7ec": "--grid",
+    "#8a93a3": "--edge",
+    "#b9c2ce": "--faint",
+    "#c9d3df": "--faint",
+    "#ffffff": "--paper",
+    "#000000": "--ink",
+} | {colour.lower(): f"--c{number}" for number, colour in enumerate(COLOURS)}
 ANCHOR = re.compile(r'<a xlink:href="#([0-9a-f]+)"[^>]*>')
 
 
@@ -41,7 +53,12 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        return [name for name in self.rows[0] if name != "key"] if self.rows else []
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        return [name for name in names if name != "key"]
+
+    def column(self, name: str, quantities: Mapping[str, Quantity]) -> list[str]:
+        """What the page shows of one column, with the units of what was measured."""
+        return column_said([row.get(name) for row in self.shown], _meant(name, quantities))
 
     def csv(self) -> str:
         text = io.StringIO()
@@ -53,10 +70,23 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A number at the top of the page.
+
+    note: whose it is.  key: of the network that it opens; empty if it opens none.
+    """
+
+    name: str
+    value: str
+    note: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the page: plots and tables under a heading.
 
-    open: its points open in the panel beside it.
+    explored: it has the plot of all networks, too, that a person sets up in the page.
     """
 
     title: str
@@ -64,6 +94,7 @@ class Section:
     tables: Sequence[Table] = ()
     text: str = ""
     side_by_side: bool = False
+    explored: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,14 +103,19 @@ class Page:
 
     facts: the numbers at its top.  notes: what a reader must know first, such as that the search
     goes on.  networks: by key, what the panel shows of a network that is clicked: plain data.
+    opened: the key of the one that it shows at first.  explored: of all networks, see all_networks.
+    quantities: what the names of columns mean.
     """
 
     title: str
     subtitle: str
-    facts: Mapping[str, str]
+    facts: Sequence[Fact]
     notes: Sequence[str]
     sections: Sequence[Section]
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    opened: str = ""
+    explored: Mapping[str, Any] = field(default_factory=dict)
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
     declaration: str = ""
     sessions: Sequence[Mapping[str, str]] = ()
 
@@ -106,7 +142,7 @@ def write(page: Page, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = cell
+    environment.globals["heading"] = lambda name: heading(name, page.quantities)
     template = environment.get_template("report.html.jinja")
     html = template.render(page=page, drawn=drawn)
     files["report.html"] = html.encode()
@@ -139,6 +175,11 @@ def inline(svg: str, title: str, titles: Mapping[str, str]) -> Markup:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 
+    for colour, name in THEMED.items():
+        svg = re.sub(rf"(fill|stroke): {colour}\b", rf"\1: var({name})", svg)
+    # A text without a colour of its own is black.
+    svg = svg.replace("<svg ", '<svg fill="currentColor" ', 1)
+
     def with_title(found: re.Match[str]) -> str:
         key = found[1]
         return f'<a href="#{key}"><title>{escape(titles.get(key, key))}</title>'
@@ -146,14 +187,55 @@ def inline(svg: str, title: str, titles: Mapping[str, str]) -> Markup:
     return Markup(ANCHOR.sub(with_title, svg))
 
 
-def cell(value: Any) -> str:
-    """A value in a table.
+def heading(name: str, quantities: Mapping[str, Quantity]) -> str:
+    """The head of a column for a person.
 
-    >>> cell(0.840512), cell(3264), cell("RC"), cell(None)
-    ('0.8405', '3,264', 'RC', '')
+    >>> from toolbox.quantities import QUANTITIES
+    >>> heading("best params", QUANTITIES), heading("children", QUANTITIES)
+    ('best parameters', 'children')
     """
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return as_number(value)
+    found = _meant(name, quantities)
+    if found is None:
+        return name
+    return name.removesuffix(found.name) + (found.label or found.name.replace("_", " "))
+
+
+def _meant(name: str, quantities: Mapping[str, Quantity]) -> Quantity | None:
+    """The quantity of a column: `params`, or of one like `best params`."""
+    return quantities.get(name) or quantities.get(name.rpartition(" ")[2])
+
+
+def column_said(values: Sequence[Any], quantity: Quantity | None = None) -> list[str]:
+    """The values of one column, with their unit, all with the same number of decimals.
+
+    >>> column_said([0.7, 0.84051, None]), column_said([3264.0, 12]), column_said(["RC"])
+    (['0.7000', '0.8405', ''], ['3,264', '12'], ['RC'])
+    >>> column_said([0.0000699], Quantity("latency_seconds", unit="ms", scale=1000.0))
+    ['0.06990 ms']
+    """
+    numbers = [value for value in values if _finite(value)]
+    if quantity and quantity.percent:
+        return [quantity.said(value) if _finite(value) else _word(value) for value in values]
+    scale, unit = (quantity.scale, quantity.unit) if quantity else (1.0, "")
+    shown = [abs(value * scale) for value in numbers if value]
+    whole = all(float(number).is_integer() for number in shown)
+    decimals = 0 if whole else min(6, max(0, 3 - floor(log10(max(shown)))))
+    even = whole or min(shown) >= 0.5 * 10**-decimals  # otherwise the small ones would vanish
+    texts = []
+    for value in values:
+        if not _finite(value):
+            texts.append(_word(value))
+            continue
+        number = value * scale
+        said = f"{number:,.{decimals}f}" if even else as_number(number)
+        texts.append(f"{said} {unit}".rstrip())
+    return texts
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def _word(value: Any) -> str:
+    """What is no number; of a NaN, nothing."""
+    return value if isinstance(value, str) else ""

@@ -4,18 +4,22 @@ A problem comes in by one function only: the layers of a network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy
 import tomlkit
 
 from toolbox.archive import Record
 from toolbox.declaration import Declaration
-from toolbox.quantities import Quantity, as_number
+from toolbox.lineage import Birth
+from toolbox.quantities import Quantity, as_number, meant
 from toolbox.report import figures
-from toolbox.report.axes import Axes
+from toolbox.report.all_networks import all_networks
+from toolbox.report.axes import Axes, Axis
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.finals import finals_facts, finals_sections
+from toolbox.report.generations import course, generation_table, parent_table
 from toolbox.report.network_drawing import Layer, network_plot
 from toolbox.report.origins import (
     ancestry,
@@ -24,7 +28,8 @@ from toolbox.report.origins import (
     made_by,
     operator_table,
 )
-from toolbox.report.page import Page, Section, Table, cell
+from toolbox.report.page import Fact, Page, Section, Table
+from toolbox.report.picking import knee
 from toolbox.report.tables import TOP
 
 
@@ -32,13 +37,16 @@ from toolbox.report.tables import TOP
 class Reported:
     """A run of a report.  layers: of a record's network, the image first; [] if they are unknown.
 
-    ended: whether the search came to its end.
+    ended: whether the search came to its end.  retrained: what its networks reached on the test
+    images.  tested: the same in a line, by the network's key.
     """
 
     declaration: Declaration
     evaluations: Evaluations
     ended: bool
     layers: Callable[[Record], list[Layer]]
+    retrained: Sequence[Section] = ()
+    tested: Mapping[str, str] = field(default_factory=dict)
 
 
 def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> Page:
@@ -49,53 +57,95 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
     winners = [number for number, place in enumerate(best) if place is not None]
     winner = min(winners, key=lambda n: runs[n].mean_losses[best[n], 0], default=None)
     place = None if winner is None else best[winner]
-    sections = finals_sections(runs)
+    sections: list[Section] = finals_sections(runs)
     if winner is not None and place is not None:
+        sections += _choices(runs, axes, quantities)
         sections.append(_front(runs, axes))
+        sections.append(Section("All networks", text=EXPLORE, explored=True))
+        for one in reported:
+            sections += one.retrained
         sections.append(_progress(runs, axes))
-        sections.append(_tops(runs, axes))
+        sections += _generations(runs, axes)
         sections += _tradeoffs(runs, axes)
         sections += _trials(runs, best, axes)
-        sections += _network(reported[winner], place)
+        sections += _network(reported[winner], place, quantities)
         sections += _lineage(runs[winner], place, axes)
         sections += _operators(runs, axes)
     sections.append(_evaluations(runs, axes))
     declaration = reported[0].declaration
-    networks = len({record.key for run in runs for record in run.records})
-    facts = {"networks": f"{networks:,}"}
-    if winner is not None:
-        for column, objective in enumerate(axes.objectives):
-            least = min(
-                float(run.losses[:, column][run.feasible].min())
-                for run in runs
-                if run.feasible.any()
-            )
-            facts[f"best {objective.name}"] = objective.said(
-                -least if objective.maximize else least
-            )
-        facts |= finals_facts(runs[winner], axes)
-    facts["searched"] = _duration(sum(float(run.seconds[-1]) for run in runs))
-    if epochs := sum(run.epochs for run in runs):
-        facts["epochs trained"] = as_number(epochs)
-    failed = sum(run.shares["failed"] for run in runs)
-    if failed:
-        facts["failed"] = f"{failed:,}"
+    opened = ""
+    if winner is not None and place is not None:
+        opened = runs[winner].records[place].key
+        if len(axes.objectives) > 1:
+            opened = knee(runs[winner].judge, runs[winner].records).key
     return Page(
         title=f"{declaration.name}: what the search found",
         subtitle=(
             f"{', '.join(run.name for run in runs)}: {declaration.algorithm.use}, population "
             f"{declaration.population}, {declaration.generations} generations; objectives "
             + ", ".join(
-                f"{objective.name} ({objective.direction})" for objective in declaration.objectives
+                f"{meant(objective.name, quantities).heading} ({objective.direction})"
+                for objective in declaration.objectives
             )
         ),
-        facts=facts,
+        facts=_facts(runs, axes, quantities),
         notes=_notes(reported, winner is not None),
         sections=sections,
-        networks=_networks(reported, sections),
+        networks=_networks(reported, sections, opened, quantities),
+        opened=opened,
+        explored=all_networks(runs, axes, quantities) if opened else {},
+        quantities=quantities,
         declaration=tomlkit.dumps(declaration.table()),
         sessions=_sessions(runs),
     )
+
+
+def _facts(
+    runs: Sequence[Evaluations], axes: Axes, quantities: Mapping[str, Quantity]
+) -> list[Fact]:
+    """The numbers at the top; the best of each objective says what its network costs otherwise."""
+    networks = len({record.key for run in runs for record in run.records})
+    facts = [Fact("networks", f"{networks:,}")]
+    if len(axes.objectives) > 1 and (sizes := [len(nondominated(run.losses)) for run in runs]):
+        said = ", ".join(f"{size:,}" for size in sizes if size)
+        facts += (
+            [Fact("on the front", said, "of each run" if len(runs) > 1 else "")] if said else []
+        )
+    for column, objective in enumerate(axes.objectives):
+        found = [(run, places[0]) for run in runs if (places := _order(run, column))]
+        if not found:
+            continue
+        run, place = min(found, key=lambda one: one[0].losses[one[1], column])
+        others = [other for other in axes.objectives if other is not objective]
+        note = ", ".join(
+            f"{other.quantity.label or other.name} {other.said(float(value))}"
+            for other, value in zip(
+                others, numpy.delete(run.fitness[place], column).tolist(), strict=True
+            )
+        )
+        facts.append(
+            Fact(
+                f"{_superlative(objective)}",
+                objective.said(float(run.fitness[place, column])),
+                f"by a network with {note}" if note else "",
+                run.records[place].key,
+            )
+        )
+    for run in runs:
+        whose = f"of {run.name}" if len(runs) > 1 else ""
+        facts += [Fact(name, said, whose) for name, said in finals_facts(run, axes).items()]
+    facts.append(Fact("searched", _duration(sum(float(run.seconds[-1]) for run in runs))))
+    if epochs := sum(run.epochs for run in runs):
+        facts.append(Fact("epochs trained", as_number(epochs)))
+    if failed := sum(run.shares["failed"] for run in runs):
+        facts.append(Fact("failed", f"{failed:,}"))
+    return facts
+
+
+def _superlative(objective: Axis) -> str:
+    """The name of an objective's best, for a person."""
+    label = objective.quantity.label or objective.name.replace("_", " ")
+    return f"{'highest' if objective.maximize else 'lowest'} {label}"
 
 
 def _best(run: Evaluations) -> int | None:
@@ -110,8 +160,9 @@ def _best(run: Evaluations) -> int | None:
 def _order(run: Evaluations, column: int) -> list[int]:
     """The places of the feasible networks, the best by an objective first."""
     places = [place for place in range(len(run.records)) if run.feasible[place]]
-    return sorted(
-        places, key=lambda place: (run.losses[place, column], run.records[place].architecture)
+    first = [column, *(other for other in range(run.losses.shape[1]) if other != column)]
+    return sorted(  # equals by the other objectives, so that the best one is on the front
+        places, key=lambda place: (*run.losses[place, first], run.records[place].architecture)
     )
 
 
@@ -161,8 +212,41 @@ def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
     return row | {"architecture": record.architecture, "key": record.key}
 
 
+def _choices(
+    runs: Sequence[Evaluations], axes: Axes, quantities: Mapping[str, Quantity]
+) -> list[Section]:
+    """Whom to look at first: of several objectives the balanced one and each one's best, of one
+    the top."""
+    rows = []
+    if len(axes.objectives) == 1:
+        ranked = [(run, place) for run in runs for place in _order(run, 0)[:TOP]]
+        ranked.sort(key=lambda found: found[0].losses[found[1], 0])
+        rows = [_row(run, place, len(runs) > 1) for run, place in ranked[:TOP]]
+        name = axes.objectives[0].name
+        table = Table(
+            f"top_{name}", f"The {len(rows)} with the {_superlative(axes.objectives[0])}", rows
+        )
+        return [Section("Where to start", tables=[table])]
+    for run in runs:
+        if not run.feasible.any():
+            continue
+        balanced = run.by_key[knee(run.judge, run.records).key]
+        chosen = [("balanced (the knee)", balanced)]
+        chosen += [
+            (_superlative(objective), _order(run, column)[0])
+            for column, objective in enumerate(axes.objectives)
+        ]
+        rows += [{"network": said} | _row(run, place, len(runs) > 1) for said, place in chosen]
+    caption = (
+        "The knee loses least, in the sum of all objectives, each counted from its best to its "
+        "worst on the front; retrain and export take it if nothing else is picked.  The others "
+        "are the ends of the front."
+    )
+    return [Section("Where to start", tables=[Table("start", "", rows, caption)])]
+
+
 def _front(runs: Sequence[Evaluations], axes: Axes) -> Section:
-    plots = [figures.front_plot(runs, axes.quality, cost) for cost in axes.costs]
+    plots = [figures.front_plot(runs, pair) for pair in axes.pairs]
     tables = []
     if len(axes.objectives) > 1:
         for number, run in enumerate(runs):
@@ -170,15 +254,22 @@ def _front(runs: Sequence[Evaluations], axes: Axes) -> Section:
             title = f"The front of {run.name}: {len(places)} networks, none better in everything"
             rows = [_row(run, place, several=False) for place in places]
             name = "front" if len(runs) == 1 else f"front_{number + 1}"
-            tables.append(Table(name, title, rows, f"By {axes.objectives[0].name}."))
+            tables.append(Table(name, title, rows))
     text = "" if plots else "There is one objective and nothing to hold against it."
-    return Section("The front", plots, tables, text)
+    title = "The front" if len(axes.objectives) > 1 else "Against what it costs"
+    return Section(title, plots, tables, text, side_by_side=True)
+
+
+EXPLORE = (
+    "Choose what is drawn; the sliders leave out what is worse than a bound.  Drag a rectangle to "
+    "zoom in, double-click to see all again, click a point to open it."
+)
 
 
 def _progress(runs: Sequence[Evaluations], axes: Axes) -> Section:
     plots = []
     if len(axes.objectives) > 1:
-        plots += [plot for plot in [figures.hypervolume_plot(runs)] if plot]
+        plots += [plot for plot in [figures.hypervolume_plot(runs, axes.objectives)] if plot]
     plots += [
         figures.best_plot(runs, objective, column)
         for column, objective in enumerate(axes.objectives)
@@ -186,23 +277,33 @@ def _progress(runs: Sequence[Evaluations], axes: Axes) -> Section:
     return Section("Progress", plots)
 
 
-def _tops(runs: Sequence[Evaluations], axes: Axes) -> Section:
-    tables = []
-    for column, objective in enumerate(axes.objectives):
-        ranked = [(run, place) for run in runs for place in _order(run, column)[:TOP]]
-        ranked.sort(key=lambda found: found[0].losses[found[1], column])
-        rows = [_row(run, place, len(runs) > 1) for run, place in ranked[:TOP]]
-        tables.append(Table(f"top_{objective.name}", f"By {objective.label}", rows))
-    return Section(f"Top {TOP} by each objective", tables=tables)
+def _generations(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
+    courses = [course(run) for run in runs]
+    if not any(courses):
+        return []
+    plots = [
+        figures.generations_plot(runs, courses, objective, column)
+        for column, objective in enumerate(axes.objectives)
+    ]
+    tables = [Table("generations", "Generation by generation", generation_table(runs, courses))]
+    if parents := parent_table(runs):
+        caption = "Children: individuals that were made of it, alone or with another one."
+        tables.append(Table("parents", "Most often selected as a parent", parents, caption))
+    text = (
+        "All individuals that a generation evaluated, of a network that is already known too; the "
+        "failed ones and those beyond the bounds are left out of best, mean and worst."
+    )
+    plots.append(figures.diversity_plot(runs, courses))
+    return [Section("The population", plots, tables, text, side_by_side=True)]
 
 
 def _tradeoffs(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
-    if not axes.costs or not axes.colours:
+    if not axes.pairs or not axes.colours:
         return []
-    cost = axes.costs[0]
-    plots = [figures.tradeoff_plot(runs, axes.quality, cost, third) for third in axes.colours]
-    title = f"Trade-offs: {axes.quality.label} against {cost.label}"
-    return [Section(title, plots, side_by_side=True)]
+    pair = axes.pairs[0]
+    plots = [figures.tradeoff_plot(runs, pair, third) for third in axes.colours]
+    title = f"{pair.y.label} against {pair.x.label}, coloured by a third number"
+    return [Section(title[:1].upper() + title[1:], plots, side_by_side=True)]
 
 
 def _trials(runs: Sequence[Evaluations], best: Sequence[int | None], axes: Axes) -> list[Section]:
@@ -211,17 +312,19 @@ def _trials(runs: Sequence[Evaluations], best: Sequence[int | None], axes: Axes)
     rows = []
     for run, place in zip(runs, best, strict=True):
         row: dict[str, Any] = {"run": run.name, "networks": len(run.records)}
-        row["searched, s"] = round(float(run.seconds[-1]), 1)
+        row["seconds of searching"] = round(float(run.seconds[-1]), 1)
         if place is not None:
             row |= _row(run, place, several=False)
         rows.append(row)
-    cost = axes.costs[0] if axes.costs else axes.quality
-    plots = [figures.trials_plot(runs, best, axes.quality, cost)]
+    first = axes.objectives[0]
+    pair = axes.pairs[0] if axes.pairs else None
+    other = next((one for one in (pair.x, pair.y) if one != first), first) if pair else first
+    plots = [figures.trials_plot(runs, best, first, other)]
     table = Table("trials", f"The best network of each run, by {axes.objectives[0].name}", rows)
     return [Section("The runs side by side", plots, [table])]
 
 
-def _network(one: Reported, place: int) -> list[Section]:
+def _network(one: Reported, place: int, quantities: Mapping[str, Quantity]) -> list[Section]:
     run = one.evaluations
     record = run.records[place]
     layers = one.layers(record)
@@ -238,7 +341,7 @@ def _network(one: Reported, place: int) -> list[Section]:
     ]
     name = run.judge.objectives[0].name
     section = Section(
-        f"The best network by {name}",
+        f"The best network by {meant(name, quantities).heading}",
         [network_plot(record.architecture, layers)],
         [Table("network", "", rows, in_page=False)],
     )
@@ -279,10 +382,9 @@ def _operators(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
 def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
     rows = []
     for run in runs:
-        total = sum(run.shares.values()) or 1
-        row: dict[str, Any] = {"run": run.name, "individuals": total}
+        row: dict[str, Any] = {"run": run.name, "individuals": sum(run.shares.values())}
         for kind, count in run.shares.items():
-            row |= {kind: count, f"{kind}, %": round(100 * count / total, 1)}
+            row[kind] = count
         rows.append(row)
     tables = [Table("evaluations", "Individuals", rows)]
     failures = [
@@ -302,10 +404,13 @@ def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
 
 
 def _networks(
-    reported: Sequence[Reported], sections: Sequence[Section]
+    reported: Sequence[Reported],
+    sections: Sequence[Section],
+    opened: str,
+    quantities: Mapping[str, Quantity],
 ) -> dict[str, dict[str, Any]]:
     """What the panel shows of every network that a point or a row opens."""
-    wanted: set[str] = set()
+    wanted = {opened} if opened else set()
     for section in sections:
         for plot in section.plots:
             wanted |= figures.opened_keys(plot.figure)
@@ -318,25 +423,34 @@ def _networks(
         for key in sorted(wanted & set(run.by_key)):
             record = run.records[run.by_key[key]]
             if key not in networks:
-                networks[key] = _opened(one, record, births.get(key))
+                networks[key] = _opened(one, record, births.get(key), quantities)
     return networks
 
 
-def _opened(one: Reported, record: Record, birth: Any) -> dict[str, Any]:
+def _opened(
+    one: Reported, record: Record, birth: Birth | None, quantities: Mapping[str, Quantity]
+) -> dict[str, Any]:
+    """The facts are rows of a label, what is said, and the name that was measured, if any."""
     run = one.evaluations
     names = [objective.name for objective in run.judge.objectives]
     values = dict(zip(names, run.fitness[run.by_key[record.key]].tolist(), strict=True))
-    facts = [["run", run.name], ["status", record.status]]
-    facts += [[name, cell(value)] for name, value in (values | record.measurement).items()]
+    facts = [["run", run.name, ""]]
+    facts += [["status", record.status, ""]] if record.status != "ok" else []
+    for name, value in (values | record.measurement).items():
+        quantity = meant(name, quantities)
+        said = quantity.said(value) if numpy.isfinite(value) else ""
+        facts.append([quantity.label or name.replace("_", " "), said, name])
+    if record.key in one.tested:
+        facts.append(["test accuracy, retrained", one.tested[record.key], ""])
     if birth:
-        facts += [["generation", str(birth.generation)], ["made by", made_by(birth)]]
+        facts += [["generation", str(birth.generation), ""], ["made by", made_by(birth), ""]]
         parents = [run.by_key.get(run.births[parent].key) for parent in birth.parents]
-        facts += [["parent", run.records[p].architecture] for p in parents if p is not None]
-    facts += [["message", record.message]] if record.message else []
+        facts += [["parent", run.records[p].architecture, ""] for p in parents if p is not None]
+    facts += [["message", record.message, ""]] if record.message else []
     layers = one.layers(record) if record.status == "ok" else []
     return {
         "architecture": record.architecture,
-        "facts": [*facts, ["key", record.key]],
+        "facts": [*facts, ["key", record.key, ""]],
         "layers": [[layer.name, layer.size, f"{layer.params:,}"] for layer in layers],
     }
 

@@ -96,24 +96,41 @@ def changed(run, tmp_path, *statements):
 def test_a_report_has_a_page_plots_and_tables(networks, one):
     page = text(one)
     names = {path.name for path in one.iterdir()}
-    for plot in ("front_params", "front_macs", "front_train_seconds", "hypervolume", "network"):
+    drawn = ("front_params", "hypervolume", "generations_params", "diversity", "network")
+    for plot in drawn:
         assert {f"{plot}.png", f"{plot}.svg"} <= names
         assert f'id="plot-{plot}"' in page
     front = table(one / "front.csv")
     assert [row["key"] for row in front] == [r["key"] for r in table(networks[0] / "front.csv")]
-    for name in ("top_val_accuracy", "top_params", "operators", "evaluations", "lineage"):
+    for name in ("start", "generations", "operators", "evaluations", "lineage"):
         assert table(one / f"{name}.csv")
     layers = table(one / "network.csv")
-    best = table(one / "top_val_accuracy.csv")[0]
+    (best,) = (
+        row for row in table(one / "start.csv") if row["network"] == "highest validation accuracy"
+    )
     assert sum(int(layer["parameters"]) for layer in layers) == float(best["params"])
     assert "python run_search.py try.toml seed=1" in page
     assert "torch 2" in page
 
 
+def test_a_number_says_its_unit_in_cards_tables_and_panel(networks, one):
+    page = text(one)
+    best = max(float(row["val_accuracy"]) for row in table(networks[0] / "front.csv"))
+    said = f"{100 * best:.2f} %"
+    card = re.search(r"<dt>highest validation accuracy</dt><dd>.*?>([^<]*)</a>", page, re.DOTALL)
+    assert card[1] == said
+    assert f">{said}</td>" in page
+    assert any(
+        ["validation accuracy", said, "val_accuracy"] in n["facts"] for n in panel(page).values()
+    )
+
+
 def test_the_page_needs_no_network(one):
     page = text(one)
-    loaded = re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"|url\((?!#)([^)]+)\)|@import', page)
-    assert not loaded
+    linked = re.findall(r'(?:src|href)="(?!#|data:)([^"]+)"', page)
+    assert linked
+    assert all((one / name).is_file() for name in linked)  # links to the files beside it
+    assert not re.search(r'src="(?!data:)|url\((?!#)|@import|https?://(?!www\.w3\.org)', page)
 
 
 def test_every_point_says_its_architecture_and_opens(networks, both):
@@ -125,7 +142,7 @@ def test_every_point_says_its_architecture_and_opens(networks, both):
     for key, architecture in points.items():
         assert opened[key]["architecture"] == architecture
     best = opened[table(networks[0] / "front.csv")[0]["key"]]
-    facts = dict(best["facts"])
+    facts = {name or label: said for label, said, name in best["facts"]}
     assert {"val_accuracy", "params", "generation", "made by"} <= set(facts)
     assert sum(int(row[2].replace(",", "")) for row in best["layers"]) == int(
         facts["params"].replace(",", "")
@@ -251,9 +268,10 @@ def opened(browser, url, profile):
 def test_in_a_real_browser_a_chosen_point_opens_its_architecture(browser, networks, one, tmp_path):
     address = (one / "report.html").as_uri()
     best = table(networks[0] / "front.csv")[0]
-    closed = opened(browser, address, tmp_path / "profile")
-    assert re.search(r'<div id="opened" hidden(="")?></div>', closed)
-    assert f'<a href="#{best["key"]}"' in closed
+    first = opened(browser, address, tmp_path / "profile")
+    balanced = table(one / "start.csv")[0]
+    assert f'<div id="opened"><h3>{balanced["architecture"]}</h3>' in first
+    assert f'<a href="#{best["key"]}"' in first
     page = opened(browser, f"{address}#{best['key']}", tmp_path / "profile")
     shown = re.search(r'<div id="opened">(.*?)</div>', page, re.DOTALL)[1]
     assert f"<h3>{best['architecture']}</h3>" in shown
