@@ -117,7 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Its launcher put the leader's folder before what the person wrote.
             written = arguments[2 if chosen.leader else 0 :]
             chosen.command = shlex.join(["python", "run_search.py", *written])
-        with stopping_on_signals(chosen.leader):
+        from toolbox.work import heartbeat
+
+        with stopping_on_signals(chosen.leader), heartbeat:
             status = run_command(name, arguments[1:]) if name else run_search(chosen)
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)

@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 class Follower(AbstractContextManager["Follower"], Protocol):
     """What shows a search to a person; entered while networks are evaluated."""
 
+    def readying(self) -> AbstractContextManager[None]:
+        """Around what the problem does before its first evaluation."""
+
     def record(self, record: Record) -> None:
         """One more network is known, or one of them after more epochs."""
 
@@ -176,7 +179,7 @@ class OpenSearch:
         Raises SearchStopped if the search cannot go on, and Refused if an operator or an objective
         of the user's breaks its contract.
         """
-        with refusing(ValueError), _stopping(OSError):
+        with self.follower.readying(), refusing(ValueError), _stopping(OSError):
             make_ready(self.declaration, self.toolbox, self.folder.path)
         with self.follower, refusing(OperatorError), _stopping(OSError):
             begun = time.process_time()
