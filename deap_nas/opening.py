@@ -21,12 +21,13 @@ from deap_nas.versions import versions
 from problems import PROBLEMS
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
-from toolbox.declaration import Declaration, declare, load, override
+from toolbox.declaration import Declaration, declare, load
 from toolbox.device_use import device_use
 from toolbox.event_log import EventLog
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.judge import Judge
 from toolbox.operator_error import OperatorError
+from toolbox.overrides import override
 from toolbox.problem import Problem, adapted, own
 from toolbox.progress import log_to_file
 from toolbox.run_folder import RunFolder

@@ -21,8 +21,8 @@ problem = { use = "lotz", length = 24 }
 toolbox = { map = "serial" }
 [algorithm]
 use = "nsga2"
-population = 40
-generations = 10
+population = 20
+generations = 4
 """
 WORK = """
 import sys, time
@@ -100,7 +100,7 @@ def test_a_search_has_a_bar_the_share_and_the_time_left_on_a_usual_terminal(tmp_
     assert bars
     for line in bars:
         assert len(line.rstrip()) <= columns
-        assert re.search(r"generation \d+/10 .*/440 networks \(\d+%\), [-\d]:.* left", line), line
+        assert re.search(r"generation \d+/4 .*/100 networks \(\d+%\), [-\d]:.* left", line), line
     assert any(re.match(r"best leading_ones \d+; best trailing_zeros \d+; ", x) for x in lines)
 
 
