@@ -151,7 +151,7 @@ class OpenSearch:
                 stack.callback(self.toolbox.close)
                 self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
                 stack.enter_context(log_to_file(path / "run.log"))
-                self.folder.write_declaration()
+                self.archive.note("declaration", self.folder.write_declaration())
                 remember(path, declaration)
             log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
             log.debug("%s", command)

@@ -31,13 +31,21 @@ from toolbox.judge import Judge
 from toolbox.problem import Problem
 from toolbox.progress import log_to_console
 from toolbox.quantities import as_number
-from toolbox.report.comparison import Course, Difference, differences, grid, quality
+from toolbox.report.comparison import (
+    FEWEST_PAIRS,
+    Course,
+    Difference,
+    differences,
+    grid,
+    quality,
+)
 from toolbox.search import search
 from toolbox.stopped import NothingMeasured
 from toolbox.whole_file import write_table, write_whole
 from toolbox.work import Work, told_work
 
 BASELINE = "random search"
+FEWEST_GENERATIONS = 5  # the first one, which nothing has bred, among them
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +110,8 @@ def run(chosen: argparse.Namespace) -> int:
                 "cannot be compared"
             )
         rehearse(declarations[0], problem)
+    for line in too_small(chosen.seeds, budget, declaration.population):
+        log.warning("%s", line)
     out = chosen.out or Path("runs") / declaration.name / "comparison"
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
@@ -137,6 +147,27 @@ def variants_of(varied: Sequence[str]) -> dict[str, list[str]]:
         for combination in itertools.product(*choices)
     }
     return {**variants, BASELINE: []}
+
+
+def too_small(seeds: int, budget: int, population: int) -> list[str]:
+    """What a comparison of this size cannot show, a line each; none if it is large enough.
+
+    >>> too_small(seeds=10, budget=240, population=12)
+    []
+    """
+    said = []
+    if seeds < FEWEST_PAIRS:
+        said.append(
+            f"--seeds {seeds}: no difference can be told from chance; for a p below 0.05 at least "
+            f"{FEWEST_PAIRS} seeds are needed"
+        )
+    if budget < FEWEST_GENERATIONS * population:
+        said.append(
+            f"--budget {budget}: {(budget - population) / population:.3g} generations after the "
+            f"first population of {population}, which is drawn at random whatever is compared; "
+            f"evolution shows from about {FEWEST_GENERATIONS * population} networks on"
+        )
+    return said
 
 
 def split_outside_brackets(text: str) -> list[str]:

@@ -217,6 +217,7 @@ def _retrain_all(
     for one in picks:
         recipe = unwatched(problem.training, epochs or one.epochs or problem.training.epochs)
         trained_so = replace(problem, training=recipe)
+        searched = one.epochs or 0
         folder = RetrainedFolder.of(out, one.record, trained_so)
         missing = [seed for seed in range(1, seeds + 1) if folder.finished(seed) is None]
         plans.append((one, trained_so, folder, missing))
@@ -229,6 +230,11 @@ def _retrain_all(
             recipe.epochs,
             f"{problem.dataset.validation + problem.dataset.train_images:,}",
         )
+        if recipe.epochs < searched:
+            log.warning(
+                "%s: %d epochs, the search trained %d; for as many leave training.epochs out",
+                *(one.name, recipe.epochs, searched),
+            )
     with prefixed("problem.dataset"):
         classes = problem.dataset.class_names()
         if any(missing for *_, missing in plans):  # before hours of training: it may not be there
