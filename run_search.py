@@ -6,6 +6,7 @@ turn a genome into a measurement.
 
 import argparse
 import importlib
+import re
 import shlex
 import signal
 import sys
@@ -20,8 +21,8 @@ from deap_nas.user_modules import admit
 from deap_nas.versions import version_of
 
 EPILOG = """\
-an override addresses the declaration:
-  seed=3   algorithm.generations=2   'toolbox.mutate={use="my_ops:rotate"}'
+an override addresses the declaration; quotes in it are not needed in any shell:
+  seed=3   "objectives=val_accuracy,params"   toolbox.select=tournament toolbox.select.size=5
 
 The run folder is RUNS/<experiment>/seed-<seed>/.  The same command goes on with a search that was
 interrupted, and trains nothing again.
@@ -40,7 +41,16 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         # With options between them, argparse calls the optional overrides required too.
-        self.exit(2, f"error: {message.replace(', key=value', '')}; see {self.prog} --help\n")
+        message = message.replace(", key=value", "")
+        if dashed := re.match(
+            r"unrecognized arguments: --?(\w+)([.\w]*)[= ]?([^-\s]\S*)?", message
+        ):
+            from toolbox.overrides import TABLES
+
+            table, rest, value = dashed.groups()
+            if table in TABLES:
+                message += f"; without the dashes: {table}{rest}={value or 'VALUE'}"
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -117,7 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Its launcher put the leader's folder before what the person wrote.
             written = arguments[2 if chosen.leader else 0 :]
             chosen.command = shlex.join(["python", "run_search.py", *written])
-        with stopping_on_signals(chosen.leader):
+        from toolbox.work import heartbeat
+
+        with stopping_on_signals(chosen.leader), heartbeat:
             status = run_command(name, arguments[1:]) if name else run_search(chosen)
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)

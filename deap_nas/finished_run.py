@@ -1,6 +1,8 @@
 """A run folder read again, whether its search has ended or is still going on."""
 
 import csv
+import logging
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,15 +11,37 @@ from typing import Any
 
 from deap_nas.user_folders import admit_again
 from problems import PROBLEMS
-from toolbox.archive import Archive
-from toolbox.declaration import Declaration, load
+from toolbox.archive import Archive, differences
+from toolbox.declaration import Declaration, declare, load
 from toolbox.judge import Judge
+
+log = logging.getLogger(__name__)
 
 
 def declared(path: Path, overrides: Sequence[str] = ()) -> Declaration:
     """The declaration in a run folder, named as its experiment."""
     declaration = load(path / "declaration.toml", overrides, PROBLEMS)
     return replace(declaration, name=path.absolute().parent.name)
+
+
+def _notice_edits(path: Path, declaration: Declaration, archive: Archive) -> None:
+    """Tell of what was changed in a run folder's declaration since its search wrote it.
+
+    Raises ValueError, one line, if its networks were not trained so.  An archive of a version that
+    did not keep the declaration tells nothing.
+    """
+    file, kept = path / "declaration.toml", archive.noted("declaration")
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    if kept is None or not (changes := differences(tomllib.loads(kept), tables, "")):
+        return
+    before = declare(tomllib.loads(kept), PROBLEMS, declaration.name)
+    old, new = (one.identity(one.problem.build()) for one in (before, declaration))
+    if trained_otherwise := differences(old, new):
+        raise ValueError(
+            f"{file}: it was edited after the search ({'; '.join(trained_otherwise)}), and the "
+            "networks were not trained so; write it as it was"
+        )
+    log.warning("%s: it was edited after the search (%s)", file, "; ".join(changes))
 
 
 @dataclass(frozen=True)
@@ -44,6 +68,7 @@ class FinishedRun:
             raise ValueError(f"{path}: nothing has been evaluated in it yet")
         admit_again(path)
         declaration = declared(path)
+        _notice_edits(path, declaration, archive)
         return cls(path, declaration, declaration.problem.build(), archive)
 
     def redeclared(self, overrides: Sequence[str]) -> Declaration:

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from html import escape
 from typing import Any
 
@@ -15,6 +15,7 @@ from toolbox.event_log import EventLog
 from toolbox.judge import Judge
 from toolbox.progress import LOG_LINE, SearchProgress
 from toolbox.quantities import Quantity
+from toolbox.work import heartbeat
 
 OURS = ("deap_nas", "toolbox", "problems")
 REFRESH_SECONDS = 0.2
@@ -76,12 +77,10 @@ class NotebookProgress(SearchProgress):
 
     def html(self) -> str:
         """The state of the search: generation, networks, the best values so far."""
-        (task,) = self._bar.tasks
+        work = self.work
+        bar = f"<progress value='{work.done}' max='{work.total}'></progress>"
         return (
-            f"<div>generation {escape(task.fields['generation'] or '0')} "
-            f"<progress value='{task.completed:.0f}' max='{task.total:.0f}'></progress> "
-            f"{task.completed:.0f}/{task.total:.0f} networks, {escape(task.fields['counts'])}<br>"
-            f"best {escape(task.fields['best'])}</div>"
+            f"<div>{escape(work.title)} {bar} {escape(work.share)}<br>{escape(work.details)}</div>"
         )
 
 
@@ -106,13 +105,15 @@ def logging_of_ours(shown: bool) -> Iterator[None]:
         own.setFormatter(logging.Formatter(LOG_LINE))
         lines = shown and not in_notebook() and not sys.stderr.isatty()
         own.setLevel(logging.INFO if lines else logging.WARNING)
+        own.addFilter(heartbeat)
         root.addHandler(own)
     for handler in handlers:
         handler.addFilter(as_before)
     for name in OURS:
         logging.getLogger(name).setLevel(logging.DEBUG)
     try:
-        yield
+        with heartbeat if shown else nullcontext():
+            yield
     finally:
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)

@@ -21,12 +21,13 @@ from deap_nas.versions import versions
 from problems import PROBLEMS
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
-from toolbox.declaration import Declaration, declare, load, override
+from toolbox.declaration import Declaration, declare, load
 from toolbox.device_use import device_use
 from toolbox.event_log import EventLog
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.judge import Judge
 from toolbox.operator_error import OperatorError
+from toolbox.overrides import override
 from toolbox.problem import Problem, adapted, own
 from toolbox.progress import log_to_file
 from toolbox.run_folder import RunFolder
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 class Follower(AbstractContextManager["Follower"], Protocol):
     """What shows a search to a person; entered while networks are evaluated."""
+
+    def readying(self) -> AbstractContextManager[None]:
+        """Around what the problem does before its first evaluation."""
 
     def record(self, record: Record) -> None:
         """One more network is known, or one of them after more epochs."""
@@ -147,7 +151,7 @@ class OpenSearch:
                 stack.callback(self.toolbox.close)
                 self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
                 stack.enter_context(log_to_file(path / "run.log"))
-                self.folder.write_declaration()
+                self.archive.note("declaration", self.folder.write_declaration())
                 remember(path, declaration)
             log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
             log.debug("%s", command)
@@ -176,7 +180,7 @@ class OpenSearch:
         Raises SearchStopped if the search cannot go on, and Refused if an operator or an objective
         of the user's breaks its contract.
         """
-        with refusing(ValueError), _stopping(OSError):
+        with self.follower.readying(), refusing(ValueError), _stopping(OSError):
             make_ready(self.declaration, self.toolbox, self.folder.path)
         with self.follower, refusing(OperatorError), _stopping(OSError):
             begun = time.process_time()

@@ -5,13 +5,15 @@ admits)`; see `problems.weight_sharing`.
 """
 
 import hashlib
+import itertools
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from toolbox.archive import Archive
+from toolbox.archive import Archive, Record
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator
 from toolbox.guarded_toolbox import GuardedToolbox
@@ -20,6 +22,8 @@ from toolbox.networks import Networks
 from toolbox.problem import adapted
 from toolbox.signature import described
 from toolbox.stopped import SearchStopped
+
+log = logging.getLogger(__name__)
 
 
 class NotReady(SearchStopped):
@@ -44,7 +48,17 @@ def make_ready(declaration: Declaration, toolbox: GuardedToolbox, folder: Path) 
         digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
         kept = path.with_name(f"{path.name}-{digest}.sqlite")
         with closing(Archive(identity, kept)) as archive:
-            others = Networks(adapted(other), Judge(declaration.objectives), archive)
+            known = itertools.count(1)
+
+            def on_record(record: Record) -> None:
+                log.debug("%s: %s", path.name, record.status, extra=work(next(known)))
+
+            def work(done: int) -> dict[str, Any]:
+                return {"work": (path.name.replace("_", ", "), "networks", done, len(genomes))}
+
+            log.debug("%s: %d networks", path.name, len(genomes), extra=work(0))
+            judge = Judge(declaration.objectives)
+            others = Networks(adapted(other), judge, archive, on_record=on_record)
             evaluator = Evaluator(others)
             records = evaluator.records(toolbox.backend, genomes)
         return [record.measurement if record.status == "ok" else None for record in records]

@@ -64,6 +64,70 @@ def test_the_first_screen_has_two_commands_and_three_uses():
     assert len(SEARCHES) == 8
 
 
+def arguments_of_windows(line):
+    """The arguments that a program of Windows reads off its command line (Microsoft C runtime)."""
+    found, current, quoted, begun, backslashes = [], "", False, False, 0
+    for character in line + " ":
+        if character == "\\":
+            backslashes += 1
+            begun = True
+            continue
+        if character == '"':
+            current += "\\" * (backslashes // 2)
+            if backslashes % 2:
+                current += '"'
+            else:
+                quoted = not quoted
+            begun, backslashes = True, 0
+            continue
+        current += "\\" * backslashes
+        backslashes = 0
+        if character in " \t" and not quoted:
+            if begun:
+                found.append(current)
+            current, begun = "", False
+        else:
+            current += character
+            begun = True
+    return found
+
+
+def passed_by_cmd(command):
+    """What cmd.exe hands to a program: the line as it is, if nothing in it is special."""
+    outside = "".join(command.split('"')[::2])
+    assert not set(outside) & set("&|<>^%!()"), command
+    return arguments_of_windows(command)
+
+
+def passed_by_powershell(command):
+    """What Windows PowerShell hands to a program: words, requoted if there is a space in them.
+
+    It takes quotes off and does not escape those inside.
+    """
+    tokens = re.findall(r"""(?:'[^']*'|"[^"]*"|[^\s'"])+""", command)
+    words = []
+    for token in tokens:
+        outside = re.sub(r"""'[^']*'|"[^"]*\"""", "", token)
+        assert not set(outside) & set("&|<>;,(){}$@`#"), command
+        word = re.sub(r"""'([^']*)'|"([^"]*)\"""", lambda m: m[1] or m[2] or "", token)
+        words.append(f'"{word}"' if " " in word else word)
+    return arguments_of_windows(" ".join(words))
+
+
+def test_the_shells_of_windows_are_played_as_they_are():
+    """The quotes of a table in the old form were kept, dropped, and eaten."""
+    old = """x 'toolbox.select={use="tournament",size=5}'"""
+    assert passed_by_cmd("""x "a b" c\\d""") == ["x", "a b", "c\\d"]
+    assert passed_by_powershell(old) == ["x", "toolbox.select={use=tournament,size=5}"]
+    assert passed_by_cmd(old) == ["x", "'toolbox.select={use=tournament,size=5}'"]
+
+
+@pytest.mark.parametrize("command", SEARCHES)
+def test_the_shells_of_windows_pass_a_search_of_the_readme_on_unchanged(command):
+    assert passed_by_cmd(command) == shlex.split(command)
+    assert passed_by_powershell(command) == shlex.split(command)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_search_runs_a_whole_search(clone):

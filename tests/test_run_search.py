@@ -419,3 +419,57 @@ def test_nothing_is_left_open(folder):
     run = folder / "runs" / "onemax" / "seed-1"
     assert not [path for path in run.iterdir() if path.name.endswith(("-journal", ".part"))]
     assert os.access(run / "archive.sqlite", os.R_OK)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("objectivs=3", "did you mean 'objectives'"),
+        ("algorithm.generation=3", "did you mean 'generations'"),
+        ("toolbox.mutate=reset_gen", "did you mean 'reset_gene'"),
+        ("bounds.redraw=-1", "bounds.redraw = -1"),
+        ("stop.evaluation=3", "did you mean 'evaluations'"),
+        ("halving.keeps=0.5", "halving.keeps: unknown key"),
+        ("problem.use=image_clasification", "did you mean 'image_classification'"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_torch_is_imported(wrong, said):
+    """torch takes seconds to import, scipy.stats and scikit-learn one each."""
+    program = (
+        "import sys, run_search\n"
+        "status = run_search.main(sys.argv[1:])\n"
+        "slow = {'torch', 'scipy.stats', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "print(status, sorted(slow))\n"
+    )
+    experiment = str(REPOSITORY / "experiments" / "quickstart.toml")
+    done = subprocess.run(
+        [sys.executable, "-c", program, experiment, wrong],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == "2 []\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seed", "3"], "unrecognized arguments: --seed 3; without the dashes: seed=3;"),
+        (["--problem.x=3"], "--problem.x=3; without the dashes: problem.x=3;"),
+        (["objectives=ones", "params"], "quote the whole"),
+    ],
+)
+def test_what_is_written_as_for_another_program_is_told_how_to_be_written(capsys, arguments, said):
+    import run_search as program
+
+    try:
+        status = program.main(["experiments/quickstart.toml", *arguments])
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -342,7 +342,9 @@ def differences(old: Any, new: Any, key: str = "problem") -> list[str]:
         return [
             change
             for name in {**old, **new}
-            for change in differences(old.get(name), new.get(name), f"{key}.{name}")
+            for change in differences(
+                old.get(name), new.get(name), f"{key}.{name}" if key else name
+            )
         ]
     return [] if old == new else [f"{key} was {_said(old)}, now {_said(new)}"]
 

@@ -21,6 +21,7 @@ from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES
 from toolbox.objectives.measured import objectives_of
 from toolbox.objectives.objective import Objective
+from toolbox.overrides import override
 from toolbox.problem import adapted
 from toolbox.quantities import Direction, quantities_with
 from toolbox.screening import SCREENS
@@ -164,37 +165,6 @@ def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> D
     return declare(tables, problems, name=path.stem)
 
 
-def override(tables: dict[str, Any], text: str) -> None:
-    """Set the value that `key=value` addresses, in place.
-
-    The value is TOML; what is not TOML is taken as a string.
-
-    >>> tables = {"algorithm": {"use": "nsga2"}}
-    >>> override(tables, "algorithm.generations=2")
-    >>> override(tables, "algorithm.use=genetic_algorithm")
-    >>> tables
-    {'algorithm': {'use': 'genetic_algorithm', 'generations': 2}}
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not all(part.strip() for part in key.split(".")):
-        raise ValueError(f"{text!r}: an override is key=value, like algorithm.generations=2")
-    *parents, last = [part.strip() for part in key.split(".")]
-    table = tables
-    for parent in parents:
-        entry = table.get(parent, {})
-        if isinstance(entry, str):  # a bare name is short for its table
-            entry = {"use": entry}
-        if not isinstance(entry, dict):
-            raise ValueError(f"{text!r}: {parent} = {entry!r} is not a table")
-        table[parent] = entry
-        table = entry
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-        table[last] = parsed["value"] if list(parsed) == ["value"] else value
-    except tomllib.TOMLDecodeError:
-        table[last] = value.strip()
-
-
 def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -> Declaration:
     """The declaration of a search from TOML data.  Raises ValueError as `load` does."""
     any_table = Parameter(default={})
@@ -213,15 +183,8 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         },
         "",
     )
-    problem = _problem(found["problem"], problems, found["seed"])
-    objectives = _objectives(found["objectives"], problem)
-    algorithm, size = _algorithm(found["algorithm"], len(objectives))
+    algorithm, size = _algorithm(found["algorithm"])
     stop = read(Stop, found["stop"], "stop")
-    if stop.target() and len(stop.target()) != len(objectives):
-        raise ValueError(
-            f"stop.target_fitness = {described(stop.target_fitness)!r}: "
-            f"{len(objectives)} numbers are needed, one for each objective"
-        )
     finals = read(Finals, found["finals"], "finals") if found["finals"] else None
     if finals and stop.evaluations and stop.evaluations < finals.evaluations + finals.networks:
         raise ValueError(
@@ -236,15 +199,30 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             f"toolbox.individual.genomes has {len(given)} architectures; algorithm.population = "
             f"{size['population']} has no room for them"
         )
+    bounds = _bounds(found["bounds"])
+    halving = read(Halving, found["halving"], "halving") if found["halving"] else None
+    # At last what may have to import torch, which takes seconds: a mistake elsewhere is known now.
+    problem = _problem(found["problem"], problems, found["seed"])
+    objectives = _objectives(found["objectives"], problem)
+    if len(objectives) > 1 and facts_of(algorithm.target).one_objective:
+        raise ValueError(
+            f"algorithm.use = {algorithm.use!r}: it takes one objective, not {len(objectives)}; "
+            "for several use 'nsga2'"
+        )
+    if stop.target() and len(stop.target()) != len(objectives):
+        raise ValueError(
+            f"stop.target_fitness = {described(stop.target_fitness)!r}: "
+            f"{len(objectives)} numbers are needed, one for each objective"
+        )
     return Declaration(
         name=name,
         objectives=objectives,
         problem=problem,
         toolbox=aliases,
         algorithm=algorithm,
-        bounds=_bounds(found["bounds"]),
+        bounds=bounds,
         stop=stop,
-        halving=read(Halving, found["halving"], "halving") if found["halving"] else None,
+        halving=halving,
         finals=finals,
         seed=found["seed"],
         objective_tables=tuple(found["objectives"]),
@@ -351,7 +329,7 @@ def _aliases(table: Any, algorithm: Chosen) -> dict[str, Chosen]:
     }
 
 
-def _algorithm(table: Any, objectives: int) -> tuple[Chosen, dict[str, int]]:
+def _algorithm(table: Any) -> tuple[Chosen, dict[str, int]]:
     if not isinstance(table, Mapping):
         raise ValueError(
             f"algorithm = {table!r}: a table like "
@@ -366,9 +344,4 @@ def _algorithm(table: Any, objectives: int) -> tuple[Chosen, dict[str, int]]:
     asked, _ = signature_of(chosen.target, positional=2)
     size = {name: chosen.options[name] for name in sizes}
     options = {k: v for k, v in chosen.options.items() if k not in sizes or k in asked}
-    if objectives > 1 and facts_of(chosen.target).one_objective:
-        raise ValueError(
-            f"algorithm.use = {chosen.use!r}: it takes one objective, not {objectives}; for "
-            "several use 'nsga2'"
-        )
     return replace(chosen, options=options), size

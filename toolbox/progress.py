@@ -9,7 +9,6 @@ from types import TracebackType
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolbox.archive import Record
 from toolbox.event_log import EventLog
@@ -18,6 +17,7 @@ from toolbox.judge import Judge
 from toolbox.objectives.objective import Objective
 from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.search import Generation
+from toolbox.work import Work, heartbeat, told_work
 
 log = logging.getLogger(__name__)
 LOG_LINE = "%(asctime)s %(levelname)s %(message)s"
@@ -34,6 +34,7 @@ def log_to_console(console: Console) -> None:
         handler = logging.StreamHandler(console.file)
         handler.setFormatter(logging.Formatter(LOG_LINE))
     handler.setLevel(logging.INFO)
+    handler.addFilter(heartbeat)
     root = logging.getLogger()
     root.setLevel(logging.DEBUG)
     for name in ("PIL", "matplotlib", "filelock"):  # chatty at DEBUG, and not about this search
@@ -80,21 +81,18 @@ class SearchProgress:
         self.best: dict[str, float] = {}
         self._seen: set[str] = set()
         self.archived = set(archived)
-        self._bar = Progress(
-            TextColumn("generation {task.fields[generation]}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.completed}/{task.total} networks, {task.fields[counts]}"),
-            TextColumn("best {task.fields[best]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=most, generation="", counts="", best="")
+        self._console = console
+        self.work = Work(console, "networks", most)
+
+    @contextmanager
+    def readying(self) -> Iterator[None]:
+        """Show what a problem does before its first evaluation, such as training a supernet."""
+        with told_work(self._console):
+            yield
 
     def __enter__(self) -> "SearchProgress":
         self._refresh()
-        self._bar.start()
+        self.work.__enter__()
         return self
 
     def __exit__(
@@ -103,7 +101,7 @@ class SearchProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self.work.__exit__(kind, error, traceback)
 
     def record(self, record: Record) -> None:
         """One more network is known, or one of them after more epochs or of another seed."""
@@ -135,7 +133,7 @@ class SearchProgress:
         self.generation = generation.number + 1
         log.info(
             "generation %d/%d: evaluated %d, trained %d, reused %d, infeasible %d, failed %d; "
-            "best %s; %s%.0f s",
+            "%s; %s%.0f s",
             generation.number,
             self.generations,
             generation.evaluated,
@@ -175,15 +173,20 @@ class SearchProgress:
             self.best[objective.name] = value
 
     def _best(self) -> str:
-        quantities = {name: meant(name, self.quantities) for name in self.best}
-        found = (f"{name} {quantities[name].short(value)}" for name, value in self.best.items())
-        return ", ".join(found) or "-"
+        """The best value of each objective; with several of them these are of several networks."""
+        said = []
+        for objective in self.judge.objectives:
+            if objective.name in self.best:
+                quantity = meant(objective.name, self.quantities)
+                word = quantity.extreme(objective.direction)
+                said.append(f"{word} {objective.name} {quantity.short(self.best[objective.name])}")
+        return "; ".join(said) or "no network yet"
 
     def _refresh(self) -> None:
-        self._bar.update(
-            self._task,
-            completed=self.known,
-            generation=f"{min(self.generation, self.generations)}/{self.generations}",
-            counts=f"{self.new} trained, {self.reused} reused, {self.failed} failed",
-            best=self._best(),
+        work = self.work
+        if (self.known, self.reused) != (work.done, work.free):
+            work.reach(self.known, self.reused)
+        work.title = f"generation {min(self.generation, self.generations)}/{self.generations}"
+        work.details = (
+            f"{self._best()}; {self.new} trained, {self.reused} reused, {self.failed} failed"
         )

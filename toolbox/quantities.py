@@ -20,7 +20,7 @@ class Quantity:
     label: what a person reads.  unit: of the numbers that are shown; each is `scale` times the one
     that was measured.  direction: what is good.  worst: the finite value of a network that failed;
     a name without direction and worst is no objective by itself.  percent: it is a share of 1,
-    shown in percent.
+    shown in percent.  counted: it is a number of things, so that few of them are "fewest".
     """
 
     name: str
@@ -30,6 +30,7 @@ class Quantity:
     worst: float | None = None
     percent: bool = False
     scale: float = 1.0
+    counted: bool = False
 
     @property
     def title(self) -> str:
@@ -41,6 +42,16 @@ class Quantity:
     def heading(self) -> str:
         """The name, for the head of a column; the title where the name tells another unit."""
         return self.name if self.scale == 1 else self.title
+
+    def extreme(self, direction: Direction) -> str:
+        """What the best value in a direction is called.
+
+        >>> [QUANTITIES[name].extreme("minimize") for name in ("params", "train_seconds")]
+        ['fewest', 'lowest']
+        """
+        if direction == "maximize":
+            return "best"
+        return "fewest" if self.counted else "lowest"
 
     def number(self, value: float) -> str:
         """A value without its unit.
@@ -83,8 +94,12 @@ def _cost(name: str, label: str, worst: float, unit: str = "", scale: float = 1.
     return Quantity(name, label, unit, "minimize", worst, scale=scale)
 
 
+def _few(name: str, label: str, worst: float) -> Quantity:
+    return Quantity(name, label, direction="minimize", worst=worst, counted=True)
+
+
 def _count(name: str, label: str) -> Quantity:
-    return Quantity(name, label, direction="maximize", worst=-1.0)
+    return Quantity(name, label, direction="maximize", worst=-1.0, counted=True)
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -93,14 +108,14 @@ QUANTITIES: dict[str, Quantity] = {
         _share("val_accuracy", "validation accuracy"),
         _cost("val_loss", "validation loss", 1e6),
         _share("train_accuracy", "training accuracy"),
-        _cost("params", "parameters", 1e12),
-        _cost("conv_params", "parameters of convolutions", 1e12),
-        _cost("fc_params", "parameters of fully connected layers", 1e12),
-        _cost("macs", "multiply-accumulates per image", 1e15),
-        _cost("flops", "operations per image", 1e15),
-        _cost("layers", "layers with weights", 1e6),
+        _few("params", "parameters", 1e12),
+        _few("conv_params", "parameters of convolutions", 1e12),
+        _few("fc_params", "parameters of fully connected layers", 1e12),
+        _few("macs", "multiply-accumulates per image", 1e15),
+        _few("flops", "operations per image", 1e15),
+        _few("layers", "layers with weights", 1e6),
         _cost("memory_bytes", "memory of an inference", 1e15, "bytes"),
-        _cost("epochs", "epochs", 1e6),
+        _few("epochs", "epochs", 1e6),
         _cost("train_seconds", "training time", 1e9, "s"),
         _cost("latency_seconds", "latency of one image", 1e9, "ms", scale=1e3),
         _cost("peak_memory_bytes", "peak memory of training", 1e15, "bytes"),

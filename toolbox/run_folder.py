@@ -62,8 +62,11 @@ class RunFolder:
         *earlier, session = archive.noted("sessions")
         archive.note("sessions", [*earlier, {**session, "ended": reason}])
 
-    def write_declaration(self) -> None:
-        write_whole(self.path / "declaration.toml", tomlkit.dumps(self.declaration.table()))
+    def write_declaration(self) -> str:
+        """Write declaration.toml; its text."""
+        text = tomlkit.dumps(self.declaration.table())
+        write_whole(self.path / "declaration.toml", text)
+        return text
 
     def write_generation(
         self, generation: Generation, device_use: Mapping[str, float]

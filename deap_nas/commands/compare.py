@@ -25,18 +25,28 @@ from rich.table import Table
 
 from deap_nas.opening import archived, declared, prepared
 from deap_nas.readiness import NotReady, make_ready
-from toolbox.archive import Archive
+from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
 from toolbox.declaration import Declaration
 from toolbox.judge import Judge
+from toolbox.problem import Problem
 from toolbox.progress import log_to_console
 from toolbox.quantities import as_number
-from toolbox.report.comparison import Course, Difference, differences, grid, quality
+from toolbox.report.comparison import (
+    FEWEST_PAIRS,
+    Course,
+    Difference,
+    differences,
+    grid,
+    quality,
+)
 from toolbox.search import search
 from toolbox.stopped import NothingMeasured
 from toolbox.whole_file import write_table, write_whole
+from toolbox.work import Work, told_work
 
 BASELINE = "random search"
+FEWEST_GENERATIONS = 5  # the first one, which nothing has bred, among them
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +111,8 @@ def run(chosen: argparse.Namespace) -> int:
                 "cannot be compared"
             )
         rehearse(declarations[0], problem)
+    for line in too_small(chosen.seeds, budget, declaration.population):
+        log.warning("%s", line)
     out = chosen.out or Path("runs") / declaration.name / "comparison"
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
@@ -110,7 +122,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"{out}: another comparison is running in this folder") from None
     with lock:
         try:
-            reached, distinct = _run_all(plan, out, budget)
+            reached, distinct = _run_all(plan, out, budget, screen)
         except (NotReady, NothingMeasured) as error:
             log.error("%s", error)
             return 1
@@ -141,6 +153,27 @@ def variants_of(varied: Sequence[str]) -> dict[str, list[str]]:
         for combination in itertools.product(*choices)
     }
     return {**variants, BASELINE: []}
+
+
+def too_small(seeds: int, budget: int, population: int) -> list[str]:
+    """What a comparison of this size cannot show, a line each; none if it is large enough.
+
+    >>> too_small(seeds=10, budget=240, population=12)
+    []
+    """
+    said = []
+    if seeds < FEWEST_PAIRS:
+        said.append(
+            f"--seeds {seeds}: no difference can be told from chance; for a p below 0.05 at least "
+            f"{FEWEST_PAIRS} seeds are needed"
+        )
+    if budget < FEWEST_GENERATIONS * population:
+        said.append(
+            f"--budget {budget}: {(budget - population) / population:.3g} generations after the "
+            f"first population of {population}, which is drawn at random whatever is compared; "
+            f"evolution shows from about {FEWEST_GENERATIONS * population} networks on"
+        )
+    return said
 
 
 def split_outside_brackets(text: str) -> list[str]:
@@ -181,42 +214,73 @@ def _declaration(
 
 
 def _run_all(
-    plan: dict[str, list[Declaration]], out: Path, budget: int
+    plan: dict[str, list[Declaration]], out: Path, budget: int, screen: Console
 ) -> tuple[dict[str, list[list[float]]], dict[str, list[float]]]:
     """What each variant reached at each point of the budget, and the share of different networks
     in its final population, seed by seed."""
     reached: dict[str, list[list[float]]] = {name: [] for name in plan}
     distinct: dict[str, list[float]] = {name: [] for name in plan}
-    for number, baseline in enumerate(plan[BASELINE]):
-        seed = baseline.seed
-        folder = out / f"seed-{seed}"
-        folder.mkdir(exist_ok=True)
-        courses = {}
-        with archived(baseline, prepared(baseline), folder, out / f"seed-{seed}.sqlite") as found:
-            problem = _ready(baseline, *found, folder)
-            for name, declarations in plan.items():
-                courses[name] = course = _course(declarations[number], problem, found[1])
-                log.info(
-                    "seed %d, %s: %d networks, %d of them trained now%s",
-                    *(seed, name, len(course.records), course.trained),
-                    f"; {course.epochs:,.0f} epochs in all" if course.epochs else "",
-                )
-            judge = Judge(baseline.objectives, baseline.bounds)
-            for name, values in quality(judge, courses, budget).items():
-                reached[name].append(values)
-                distinct[name].append(courses[name].distinct)
+    searches = len(plan) * len(plan[BASELINE])
+    with Work(screen, "networks", searches * budget) as work:
+        for number, baseline in enumerate(plan[BASELINE]):
+            seed = baseline.seed
+            folder = out / f"seed-{seed}"
+            folder.mkdir(exist_ok=True)
+            courses = {}
+            with archived(
+                baseline, _prepared_silently(baseline), folder, out / f"seed-{seed}.sqlite"
+            ) as found:
+                problem = _ready(baseline, *found, folder, screen)
+                for name, declarations in plan.items():
+                    work.title = f"seed {seed}/{len(plan[BASELINE])}"
+                    work.details = name
+                    begun = work.done
+                    course = _course(declarations[number], problem, found[1], work)
+                    courses[name] = course
+                    rest = begun + budget - work.done  # of a search that ended before its budget
+                    work.advance(rest, free=rest)
+                    log.info(
+                        "seed %d, %s: %d networks, %d of them trained now%s",
+                        *(seed, name, len(course.records), course.trained),
+                        f"; {course.epochs:,.0f} epochs in all" if course.epochs else "",
+                    )
+                judge = Judge(baseline.objectives, baseline.bounds)
+                for name, values in quality(judge, courses, budget).items():
+                    reached[name].append(values)
+                    distinct[name].append(courses[name].distinct)
     return reached, distinct
 
 
-def _ready(declaration: Declaration, problem: Any, archive: Archive, folder: Path) -> Any:
+def _prepared_silently(declaration: Declaration) -> Problem:
+    """The problem of one more seed; its device and data were told of before the first."""
+    logger = logging.getLogger("problems")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        return prepared(declaration)
+    finally:
+        logger.setLevel(level)
+
+
+def _ready(
+    declaration: Declaration, problem: Any, archive: Archive, folder: Path, screen: Console
+) -> Any:
     """The problem of all searches of a seed, made ready once for them."""
-    with closing(assemble(declaration, problem, archive)) as toolbox:
+    with closing(assemble(declaration, problem, archive)) as toolbox, told_work(screen):
         make_ready(declaration, toolbox, folder)
         return toolbox.evaluator.problem
 
 
-def _course(declaration: Declaration, problem: Any, archive: Archive) -> Course:
-    toolbox = assemble(declaration, problem, archive)
+def _course(declaration: Declaration, problem: Any, archive: Archive, work: Work) -> Course:
+    before = {record.key for record in archive}
+    seen: set[str] = set()
+
+    def on_record(record: Record) -> None:
+        if record.architecture not in seen:
+            seen.add(record.architecture)
+            work.advance(free=record.key in before)
+
+    toolbox = assemble(declaration, problem, archive, on_record=on_record)
     # The seconds are of the variant that was here before.
     archive.note("generation_seconds", [])
     counts, trained = [], 0

@@ -11,7 +11,8 @@ threads.  use_onnx.py or use_torch.py shows in ten lines how to classify image f
 Written to DIR: network.onnx or network.pt2, the ten lines, and onnx.json or torch.json, which says
 what was exported and seen.
 
---pick RULE: as for retrain; a network must have been retrained before.  Of several recipes the one
+--pick RULE: as for retrain; a network must have been retrained before, and without a rule the only
+one that has been is taken.  Of several recipes the one
 that was finished last is taken, and of its seeds the first: to choose by test accuracy would make
 that accuracy a lie."""
 
@@ -23,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deap_nas.commands.retrain import FOLDER, overridden, picked, require_networks
+from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun
 from toolbox.whole_file import write_whole
 
@@ -43,7 +44,9 @@ from PIL import Image
 CLASSES = {classes}
 session = onnxruntime.InferenceSession(Path(__file__).with_name("network.onnx"))
 for path in sys.argv[1:]:
-    pixels = numpy.float32(Image.open(path).convert("{mode}").resize(({width}, {height}))) / 255
+    picture = Image.open(path).convert("RGB")
+{resized}
+    pixels = numpy.float32(picture) / 255
     images = pixels.reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2)
     print(path, CLASSES[session.run(None, {{"images": images}})[0].argmax()], sep="\\t")
 '''
@@ -56,11 +59,21 @@ from PIL import Image
 CLASSES = {classes}
 network = torch.export.load(Path(__file__).with_name("network.pt2")).module()
 for path in sys.argv[1:]:
-    pixels = numpy.float32(Image.open(path).convert("{mode}").resize(({width}, {height}))) / 255
+    picture = Image.open(path).convert("RGB")
+{resized}
+    pixels = numpy.float32(picture) / 255
     images = torch.from_numpy(pixels).view(1, {height}, {width}, {channels}).permute(0, 3, 1, 2)
     print(path, CLASSES[network(images).argmax()], sep="\\t")
 '''
 SNIPPETS = {"onnx": USE_ONNX, "torch": USE_TORCH}
+# As the images were read that the network was trained on: problems.datasets.own_images, and
+# image_stream for those that were scored.
+SQUEEZED = "    picture = picture{grey}.resize(({width}, {height}), Image.Resampling.BILINEAR)"
+CENTRE = """\
+    sides = [int({resize} * side / min(picture.size)) for side in picture.size]
+    left, top = (round((side - {width}) / 2) for side in sides)
+    picture = picture.resize(sides, Image.Resampling.BILINEAR)
+    picture = picture.crop((left, top, left + {width}, top + {height}))"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,10 +97,12 @@ def run(chosen: argparse.Namespace) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     finished = FinishedRun.open(chosen.run_folder)
     require_networks(finished)
-    (one,) = picked(finished, [chosen.pick] if chosen.pick else None)
-    weights, seed = _retrained(chosen, one.record.key, one.name)
+    folder = chosen.retrained or chosen.run_folder / FOLDER
+    one = _pick(finished, folder, chosen.pick)
+    weights, seed, seeds = _retrained(folder, one.record.key)
     _require_packages(chosen.format)
 
+    from problems.datasets.image_stream import ImageStream
     from problems.datasets.splits import open_splits
     from problems.export import to_onnx, to_torch
     from problems.saved_network import load
@@ -113,15 +128,20 @@ def run(chosen: argparse.Namespace) -> int:
         "bytes": len(exported.content),
         **seen,
     }
-    snippet = out / f"use_{chosen.format}.py"
+    used_by = out / f"use_{chosen.format}.py"
     try:
         write_whole(path, exported.content)
-        write_whole(snippet, _snippet(chosen.format, blueprint))
+        resize = problem.dataset.resize if isinstance(problem.dataset, ImageStream) else None
+        write_whole(used_by, snippet(chosen.format, blueprint, resize))
         write_whole(out / f"{chosen.format}.json", json.dumps(about, indent=1))
     except OSError as error:
         raise ValueError(f"{out}: it cannot be written: {error.strerror}") from error
     log.info("exported: %s, %s", one.name, one.record.architecture)
-    log.info("weights: %s, test accuracy %.4f", weights, about["test_accuracy"])
+    log.info(
+        "weights: %s, test accuracy %.4f: the first of %d seeds, as to choose one by its test "
+        "accuracy would make that a lie",
+        *(weights, about["test_accuracy"], seeds),
+    )
     log.info(
         "checked on %d validation images, in batches of %s: a logit differs by %.2g at most",
         exported.images,
@@ -135,28 +155,47 @@ def run(chosen: argparse.Namespace) -> int:
             1e3 * seconds,
             problem.threads,
         )
-    log.info("written: %s (%s bytes) and %s", path, f"{len(exported.content):,}", snippet)
+    log.info("written: %s (%s bytes) and %s", path, f"{len(exported.content):,}", used_by)
     return 0
 
 
-def _retrained(chosen: argparse.Namespace, key: str, name: str) -> tuple[Path, Any]:
-    """The weights to export and what their seed left: the last recipe's first seed."""
+def _pick(finished: FinishedRun, folder: Path, rule: str | None) -> Pick:
+    """The network to export, which has been retrained: what a rule names, or else the default.
+
+    Without a rule the only one that has been retrained is taken, whatever picked it.
+    """
+    from deap_nas.retraining.kept_seeds import finished_keys
+
+    (one,) = picked(finished, [rule] if rule else None)
+    there = [key for key in finished_keys(folder) if finished.archive.get(key)]
+    if one.record.key in there:
+        return one
+    if rule is None and len(there) == 1:
+        log.info("%s has not been retrained; exported is the network that has", one.name)
+        (only,) = picked(finished, there)
+        return only
+    wanted = f"{folder}: {one.name} ({one.record.key[:8]}) has not been retrained"
+    if there:
+        legal = ", ".join(f"--pick {key[:8]}" for key in there)
+        raise ValueError(f"{wanted}; retrained have been: {legal}")
+    asked = f" --pick {rule!r}" if rule else ""
+    raise ValueError(f"{wanted}; first: run_search.py retrain {finished.path}{asked}")
+
+
+def _retrained(folder: Path, key: str) -> tuple[Path, Any, int]:
+    """The weights to export, what their seed left, and of how many seeds it is the first.
+
+    Of several recipes the last is taken.
+    """
     from deap_nas.retraining.kept_seeds import finished_of_key
 
-    folder = chosen.retrained or chosen.run_folder / FOLDER
     found = finished_of_key(folder, key)
-    if not found:
-        rule = f" --pick {chosen.pick!r}" if chosen.pick else ""
-        raise ValueError(
-            f"{folder}: {name} ({key[:8]}) has not been retrained; "
-            f"first: run_search.py retrain {chosen.run_folder}{rule}"
-        )
     last = max(found, key=lambda entry: entry[1]["finished_at"])
     same = [entry for entry in found if entry[0].parent == last[0].parent]
     recipes = len({path.parent for path, _ in found})
     if recipes > 1:
         log.info("of %d retrainings with other recipes, the last: %s", recipes, last[0].parent)
-    return min(same, key=lambda entry: entry[1]["seed"])
+    return *min(same, key=lambda entry: entry[1]["seed"]), len(same)
 
 
 def _require_packages(kind: str) -> None:
@@ -171,11 +210,17 @@ def _require_packages(kind: str) -> None:
         )
 
 
-def _snippet(kind: str, blueprint: "Blueprint") -> str:
+def snippet(kind: str, blueprint: "Blueprint", resize: int | None = None) -> str:
+    """The source of use_onnx.py or use_torch.py.
+
+    resize: of the shorter side before the centre is cropped; None: both sides become the network's.
+    """
     channels, height, width = blueprint.image_shape
+    grey = '.convert("L")' if channels == 1 else ""
+    how = SQUEEZED if resize is None else CENTRE
     return SNIPPETS[kind].format(
         classes=list(blueprint.classes),
-        mode="L" if channels == 1 else "RGB",
+        resized=how.format(grey=grey, height=height, width=width, resize=resize),
         channels=channels,
         height=height,
         width=width,

@@ -29,8 +29,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import mean
@@ -212,11 +211,13 @@ def _retrain_all(
     from deap_nas.retraining.kept_seeds import RetrainedFolder
     from deap_nas.retraining.pictures import write_report
     from problems.retraining import check_can_be_kept, official_test, unwatched
+    from toolbox.work import Work
 
     plans = []
     for one in picks:
         recipe = unwatched(problem.training, epochs or one.epochs or problem.training.epochs)
         trained_so = replace(problem, training=recipe)
+        searched = one.epochs or 0
         folder = RetrainedFolder.of(out, one.record, trained_so)
         missing = [seed for seed in range(1, seeds + 1) if folder.finished(seed) is None]
         plans.append((one, trained_so, folder, missing))
@@ -229,6 +230,11 @@ def _retrain_all(
             recipe.epochs,
             f"{problem.dataset.validation + problem.dataset.train_images:,}",
         )
+        if recipe.epochs < searched:
+            log.warning(
+                "%s: %d epochs, the search trained %d; for as many leave training.epochs out",
+                *(one.name, recipe.epochs, searched),
+            )
     with prefixed("problem.dataset"):
         classes = problem.dataset.class_names()
         if any(missing for *_, missing in plans):  # before hours of training: it may not be there
@@ -239,9 +245,10 @@ def _retrain_all(
             check_can_be_kept(trained_so, one.record.genome)
     rows, diverged = [], 0
     total = sum(len(missing) * plan.training.epochs for _, plan, _, missing in plans)
-    with _progress(screen, total) as advance:
+    with Work(screen, "epochs", total, "retraining") as work:
         for one, trained_so, folder, missing in plans:
-            _retrain(one, trained_so, folder, missing, advance)
+            work.details = f"{one.name}: {one.record.architecture}"
+            _retrain(one, trained_so, folder, missing, lambda seed, epoch: work.advance())
             found = [folder.finished(seed) for seed in range(1, seeds + 1)]
             results = [content for content in found if content is not None]
             diverged += seeds - len(results)
@@ -266,7 +273,7 @@ def _retrain(
     problem: "ImageClassification",
     folder: "RetrainedFolder",
     seeds: Sequence[int],
-    advance: Any,
+    advance: Callable[[int, int], None],
 ) -> None:
     """Train, save, score and keep these seeds of one network; one that diverges is left out."""
     from problems.measures.measure import MeasureFailed
@@ -383,16 +390,3 @@ def _or_dash(value: float | None) -> str:
 
 def _mean_and_spread(middle: float, deviation: float | None) -> str:
     return f"{middle:.4f}" if deviation is None else f"{middle:.4f} ± {deviation:.4f}"
-
-
-@contextmanager
-def _progress(screen: Any, total: int) -> Iterator[Any]:
-    """A bar over so many epochs on a terminal; gives what to call after each of them."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("epoch {task.completed}/{task.total}"), BarColumn(bar_width=20))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=screen, disable=not screen.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda seed, epoch: bar.advance(task)

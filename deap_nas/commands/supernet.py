@@ -39,6 +39,7 @@ def run(chosen: argparse.Namespace) -> int:
     from problems.training.loop import Diverged
     from problems.weight_sharing import WeightSharing
     from toolbox.progress import log_to_console
+    from toolbox.work import told_work
 
     declaration = declared(chosen.experiment, chosen.overrides)
     problem = declaration.problem.build()
@@ -51,8 +52,9 @@ def run(chosen: argparse.Namespace) -> int:
     with prefixed("problem"):
         device, _ = resolve_device(problem.device)
         with joined(device) as processes:
+            screen = Console(width=None if sys.stdout.isatty() else 160)
             if processes.leads:
-                log_to_console(Console(width=None if sys.stdout.isatty() else 160))
+                log_to_console(screen)
             Share(problem.supernet.shards, processes)  # refuses what they cannot share
             log.info("processes that train the supernet: %d", processes.world)
             folder = RunFolder(chosen.runs, declaration)
@@ -63,7 +65,8 @@ def run(chosen: argparse.Namespace) -> int:
                 if processes.leads:
                     processes.wait()
                 try:
-                    prepared.trained(folder.path, processes)
+                    with told_work(screen) if processes.leads else nullcontext():
+                        prepared.trained(folder.path, processes)
                 except Diverged as error:
                     log.error("%s", error)
                     return 1

@@ -82,6 +82,12 @@ def finished_of_key(out: Path, key: str) -> list[tuple[Path, Seed]]:
     ]
 
 
+def finished_keys(out: Path) -> list[str]:
+    """The keys of all networks with a finished seed in a folder of retrainings."""
+    found = (read_seed(path) for path in sorted(out.glob("*/seed-*.json")))
+    return list(dict.fromkeys(seed["identity"]["key"] for seed in found if seed))
+
+
 def read_seed(path: Path) -> Seed | None:
     """A seed's JSON file, if it is one of this format and the weights beside it are its own."""
     try:

@@ -241,6 +241,7 @@ def train_supernet(
     processes = training.processes
     if training.epoch and processes.leads:
         log.info("supernet: going on after epoch %d of %d", training.epoch, epochs)
+    log.debug("supernet: it is trained", extra=_work(training))
     while training.epoch < epochs:
         before = training.seconds
         training.take_epoch()
@@ -249,9 +250,15 @@ def train_supernet(
             log.info(
                 "supernet: epoch %d of %d, loss %.4f, %.1f s",
                 *(training.epoch, epochs, training.losses[-1], training.seconds - before),
+                extra=_work(training),
             )
         processes.wait()
         on_epoch(training)
+
+
+def _work(training: SupernetTraining) -> dict[str, Any]:
+    """What a log record tells of how far the training is: title, unit, done, total."""
+    return {"work": ("supernet", "epochs", training.epoch, training.recipe.epochs)}
 
 
 def about(path: Path) -> dict[str, Any]:

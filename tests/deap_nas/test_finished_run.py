@@ -1,3 +1,4 @@
+import logging
 import shutil
 
 import pytest
@@ -51,3 +52,43 @@ def test_a_search_of_networks_is_read_with_its_space_and_data_set(tmp_path):
     assert run.problem.space.normal == (1, 1)
     again = run.redeclared(["problem.training.epochs=7"]).problem.build()
     assert (again.training.epochs, again.space) == (7, run.problem.space)
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "runs" / "onemax" / "seed-1")
+
+
+def edited(run, old, new):
+    file = run / "declaration.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_a_declaration_as_the_search_wrote_it_is_no_edited_one(copy, caplog):
+    edited(copy, "[problem]", "# the bits\n[problem]")
+    FinishedRun.open(copy)
+    assert not caplog.records
+
+
+def test_networks_that_were_trained_otherwise_than_is_declared_are_refused(copy):
+    edited(copy, "length = 12", "length = 13")
+    with pytest.raises(ValueError, match=r"problem.length was 12, now 13.* write it as it was"):
+        FinishedRun.open(copy)
+
+
+def test_another_edit_is_told_of(copy, caplog):
+    edited(copy, "generations = 5", "generations = 6")
+    with caplog.at_level(logging.WARNING):
+        FinishedRun.open(copy)
+    assert "edited after the search (algorithm.generations was 5, now 6)" in caplog.text
+
+
+def test_every_command_tells_it_in_one_line(copy):
+    edited(copy, "length = 12", "length = 13")
+    for command in ("report", "retrain"):
+        done = run_search(command, copy, cwd=copy)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "it was edited after the search" in done.stderr

@@ -7,7 +7,7 @@ import tomlkit
 from problems import PROBLEMS
 from problems.image_classification import ImageClassification
 from tests.conftest import lotz, onemax
-from toolbox.declaration import declare, load, override
+from toolbox.declaration import declare, load
 from toolbox.signature import described
 
 
@@ -213,29 +213,6 @@ def test_a_part_of_one_s_own_is_described_by_where_it_is(tmp_path, monkeypatch):
     assert identity["use"] == "image_classification"
     assert identity["dataset"]["use"] == "own_data:Few"
     assert identity["dataset"]["limit"] == 90
-
-
-@pytest.mark.parametrize(
-    ("text", "tables", "result"),
-    [
-        ("seed=3", {}, {"seed": 3}),
-        ("a.b=[1, 2]", {}, {"a": {"b": [1, 2]}}),
-        ("a.use=text", {"a": {"use": "old", "n": 1}}, {"a": {"use": "text", "n": 1}}),
-        ('a={use="m:f", n=2}', {"a": "old"}, {"a": {"use": "m:f", "n": 2}}),
-        ("a.n=0.5", {"a": "name"}, {"a": {"use": "name", "n": 0.5}}),
-        ("a=two words", {}, {"a": "two words"}),
-        ("a=1\nb=2", {}, {"a": "1\nb=2"}),
-    ],
-)
-def test_an_override_sets_what_it_addresses(text, tables, result):
-    override(tables, text)
-    assert tables == result
-
-
-@pytest.mark.parametrize("text", ["seed", "=3", "a..b=3", "seed.x=3"])
-def test_an_override_that_addresses_nothing_is_refused(text):
-    with pytest.raises(ValueError, match=re.escape(repr(text))):
-        override({"seed": 1}, text)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):

@@ -37,7 +37,7 @@ def test_a_terminal_shows_a_live_bar():
     text = out.getvalue()
     assert "generation 2/2" in text
     assert "networks" in text
-    assert "best leading_ones" in text
+    assert "best leading_ones 7; best trailing_zeros 5; " in text
 
 
 def test_elsewhere_there_are_plain_lines():

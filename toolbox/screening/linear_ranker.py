@@ -8,8 +8,6 @@ ranker.
 from collections.abc import Callable
 
 import numpy
-from scipy.stats import kendalltau
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 MOST = 300  # networks; there are half as many pairs as the square of it
@@ -27,6 +25,8 @@ def fitted(features: numpy.ndarray, losses: numpy.ndarray, regularization: float
     if len(order) > MOST:
         best, rest = order[: MOST // 2], order[MOST // 2 :]
         order = numpy.r_[best, rest[numpy.linspace(0, len(rest) - 1, MOST // 2).astype(int)]]
+    from sklearn.linear_model import LogisticRegression  # it takes a second to import
+
     features, losses = features[order], losses[order]
     worse, better = numpy.nonzero(losses[:, None] > losses[None, :])
     if not len(worse):
@@ -48,6 +48,8 @@ def cross_validated_tau(
 ) -> float:
     """Kendall's tau between losses and the rankers of `fit` that did not see them, a mean of five;
     one that is not defined counts as 0."""
+    from scipy.stats import kendalltau  # it takes half a second to import
+
     fold = numpy.arange(len(losses)) % FOLDS
     taus = []
     for left_out in range(FOLDS):

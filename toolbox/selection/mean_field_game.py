@@ -19,7 +19,6 @@ from annotated_types import Ge, Gt
 from scipy.sparse import coo_array
 from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
-from scipy.stats import binom
 
 from toolbox.fronts import assign_crowding_distances, non_dominated_fronts
 
@@ -204,6 +203,8 @@ def _sets_of_genes(
     """
     genes = genomes.shape[1]
     sizes = numpy.arange(genes + 1)
+    from scipy.stats import binom  # it takes half a second to import
+
     probability = binom.pmf(sizes, genes, 1 - numpy.exp(-1 / length))
     agreeing = numpy.mean(
         [

@@ -84,6 +84,9 @@ def test_several_objectives_are_compared_by_hypervolume_and_nothing_is_trained_t
     assert again.stdout.count("0 of them trained now") == 6
     assert (out / "comparison.csv").read_bytes() == before
     assert "too few seeds" in again.stdout
+    assert "--seeds 2: no difference can be told from chance" in again.stdout
+    assert "--budget 24: 3 generations after the first population of 6" in again.stdout
+    assert again.stdout.index("--budget 24") < again.stdout.index("seed 1,")
 
 
 @pytest.mark.slow
@@ -95,6 +98,7 @@ def test_networks_are_compared_too(folder):
     # 4 networks for an epoch, 1 of them for 2 more; what is known in full counts as if trained so
     assert "seed 1, {epochs=[1]}: 4 networks, 4 of them trained now; 6 epochs in all" in done.stdout
     assert "seed 1, random search: 4 networks, 3 of them trained now; 12 epochs" in done.stdout
+    assert done.stdout.count("device: ") == 1
     assert not list((folder / "here" / "seed-1").glob("states/*"))
     assert (folder / "here" / "comparison.csv").exists()
 

@@ -2,11 +2,19 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import ClassVar
 
+import numpy
 import pytest
 from PIL import Image
 
+from deap_nas.commands import export
+from deap_nas.commands.retrain import picked
 from deap_nas.finished_run import FinishedRun
+from deap_nas.retraining.kept_seeds import RetrainedFolder
+from problems.datasets.image_stream import ImageStream, Pictures
+from problems.datasets.own_images import ImageFolder
 from problems.datasets.splits import open_splits
 from problems.saved_network import load
 from tests.conftest import run_search
@@ -94,7 +102,81 @@ def test_a_mistake_is_one_line_and_exit_status_2(command, run, arguments, messag
 def test_what_was_not_retrained_is_not_exported(command, run):
     key = worst_key(run)
     status, _, error = command("export", run, "--format", "torch", "--pick", key)
+    assert_refused(status, error, f"{key} .* has not been retrained; retrained have been: --pick ")
+    status, _, error = command(
+        "export", run, "--format", "torch", "--pick", key, "--retrained", "nowhere"
+    )
     assert_refused(status, error, f"{key} .* has not been retrained; first: .*--pick '{key}'")
+
+
+def test_without_a_rule_the_one_network_that_was_retrained_is_exported(run, tmp_path):
+    finished = FinishedRun.open(run)
+    (knee,) = picked(finished, None)
+    record = finished.archive.get(worst_key(run))
+    other = RetrainedFolder.of(tmp_path, record, finished.problem)
+    other.path.mkdir()
+    other.keep(2, b"weights")
+    other.finish(2, {})
+    assert record.key != knee.record.key
+    assert export._pick(finished, run / "retrained", None).record.key == knee.record.key
+    assert export._pick(finished, tmp_path, None).record.key == record.key
+    with pytest.raises(ValueError, match=r"first: run_search\.py retrain"):
+        export._pick(finished, tmp_path / "nowhere", None)
+
+
+class PretendedSession:
+    """Takes the place of onnxruntime: keeps the images that a snippet would classify."""
+
+    seen: ClassVar = []
+
+    def __init__(self, file):
+        pass
+
+    def run(self, names, inputs):
+        self.seen.append(inputs["images"])
+        return [numpy.zeros((1, 2))]
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Pictures of many sizes and modes, of two classes."""
+    generator = numpy.random.default_rng(0)
+    modes = ("RGB", "L", "RGBA", "P")
+    for number, size in enumerate([(60, 40), (33, 71), (200, 150), (64, 64), (35, 301), (48, 37)]):
+        for part, name in (("train", "a"), ("train", "b"), ("val", "a"), ("val", "b")):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = generator.integers(0, 256, (size[1], size[0], 3), dtype=numpy.uint8)
+            picture = Image.fromarray(pixels).convert(modes[number % 4])
+            picture.save(folder / f"{number}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("folder", 1), ("folder", 3), ("stream", 3)])
+def test_a_snippet_reads_the_very_pixels_that_the_search_scored(
+    photographs, monkeypatch, kind, channels
+):
+    if kind == "stream":
+        dataset = ImageStream(root=str(photographs), validation=4, size=24, resize=32, workers=0)
+        paths, _ = dataset.located()._samples("test")
+        pictures = Pictures(paths, 24, 32, 0.1, flip=False)
+        wanted = [pictures[number, None].numpy() for number in range(len(paths))]
+    else:
+        dataset = ImageFolder(
+            root=str(photographs / "train"), validation=4, size=24, channels=channels
+        )
+        paths, _ = dataset.located()._samples("train")
+        wanted = dataset.located().read("train")[0]
+    blueprint = SimpleNamespace(image_shape=(channels, 24, 24), classes=("a", "b"))
+    source = export.snippet("onnx", blueprint, 32 if kind == "stream" else None)
+    monkeypatch.setattr(PretendedSession, "seen", [])
+    session = SimpleNamespace(InferenceSession=PretendedSession)
+    monkeypatch.setitem(sys.modules, "onnxruntime", session)
+    monkeypatch.setattr(sys, "argv", ["use_onnx.py", *paths])
+    exec(compile(source, "use_onnx.py", "exec"), {"__file__": "use_onnx.py"})
+    assert len(PretendedSession.seen) == len(paths) == 12
+    for images, pixels in zip(PretendedSession.seen, wanted, strict=True):
+        assert (numpy.rint(images[0] * 255) == pixels).all()
 
 
 def test_packages_that_are_missing_are_told(command, run, monkeypatch):

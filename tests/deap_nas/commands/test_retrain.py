@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -202,12 +203,26 @@ def test_a_network_runs_as_many_epochs_as_it_did_in_the_search(command, searched
         .replace('keep = "last"', 'keep = "best"')
     )
     assert declaration.read_text() != text
+    with closing(sqlite3.connect(run / "archive.sqlite")) as archive, archive:
+        kept = json.dumps(declaration.read_text())  # as if it had been searched so
+        archive.execute("UPDATE meta SET value = ? WHERE name = 'declaration'", [kept])
     status, said, _ = command("retrain", run, "--seeds", 1)
     assert status == 0
+    assert "the search trained" not in said
     assert "x 1 epochs x" in said
     (seed,) = seeds_of(run / "retrained").values()
     recipe = seed["identity"]["problem"]["training"]
     assert (recipe["early_stop"], recipe["keep"]) == ("never", "last")
+
+
+def test_fewer_epochs_than_in_the_search_are_told_of(command, searched, tmp_path):
+    run = shutil.copytree(searched, tmp_path / "run")
+    with closing(sqlite3.connect(run / "archive.sqlite")) as archive, archive:
+        longer = "json_set(measurement, '$.epochs', 8)"
+        archive.execute(f"UPDATE evaluations SET measurement = {longer}")
+    status, said, _ = command("retrain", run, "--seeds", 1, "training.epochs=1")
+    assert status == 0
+    assert "knee: 1 epochs, the search trained 8; for as many leave training.epochs out" in said
 
 
 def test_a_seed_that_diverges_is_left_out_and_the_exit_status_says_so(command, searched, tmp_path):

@@ -1,0 +1,212 @@
+"""How far a piece of work is: a live bar on a terminal, a line every half minute elsewhere."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+SILENCE_SECONDS = 30.0
+WIDEST_BAR, NARROWEST_BAR = 40, 8  # columns
+
+log = logging.getLogger(__name__)
+_going_on: list["Work"] = []  # the innermost last
+
+
+class Work:
+    """A piece of work of a known number of steps, shown while it lasts.  A context manager.
+
+    On a terminal it is two lines, whatever the width: the title, a bar, the share that is done and
+    the time that is left; and below them `details`.  Elsewhere `heartbeat` tells of it.
+
+    unit: what the steps are, like "networks".  title, details: may be changed at any time.
+    free: of the steps that are done, those that took no time, such as what an archive held.
+    """
+
+    def __init__(self, console: Console, unit: str, total: int, title: str = ""):
+        self.unit, self.total, self.title, self.details = unit, total, title, ""
+        self.done = self.free = 0
+        self._console = console
+        self._began = self._stepped = time.monotonic()
+        self._live = (
+            Live(get_renderable=self._rendered, console=console, auto_refresh=True)
+            if console.is_terminal
+            else None
+        )
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a live bar of it."""
+        return self._live is not None
+
+    def __enter__(self) -> "Work":
+        self._began = self._stepped = time.monotonic()
+        if _going_on and _going_on[-1]._live:
+            _going_on[-1]._live.stop()  # there is room for one
+        _going_on.append(self)
+        if self._live:
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _going_on.remove(self)
+        if self._live:
+            self._live.stop()
+        if _going_on and _going_on[-1]._live:
+            _going_on[-1]._live.start()
+
+    def advance(self, steps: int = 1, free: int = 0) -> None:
+        """That many more steps are done, of which some took no time."""
+        self.reach(self.done + steps, self.free + free)
+
+    def reach(self, done: int, free: int = 0) -> None:
+        """That many steps are done in all, of which some took no time."""
+        self.done, self.free, self._stepped = done, free, time.monotonic()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the mean pace so far; None before the first step that took time."""
+        if self.done >= self.total:
+            return 0.0
+        paid = self.done - self.free
+        if paid < 1:
+            return None
+        pace = (self._stepped - self._began) / paid
+        since = time.monotonic() - self._stepped
+        return max(0.0, pace * (self.total - self.done) - since)
+
+    def __str__(self) -> str:
+        """What is told of it where there is no bar."""
+        title = f"{self.title}: " if self.title else ""
+        return f"{title}{self.share}{f'; {self.details}' if self.details else ''}"
+
+    @property
+    def share(self) -> str:
+        """How much is done, and the time that is left."""
+        percent = 100 * self.done // self.total if self.total else 100
+        left = self.seconds_left
+        time_left = "-:--:--" if left is None else timedelta(seconds=round(left))
+        return f"{self.done:,}/{self.total:,} {self.unit} ({percent}%), {time_left} left"
+
+    def _rendered(self) -> Group:
+        share = self.share
+        room = self._console.width - len(share) - 2
+        bar = max(NARROWEST_BAR, min(WIDEST_BAR, room - len(self.title)))
+        title = Text(self.title, no_wrap=True, overflow="ellipsis")
+        title.truncate(max(0, room - bar), overflow="ellipsis")
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_row(
+            *([title] if title else []),
+            ProgressBar(total=max(1, self.total), completed=self.done, width=bar),
+            Text(share, no_wrap=True, overflow="ellipsis"),
+        )
+        return Group(line, Text(self.details, no_wrap=True, overflow="ellipsis"))
+
+
+class Heartbeat(logging.Filter):
+    """A line whenever some seconds have passed without one, for as long as the context lasts.
+
+    It is a filter of the handlers that write lines, and so knows of each.  A work with a live bar
+    needs no lines.
+    """
+
+    def __init__(self, seconds: float = SILENCE_SECONDS):
+        super().__init__()
+        self._seconds = seconds
+        self._users = 0
+        self._ended = threading.Event()
+        self._began = self._spoke = time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self._spoke = time.monotonic()
+        return True
+
+    def __enter__(self) -> "Heartbeat":
+        self._users += 1
+        if self._users == 1:
+            self._ended = threading.Event()
+            self._began = self._spoke = time.monotonic()
+            threading.Thread(target=self._beat, args=(self._ended,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._users -= 1
+        if not self._users:
+            self._ended.set()
+
+    def _beat(self, ended: threading.Event) -> None:
+        while not ended.wait(max(0.0, self._spoke + self._seconds - time.monotonic())):
+            if time.monotonic() - self._spoke < self._seconds:
+                continue
+            self._spoke = time.monotonic()
+            work = _going_on[-1] if _going_on else None
+            if work is None:
+                passed = timedelta(seconds=round(self._spoke - self._began))
+                log.info("still running, after %s", passed)
+            elif not work.shown:
+                log.info("%s", work)
+
+
+heartbeat = Heartbeat()  # of this process
+
+
+class _Told(logging.Handler):
+    """Shows the work that log records tell of."""
+
+    def __init__(self, console: Console):
+        super().__init__(logging.DEBUG)
+        self._console = console
+        self._work: Work | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told: tuple[str, str, int, int] | None = getattr(record, "work", None)
+        if told is None:
+            return
+        title, unit, done, total = told
+        if self._work is None or self._work.title != title:
+            self.end()
+            self._work = Work(self._console, unit, total, title)
+            self._work.__enter__()
+            self._work.reach(done, free=done)  # from an earlier session
+            return
+        self._work.reach(done, free=self._work.free)
+        if done >= total:
+            self.end()
+
+    def end(self) -> None:
+        if self._work:
+            self._work.__exit__(None, None, None)
+        self._work = None
+
+
+@contextmanager
+def told_work(console: Console) -> Iterator[None]:
+    """Show the work that log records tell of by `extra={"work": (title, unit, done, total)}`.
+
+    The first record of a title begins it.  So those who work need not know who shows it.
+    """
+    handler = _Told(console)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.end()
