@@ -254,7 +254,7 @@ def test_a_problem_that_draws_from_the_global_generators_does_not_steer_the_sear
 
 
 def test_an_algorithm_of_one_s_own_is_given_what_it_asks_for(tmp_path, monkeypatch):
-    (tmp_path / "own_algorithms.py").write_text(
+    (tmp_path / "own_mutants.py").write_text(
         "from toolbox.evaluation import evaluate_invalid\n"
         "def mutants(population, toolbox, space, generations, objectives):\n"
         "    assert len(space.genes) == 12 and generations == 4 and len(objectives) == 1\n"
@@ -264,7 +264,7 @@ def test_an_algorithm_of_one_s_own_is_given_what_it_asks_for(tmp_path, monkeypat
         "    return toolbox.select(population + children, len(population))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    algorithm = {"use": "own_algorithms:mutants", "population": 6, "generations": 4}
+    algorithm = {"use": "own_mutants:mutants", "population": 6, "generations": 4}
     run = Run(onemax() | {"algorithm": algorithm})
     assert len(run.generations) == 5
 
