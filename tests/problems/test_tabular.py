@@ -390,3 +390,13 @@ def test_a_table_of_single_trainings_has_none_for_finals(table):
     }
     with pytest.raises(ValueError, match="finals: this problem cannot train a network again"):
         Run(tables, problems={"single": table})
+
+
+def test_the_shipped_table_of_cells_is_whole_and_opens_by_its_name():
+    problem = Tabular(format="skip_cells").prepared()
+    table = problem.space.file.table()
+    assert (len(table.rows), table.networks) == (4**6, 1011)
+    dense = problem.evaluate(problem.space.encode("3x3 3x3 3x3 3x3 3x3 3x3"))
+    assert dense["params"] == 10180
+    assert dense["val_accuracy"] > 0.9
+    assert problem.evaluate([0] * 6)["val_accuracy"] < 0.2
