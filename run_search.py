@@ -86,6 +86,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="write scalars for TensorBoard into the run folder (needs the package tensorboard)",
     )
+    parser.add_argument(
+        "--seeds",
+        type=_positive,
+        metavar="N",
+        help="search with the seeds 1 to N one after the other, each in a run folder of its own",
+    )
     parser.add_argument("--leader", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"deap-nas {version_of()}")
     return parser.parse_intermixed_args(arguments)
@@ -119,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not name:
             chosen = parse(arguments)
+            if chosen.seeds and (chosen.workers or chosen.hostfile):
+                raise Refused("--seeds: workers of SCOOP serve one search; start one for each seed")
             if (chosen.workers or chosen.hostfile) and not chosen.leader:
                 from toolbox.backends.scoop_launch import launch
 

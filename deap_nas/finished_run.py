@@ -24,6 +24,21 @@ def declared(path: Path, overrides: Sequence[str] = ()) -> Declaration:
     return replace(declaration, name=path.absolute().parent.name)
 
 
+def run_folders(paths: Sequence[Path]) -> list[Path]:
+    """The run folders among paths, and those in a folder that holds the seeds of one search."""
+    found = []
+    for path in paths:
+        seeds = [] if (path / "archive.sqlite").is_file() else list(path.glob("seed-*"))
+        with_archive = [seed for seed in seeds if (seed / "archive.sqlite").is_file()]
+        found += sorted(with_archive, key=_number) or [path]
+    return found
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    digits = folder.name.removeprefix("seed-")
+    return (int(digits) if digits.isdecimal() else 0, folder.name)
+
+
 def _notice_edits(path: Path, declaration: Declaration, archive: Archive) -> None:
     """Tell of what was changed in a run folder's declaration since its search wrote it.
 

@@ -82,6 +82,17 @@ def prepared(declaration: Declaration) -> Problem:
         return adapted(declaration.problem.build()).prepared()
 
 
+def prepared_silently(declaration: Declaration) -> Problem:
+    """The problem of one more seed; its device and data were told of before the first."""
+    logger = logging.getLogger("problems")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        return prepared(declaration)
+    finally:
+        logger.setLevel(level)
+
+
 def rehearsed(declaration: Declaration) -> Problem:
     """The prepared problem of a search that was tried without any training; says its budget.
 
@@ -202,7 +213,11 @@ class OpenSearch:
         for event_log in self.events:
             event_log.stopped(generation.stopped)
         for alias, count in self.toolbox.redrawn.items():
-            log.info("%s: %d draws left the space or its bounds and were redrawn", alias, count)
+            log.info(
+                "%s: %s of the drawn children were outside the space or its bounds and were drawn "
+                "again, untrained",
+                *(alias, f"{count:,}"),
+            )
         self.folder.write_population(generation.population, self.problem.space)
         self.folder.write_results(self.judge, self.archive.networks())
         self.folder.end_session(self.archive, generation.stopped)

@@ -473,3 +473,39 @@ def test_what_is_written_as_for_another_program_is_told_how_to_be_written(capsys
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_several_seeds_are_searches_of_their_own_with_one_summary(tmp_path):
+    (tmp_path / "onemax.toml").write_text(ONEMAX)
+    done = run_search("onemax.toml", "--seeds", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "onemax"
+    assert sorted(path.parent.name for path in folder.glob("*/ranking.csv")) == [
+        *("seed-1", "seed-2", "seed-3"),
+    ]
+    with (folder / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["1", "2", "3"]
+    for row in rows:
+        with (folder / f"seed-{row['seed']}" / "ranking.csv").open(newline="") as file:
+            best = next(iter(csv.DictReader(file)))
+        assert float(row["best_ones"]) == float(best["ones"])
+    assert "median" in done.stdout
+    alone = run_search("onemax.toml", "seed=2", "--runs", "alone", cwd=tmp_path)
+    assert alone.returncode == 0
+    other = tmp_path / "alone" / "onemax" / "seed-2" / "population.csv"
+    assert other.read_bytes() == (folder / "seed-2" / "population.csv").read_bytes()
+
+    reported = run_search("report", folder, cwd=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    assert (folder / "report" / "report.html").is_file()
+
+
+def test_several_seeds_and_a_declared_one_are_refused(tmp_path):
+    (tmp_path / "onemax.toml").write_text(ONEMAX)
+    for more, said in (("seed=4", "leave seed= out"), ("--workers=2", "start one for each seed")):
+        done = run_search("onemax.toml", "--seeds", 3, more, cwd=tmp_path)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

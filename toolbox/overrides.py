@@ -20,6 +20,7 @@ TABLES = (
     "bounds",
     "stop",
     "halving",
+    "finals",
 )
 QUOTED_PATH = re.compile(r'"([A-Za-z]:\\[^"\\]+(\\[^"\\]+)*\\?)"')  # no escapes: a path of Windows
 # A word in a table or an array that no quotes are around, and that is no key and no number.

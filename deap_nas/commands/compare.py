@@ -23,13 +23,12 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
-from deap_nas.opening import archived, declared, prepared
+from deap_nas.opening import archived, declared, prepared, prepared_silently
 from deap_nas.readiness import NotReady, make_ready
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
 from toolbox.declaration import Declaration
 from toolbox.judge import Judge
-from toolbox.problem import Problem
 from toolbox.progress import log_to_console
 from toolbox.quantities import as_number
 from toolbox.report.comparison import (
@@ -228,7 +227,7 @@ def _run_all(
             folder.mkdir(exist_ok=True)
             courses = {}
             with archived(
-                baseline, _prepared_silently(baseline), folder, out / f"seed-{seed}.sqlite"
+                baseline, prepared_silently(baseline), folder, out / f"seed-{seed}.sqlite"
             ) as found:
                 problem = _ready(baseline, *found, folder, screen)
                 for name, declarations in plan.items():
@@ -249,17 +248,6 @@ def _run_all(
                     reached[name].append(values)
                     distinct[name].append(courses[name].distinct)
     return reached, distinct
-
-
-def _prepared_silently(declaration: Declaration) -> Problem:
-    """The problem of one more seed; its device and data were told of before the first."""
-    logger = logging.getLogger("problems")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        return prepared(declaration)
-    finally:
-        logger.setLevel(level)
 
 
 def _ready(

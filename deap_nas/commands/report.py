@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from deap_nas.commands.retrain import FOLDER
-from deap_nas.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun, run_folders
 from toolbox.archive import Record
 from toolbox.problem import adapted
 from toolbox.quantities import quantities_with
@@ -21,14 +21,21 @@ from toolbox.report.sections import Reported, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN_FOLDER")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="default: report/ in the first run folder"
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN_FOLDER",
+        help="or a folder of those of several seeds",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: report/ in the first folder"
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    print(f"written: {write_report(chosen.runs, chosen.out)}")
+    out = chosen.out or chosen.runs[0] / "report"
+    print(f"written: {write_report(run_folders(chosen.runs), out)}")
     return 0
 
 

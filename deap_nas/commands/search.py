@@ -3,17 +3,24 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from deap_nas.opening import OpenSearch, declared, rehearsed
+from rich.table import Table
+
+from deap_nas.opening import OpenSearch, declared, prepared_silently, rehearsed
 from deap_nas.refused import refusing
+from toolbox.declaration import Declaration
 from toolbox.event_log import EventLog, JsonLines, TensorBoard, tensorboard_writer
 from toolbox.judge import Judge
+from toolbox.problem import Problem
 from toolbox.progress import SearchProgress, log_to_console
-from toolbox.quantities import quantities_with
+from toolbox.quantities import as_number, quantities_with
+from toolbox.report.ranking import front
 from toolbox.report.tables import print_results
+from toolbox.whole_file import write_table
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +39,52 @@ def run(chosen: argparse.Namespace) -> int:
         new_writer = tensorboard_writer() if chosen.tensorboard else None
         # SCOOP started this process as its leading one.
         overrides = [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])]
-        declaration = declared(chosen.experiment, overrides)
-        problem = rehearsed(declaration)
-    quantities = quantities_with(problem.quantities)
+        declarations = [
+            declared(chosen.experiment, [*overrides, *more]) for more in _seeds(chosen, overrides)
+        ]
+        problem = rehearsed(declarations[0])
 
     def new_events(folder: Path) -> list[EventLog]:
         events: list[EventLog] = [JsonLines(sys.stdout)] if chosen.json else []
         return events + ([TensorBoard(folder / "tensorboard", new_writer)] if new_writer else [])
+
+    rows = []
+    for number, declaration in enumerate(declarations):
+        if number:
+            with refusing(ValueError):
+                problem = prepared_silently(declaration).wanted(declaration.needs)
+        rows.append(_search(chosen, declaration, problem, new_events, screen))
+    if chosen.seeds:
+        folder = chosen.runs / declarations[0].name
+        write_table(folder / "summary.csv", rows)
+        screen.print(_table(rows))
+        log.info("written: %s; now: run_search.py report %s", folder / "summary.csv", folder)
+    return 0
+
+
+def _seeds(chosen: argparse.Namespace, overrides: Sequence[str]) -> list[list[str]]:
+    """The override of each search's seed; one search with the declared seed if none are asked for.
+
+    Raises ValueError, one line, where that cannot be.
+    """
+    if not chosen.seeds:
+        return [[]]
+    if any(text.partition("=")[0].strip() == "seed" for text in overrides):
+        raise ValueError(
+            f"--seeds {chosen.seeds}: the seeds are 1 to {chosen.seeds}; leave seed= out"
+        )
+    return [[f"seed={seed}"] for seed in range(1, chosen.seeds + 1)]
+
+
+def _search(
+    chosen: argparse.Namespace,
+    declaration: Declaration,
+    problem: Problem,
+    new_events: Callable[[Path], list[EventLog]],
+    screen: Any,
+) -> dict[str, Any]:
+    """Search in a run folder; the row of the summary over several seeds."""
+    quantities = quantities_with(problem.quantities)
 
     def new_follower(judge: Judge, known: Sequence[str], events: Sequence[EventLog]) -> Any:
         most = declaration.most_evaluations
@@ -55,8 +101,31 @@ def run(chosen: argparse.Namespace) -> int:
         retry_failed=chosen.retry_failed,
         command=chosen.command,
     ) as opened:
-        for _ in opened.generations():
-            pass
-        print_results(screen, opened.judge, opened.archive.networks(), quantities)
+        *_, last = opened.generations()
+        networks = opened.archive.networks()
+        print_results(screen, opened.judge, networks, quantities)
         log.info("written: %s and the rest of %s", opened.folder.results, opened.folder.path)
-    return 0
+        known = opened.toolbox.evaluator.networks.records
+        row: dict[str, Any] = {"seed": declaration.seed, "networks": len(known)}
+        names = [objective.name for objective in declaration.objectives]
+        row |= {f"best_{name}": value for name, value in zip(names, last.best, strict=True)}
+        if len(names) > 1:
+            row |= {"front": len(front(opened.judge, networks)), "hypervolume": last.hypervolume}
+    return row
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The searches of several seeds, and the median of each number over them."""
+    table = Table(title=f"{len(rows)} seeds", title_justify="left", box=None, pad_edge=False)
+    names = list(rows[0])
+    for name in names:
+        table.add_column(name, justify="right")
+    middle: dict[str, Any] = {"seed": "median"}
+    for name in names[1:]:
+        values = [row[name] for row in rows if row[name] is not None]
+        middle[name] = median(values) if values else None
+    for row in (*rows, middle):
+        table.add_row(
+            *("-" if v is None else v if isinstance(v, str) else as_number(v) for v in row.values())
+        )
+    return table

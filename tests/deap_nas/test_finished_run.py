@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from deap_nas.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun, run_folders
 from problems.datasets import Digits
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
@@ -92,3 +92,14 @@ def test_every_command_tells_it_in_one_line(copy):
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "it was edited after the search" in done.stderr
+
+
+def test_a_folder_of_several_seeds_stands_for_their_run_folders(tmp_path):
+    for seed in (1, 2, 10):
+        (tmp_path / "x" / f"seed-{seed}").mkdir(parents=True)
+        (tmp_path / "x" / f"seed-{seed}" / "archive.sqlite").touch()
+    (tmp_path / "x" / "seed-3").mkdir()  # a search that never began
+    one = tmp_path / "x" / "seed-2"
+    assert [path.name for path in run_folders([tmp_path / "x"])] == ["seed-1", "seed-2", "seed-10"]
+    assert run_folders([one]) == [one]
+    assert run_folders([tmp_path / "nowhere"]) == [tmp_path / "nowhere"]
