@@ -48,7 +48,6 @@ def all_networks(
     columns = [_column(name, axis(name, objectives, table).maximize, table) for name in values]
     records = [run.records[at] for run, some in zip(runs, places, strict=True) for at in some]
     pair = axes.pairs[0] if axes.pairs else None
-    others = [name for name in values if name != objectives[0].name]
     third = [one.name for one in axes.objectives if not pair or one not in (pair.x, pair.y)]
     return {
         "columns": columns,
@@ -63,7 +62,7 @@ def all_networks(
         "runs": [run.name for run in runs],
         "left_out": int(sum(run.feasible.sum() for run in runs)) - len(records),
         "y": pair.y.name if pair else objectives[0].name,
-        "x": pair.x.name if pair else next(iter(others), "order"),
+        "x": pair.x.name if pair else "order",
         "colour": "run" if len(runs) > 1 else next(iter(third), "order"),
     }
 
