@@ -103,6 +103,8 @@ def rehearsed(declaration: Declaration) -> Problem:
     log.info("budget: at most %s", problem.budget(declaration.most_evaluations))
     if declaration.halving:
         log.info("halving: %s", declaration.halving.said(declaration.population, problem))
+    if declaration.finals:
+        log.info("finals: %s", declaration.finals.said())
     return problem
 
 
