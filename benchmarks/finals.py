@@ -14,7 +14,7 @@ import random
 from statistics import fmean, stdev
 
 from problems.seeds import seed_of
-from problems.tables import MACRO_GENES
+from problems.tables.nas_bench_macro import GENES
 from problems.tabular import Tabular
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
@@ -56,7 +56,7 @@ def regret(path: str, budget: int, finals: tuple[int, int] | None, screen: str, 
         "toolbox": {
             "map": "serial",
             "select": {"use": "tournament", "size": 5},
-            "mutate": {"use": "reset_gene", "gene_probability": 1 / len(MACRO_GENES)},
+            "mutate": {"use": "reset_gene", "gene_probability": 1 / len(GENES)},
             "screen": screen,
         },
         "algorithm": {
