@@ -19,15 +19,13 @@ from problems.networks.chain import ChannelsLastFlatten, GlobalMean, Standardize
 from problems.networks.dropout import Dropout
 from problems.training.recipe import Training
 
-# What does the same to each number, or to each channel by itself, however many there are.
-ANY_NUMBER_OF_CHANNELS = (
-    *(nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU),
-    *(nn.MaxPool2d, nn.AvgPool2d, nn.ZeroPad2d),
-)
+# What does the same to each number, and to each channel by itself, however many there are.
+EACH_NUMBER = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU)
+EACH_CHANNEL = (nn.MaxPool2d, nn.AvgPool2d, nn.ZeroPad2d)
 
 
 class NotCovered(Exception):
-    """Networks that cannot be trained as one."""
+    """Networks that cannot be trained as one; the message says what of them."""
 
 
 class Fused(nn.Module):
@@ -45,6 +43,8 @@ class Fused(nn.Module):
                 raise NotCovered("a module that stands in a network twice")
             if not all(parameter.requires_grad for parameter in network.parameters()):
                 raise NotCovered("a weight that is not trained")
+        if len({repr(network) for network in networks}) > 1:
+            raise NotCovered("networks of different layers")
         self._planes = True  # whether there are planes still, or features already
         self.network = self._fused(networks)
         if self._planes:
@@ -77,10 +77,10 @@ class Fused(nn.Module):
                 return self._with_copies(_Linear(first, seeds), twins)
             if isinstance(first, Dropout):
                 return _Dropout([twin for twin in twins if isinstance(twin, Dropout)])
-            if kind in ANY_NUMBER_OF_CHANNELS[:6]:
+            if kind in EACH_NUMBER:
                 return first
             raise NotCovered(kind.__name__)
-        if kind in ANY_NUMBER_OF_CHANNELS:
+        if kind in (*EACH_NUMBER, *EACH_CHANNEL):
             return first
         if isinstance(first, ChannelsLastFlatten | GlobalMean):
             self._planes = False
