@@ -1,4 +1,5 @@
-"""The optimizers that a user could pick instead: pymoo's and Optuna's, and random search.
+"""The optimizers that a user could pick instead: pymoo's and Optuna's, local search, regularized
+evolution, and random search.
 
 Each is given what its own users would give it: integers for the genes of pymoo, categories or
 integers for those of Optuna, and a memory in front of the evaluation, so that a network that it
@@ -8,6 +9,7 @@ asks for twice counts once.
 import random
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -83,6 +85,59 @@ def random_search(memory: Memory, objectives: int, seed: int, population: int) -
         memory.losses([draw.randrange(choices) for choices in memory.choices])
 
 
+def _other(genome: Sequence[int], gene: int, choices: int, draw: random.Random) -> list[int]:
+    """The genome with another choice of one gene."""
+    changed = list(genome)
+    changed[gene] = (genome[gene] + draw.randrange(1, choices)) % choices
+    return changed
+
+
+def local_search(memory: Memory, objectives: int, seed: int, population: int) -> None:
+    """Hill climbing from random starts (White, Nolen & Savani, 2021): all neighbours are evaluated,
+    the best of them is the next, and where none is better it starts anew.
+
+    For one objective; population is not used.
+    """
+    draw = random.Random(seed)
+    with suppress(Spent):
+        while True:
+            here = [draw.randrange(choices) for choices in memory.choices]
+            loss, before = memory.losses(here)[0], float("inf")
+            while loss < before:
+                before = loss
+                around = [
+                    [*here[:gene], choice, *here[gene + 1 :]]
+                    for gene, choices in enumerate(memory.choices)
+                    for choice in range(choices)
+                    if choice != here[gene]
+                ]
+                draw.shuffle(around)
+                found = min(around, key=lambda genome: memory.losses(genome)[0])
+                if memory.losses(found)[0] < loss:
+                    here, loss = found, memory.losses(found)[0]
+
+
+def regularized_evolution(memory: Memory, objectives: int, seed: int, population: int) -> None:
+    """Aging evolution (Real et al., 2019) with the settings of NAS-Bench-101 (Ying et al., 2019):
+    100 alive, the best of 10 is the parent, each gene is drawn again with probability 1 / genes.
+
+    For one objective; population is not used.
+    """
+    draw = random.Random(seed)
+    alive: deque[tuple[float, list[int]]] = deque(maxlen=100)
+    with suppress(Spent):
+        while len(alive) < 100:
+            genome = [draw.randrange(choices) for choices in memory.choices]
+            alive.append((memory.losses(genome)[0], genome))
+        while True:
+            _, parent = min(draw.sample(list(alive), 10))
+            child = list(parent)
+            for gene, choices in enumerate(memory.choices):
+                if draw.random() < 1 / len(child):
+                    child = _other(child, gene, choices, draw)
+            alive.append((memory.losses(child)[0], child))
+
+
 class Integers(Problem):
     """Genes as integers, evaluated a population at a time."""
 
@@ -155,6 +210,12 @@ BOTH: dict[str, Peer] = {
     "Optuna TPE, integers": partial(optuna_sampler, sampler=_tpe_sampler, integers=True),
 }
 PEERS: dict[str, dict[str, Peer]] = {
-    "one": {"random search": random_search, "pymoo GA": pymoo, **BOTH},
+    "one": {
+        "random search": random_search,
+        "local search": local_search,
+        "regularized evolution, published": regularized_evolution,
+        "pymoo GA": pymoo,
+        **BOTH,
+    },
     "two": {"random search": random_search, "pymoo NSGA-II": pymoo, **BOTH},
 }

@@ -29,9 +29,10 @@ from pymoo.functions import is_compiled
 
 from benchmarks.peers import Integers, integer_operators
 from benchmarks.result_file import keep, machine, parser_of
-from benchmarks.search_quality import MUTATED, TABLE, Stopwatch, problem_of
+from benchmarks.search_quality import MUTATED, TABLE, Stopwatch
 from problems import PROBLEMS
 from problems.spaces.bit_string import BitString
+from problems.tabular import Tabular
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
@@ -120,7 +121,7 @@ def vectorized(space: str, table: str) -> tuple[list[int], Callable]:
     if space != "table":
         each = numpy.array(weights()).T
         return [2] * BITS, lambda x: x @ each
-    problem = problem_of(table, seed=0)
+    problem = Tabular(path=table, format="nas_bench_macro").prepared()
     choices = [len(gene.choices) for gene in problem.space.genes]
     place = numpy.cumprod([1, *choices[:0:-1]])[::-1]
     known = numpy.zeros((numpy.prod(choices), len(OBJECTIVES)))

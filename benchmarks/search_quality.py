@@ -1,22 +1,32 @@
 """Which optimizer finds the most with the fewest trained networks, and what does it take itself?
 
-    python -m benchmarks.search_quality [--table FILE.json] [--seeds 30] [--first-seed 1000]
-        [--cache DIR] [--processes 2] [--only NAME ...] [--out FILE.md] [--plot FILE.png]
+    python -m benchmarks.search_quality [--table FILE] [--genes NAME ...] [--runs NAME ...]
+        [--cost NAME] [--format csv] [--seeds 40] [--first-seed 1000] [--cache DIR]
+        [--processes 2] [--only NAME ...] [--out FILE.md] [--plot FILE.png]
 
-Ours, pymoo's, Optuna's and random search on NAS-Bench-Macro (Su et al., 2021): 3^8 networks, three
-published trainings of each.  A search sees one of the three as its validation accuracy, drawn by
-seed and network, and is scored on their mean.  All have a population of 20 and see the same draws.
-Only distinct networks count; what an optimizer asks for again is answered from memory, up to ten
-times the budget of questions.
+Ours, pymoo's, Optuna's, local search, regularized evolution and random search on a table of trained
+networks; by default NAS-Bench-Macro (Su et al., 2021): 3^8 networks, three published trainings of
+each.  Any other table is a CSV file: --genes are its columns of choices, --runs those of the same
+accuracy after several trainings, --cost the second objective.
+
+A search sees the true accuracy of a network plus the noise of one training, drawn by seed and
+network, and is scored on the true one (noisy_table.py).  All have a population of 20 and see the
+same draws.  Only distinct networks count; what an optimizer asks for again is answered from memory,
+up to ten times the budget of questions.
 
 One objective: the regret, in percentage points, of the network that the search would return, the
-one with the best validation accuracy so far.  Because that one is chosen by a noisy number, even a
-search of the whole table has some regret, which stands in the last row.  Beside it the regret of
-the best network among those evaluated, which only tells what the search came across.
+one with the best accuracy that it saw.  Because that one is chosen by a noisy number, even a search
+of the whole table has some regret, which stands in the last row.  Beside it the regret of the best
+network among those evaluated, which only tells what the search came across, and how many of the
+seeds end more than .3 points behind the best.
 
-Two objectives, accuracy and FLOPs: the hypervolume of all networks evaluated, as a share of the
-table's.  First axis (best - mean accuracy) / (best - 80) in percent, second the FLOPs scaled by the
-table's range to [0, 1], reference point (1, 1).
+Two objectives, accuracy and cost: the true hypervolume of the front that the search would return,
+those networks that are not dominated by what it saw, as a share of the table's.  First axis
+(best - accuracy) / (best - floor), where the floor is the accuracy that one network in ten does not
+reach; second the cost scaled by the table's range to [0, 1]; reference point (1, 1).
+
+Whether ours differs from the best peer at a budget, the peer with the best mean, is told by
+Wilcoxon's signed-rank test over the seeds, two-sided.
 
 Seconds are of processor time outside the evaluation, for each distinct network, everything
 included: archive in memory, lineage, guards.  What peers found is kept in --cache by version and
@@ -26,11 +36,13 @@ settings; ours is run each time.
 import hashlib
 import io
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -42,10 +54,11 @@ import numpy
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+from scipy.stats import wilcoxon
 
+from benchmarks.noisy_table import ACCURACY, NoisyTable
 from benchmarks.result_file import keep, machine, parser_of
 from problems import PROBLEMS
-from problems.tabular import Tabular
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
@@ -56,13 +69,17 @@ TABLE = REPOSITORY.parent / "shared" / "tables" / "nas-bench-macro_cifar10.json"
 BUDGETS = (50, 100, 200, 400)
 POPULATION = 20
 MOST_ASKS = 10  # for each network of the budget; then an optimizer has converged to what it knows
-OBJECTIVES = {"one": ("val_accuracy",), "two": ("val_accuracy", "flops")}
+OBJECTIVES = {"one": 1, "two": 2}  # accuracy; accuracy and cost
+MACRO = NoisyTable(str(TABLE), format="nas_bench_macro")
+STUCK = 0.3  # points of regret
+OURS_PROBLEMS = {**PROBLEMS, "noisy_table": NoisyTable}
 MUTATED = {"use": "reset_gene", "gene_probability": 0.125}  # one gene of eight
 LESS = {"mutate": {"use": "reset_gene", "gene_probability": 0.05}}
 GUIDED = {
     "mutate": {"use": "reset_gene", "gene_probability": 0.1},
     "screen": {"use": "pairwise_ranker"},
 }
+INTERACTING = {**GUIDED, "screen": {"use": "interaction_ranker"}}
 GA = {"use": "genetic_algorithm", "elite": 5, "mutation_probability": 1.0}
 FIVE = {
     "select": {"use": "tournament", "size": 5},
@@ -75,6 +92,10 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
     "one": {
         "genetic_algorithm": {"algorithm": GA, "toolbox": FIVE},
         "genetic_algorithm, pairwise_ranker": {"algorithm": GA, "toolbox": {**FIVE, **GUIDED}},
+        "genetic_algorithm, interaction_ranker": {
+            "algorithm": GA,
+            "toolbox": {**FIVE, **INTERACTING},
+        },
         "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
         "nsga2, pairwise_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": GUIDED},
         "regularized_evolution": {"algorithm": {"use": "regularized_evolution"}},
@@ -84,6 +105,7 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
     "two": {
         "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
         "nsga2, pairwise_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": GUIDED},
+        "nsga2, interaction_ranker": {"algorithm": {"use": "nsga2"}, "toolbox": INTERACTING},
         "nsga3": {"algorithm": {"use": "nsga3"}, "toolbox": LESS},
         "spea2": {"algorithm": {"use": "spea2"}, "toolbox": LESS},
         "steady_state": {"algorithm": {"use": "steady_state"}, "toolbox": LESS},
@@ -114,7 +136,7 @@ class Task:
     objectives: str
     seed: int
     budget: int
-    table: str
+    table: NoisyTable
     settings: Mapping[str, Any] | None = None  # None: a peer
     cache: str | None = None
 
@@ -128,15 +150,19 @@ def regret(accuracy: Sequence[float], observed: Sequence[float], best: float) ->
     return best - accuracy[int(numpy.argmax(observed))]
 
 
-def losses(accuracy: Any, flops: Any, best: float, extent: tuple[float, float]) -> numpy.ndarray:
-    """Accuracy in percent and FLOPs as two losses, 1 at the reference point; (networks, 2).
+def losses(
+    accuracy: Any, cost: Any, extent: tuple[tuple[float, float], tuple[float, float]]
+) -> numpy.ndarray:
+    """Accuracy and cost as two losses, 1 at the reference point; (networks, 2).
 
-    >>> losses([93.0, 80.0], [10.0, 30.0], best=93.0, extent=(10.0, 30.0)).tolist()
+    extent: the floor and the best of the accuracy, the lowest and the highest cost.
+
+    >>> losses([93.0, 80.0], [10.0, 30.0], extent=((80.0, 93.0), (10.0, 30.0))).tolist()
     [[0.0, 0.0], [1.0, 1.0]]
     """
-    low, high = extent
-    first = (best - numpy.asarray(accuracy, float)) / (best - 80)
-    return numpy.column_stack([first, (numpy.asarray(flops, float) - low) / (high - low)])
+    (floor, best), (low, high) = extent
+    first = (best - numpy.asarray(accuracy, float)) / (best - floor)
+    return numpy.column_stack([first, (numpy.asarray(cost, float) - low) / (high - low)])
 
 
 def hypervolume(points: numpy.ndarray) -> float:
@@ -149,26 +175,26 @@ def hypervolume(points: numpy.ndarray) -> float:
 
 
 class Scorer:
-    """What a table says of a course, whatever the search saw of it."""
+    """What a table says of a course, whatever the search saw of it; accuracies in percent."""
 
-    def __init__(self, table: str):
-        self.problem = problem_of(table, seed=0)
-        rows = self.problem.file.table()
-        self.network = {rows.decode(genome): row for genome, row in rows.rows.items()}
-        self.accuracy = {name: 100 * row["test_accuracy"] for name, row in self.network.items()}
-        self.flops = {name: row["flops"] for name, row in self.network.items()}
+    def __init__(self, table: NoisyTable):
+        self.table = table
+        truth, decode = table.truth, table.space.decode
+        self.accuracy = {decode(list(g)): 100 * value for g, value in truth.accuracy.items()}
+        self.cost = {decode(list(genome)): value for genome, value in truth.cost.items()}
         self.best = max(self.accuracy.values())
-        self.extent = (min(self.flops.values()), max(self.flops.values()))
-        self.whole = hypervolume(self.losses(list(self.network)))
+        floor = float(numpy.quantile(list(self.accuracy.values()), 0.1))
+        self.extent = (floor, self.best), (min(self.cost.values()), max(self.cost.values()))
+        self.whole = hypervolume(self._losses(list(self.cost), list(self.accuracy.values())))
 
-    def losses(self, networks: Sequence[str]) -> numpy.ndarray:
-        accuracy = [self.accuracy[name] for name in networks]
-        return losses(accuracy, [self.flops[name] for name in networks], self.best, self.extent)
+    def _losses(self, networks: Sequence[str], accuracy: Sequence[float]) -> numpy.ndarray:
+        return losses(accuracy, [self.cost[name] for name in networks], self.extent)
 
     def observed(self, networks: Sequence[str], seed: int) -> list[float]:
-        """The validation accuracy of each network that searches of a seed saw."""
-        problem = problem_of(str(self.problem.path), seed)
-        return [problem.evaluate(problem.space.encode(name))["val_accuracy"] for name in networks]
+        """The accuracy of each network, in percent, that searches of a seed saw."""
+        problem = replace(self.table, seed=seed)
+        encode = problem.space.encode
+        return [100 * problem.evaluate(encode(name))[ACCURACY] for name in networks]
 
     def regrets(self, networks: Sequence[str], seed: int, points: Iterable[int]) -> list[float]:
         accuracy = [self.accuracy[name] for name in networks]
@@ -177,32 +203,40 @@ class Scorer:
 
     def floor(self, seeds: Iterable[int]) -> list[float]:
         """The regret of a search that has seen the whole table, for each seed."""
-        everything = list(self.network)
+        everything = list(self.accuracy)
         return [self.regrets(everything, seed, [len(everything)])[0] for seed in seeds]
 
     def lowest_regrets(self, networks: Sequence[str], points: Iterable[int]) -> list[float]:
         accuracy = [self.accuracy[name] for name in networks]
         return [self.best - max(accuracy[:n]) for n in points]
 
-    def shares(self, networks: Sequence[str], points: Iterable[int]) -> list[float]:
-        """The share of the table's hypervolume that the first networks cover, in percent."""
-        found = self.losses(networks)
-        return [100 * hypervolume(found[:n]) / self.whole for n in points]
+    def shares(self, networks: Sequence[str], seed: int, points: Iterable[int]) -> list[float]:
+        """The share of the table's hypervolume, in percent, that the front covers which a search
+        returns after the first networks."""
+        seen = self._losses(networks, self.observed(networks, seed))
+        true = self._losses(networks, [self.accuracy[name] for name in networks])
+        fronts = ((true[:n])[moocore.is_nondominated(seen[:n])] for n in points)
+        return [100 * hypervolume(front) / self.whole for front in fronts]
 
 
-@cache
-def problem_of(table: str, seed: int) -> Tabular:
-    return Tabular(path=table, format="nas_bench_macro", seed=seed).prepared()
+def objectives_of(task: Task) -> list[Any]:
+    """The objectives of a task, as a declaration names them."""
+    cost = task.table.cost_column
+    worst = 10 * max(task.table.truth.cost.values())  # of a network that failed; none does
+    measured = {"use": "measured", "name": cost, "direction": "minimize", "worst": worst}
+    both = [ACCURACY, measured]
+    return both[: OBJECTIVES[task.objectives]]
 
 
 def declared(task: Task) -> dict[str, Any]:
     """The declaration of a search of ours, as TOML data."""
     changes = task.settings or {}
     generations = MOST_ASKS * task.budget // POPULATION
+    table = {name: value for name, value in asdict(task.table).items() if name != "seed"}
     base: dict[str, Any] = {
-        "objectives": list(OBJECTIVES[task.objectives]),
+        "objectives": objectives_of(task),
         "seed": task.seed,
-        "problem": {"use": "tabular", "path": task.table, "format": "nas_bench_macro"},
+        "problem": {"use": "noisy_table", **table},
         "toolbox": {"map": "serial", "mutate": MUTATED},
         "algorithm": {"population": POPULATION, "generations": generations},
         "stop": {"evaluations": task.budget},
@@ -213,7 +247,7 @@ def declared(task: Task) -> dict[str, Any]:
 class Stopwatch:
     """A problem whose evaluations are timed."""
 
-    def __init__(self, problem: Tabular):
+    def __init__(self, problem: Any):
         self.problem = problem
         self.seconds = 0.0
 
@@ -229,8 +263,8 @@ class Stopwatch:
 
 def ours(task: Task) -> Course:
     """A search of ours, assembled as any other, with its archive in memory."""
-    declaration = declare(declared(task), PROBLEMS, name=task.name)
-    problem = declaration.problem.build().prepared()
+    declaration = declare(declared(task), OURS_PROBLEMS, name=task.name)
+    problem = declaration.problem.build()
     timed = Stopwatch(problem)
     began = time.process_time()
     toolbox = assemble(declaration, timed, Archive(declaration.identity(problem)))
@@ -245,17 +279,17 @@ def peer(task: Task) -> Course:
     """A search of a peer."""
     from benchmarks.peers import PEERS, Memory
 
-    problem = problem_of(task.table, task.seed)
-    names = OBJECTIVES[task.objectives]
+    problem = replace(task.table, seed=task.seed)
+    objectives = OBJECTIVES[task.objectives]
 
     def evaluate(genome: tuple[int, ...]) -> list[float]:
-        measurement = problem.evaluate(list(genome))
-        return [-measurement[n] if n == "val_accuracy" else measurement[n] for n in names]
+        measurement = problem.evaluate(genome)
+        return [-measurement[ACCURACY], measurement[problem.cost_column]][:objectives]
 
     choices = [len(gene.choices) for gene in problem.space.genes]
     memory = Memory(evaluate, choices, task.budget, MOST_ASKS * task.budget)
     began = time.process_time()
-    PEERS[task.objectives][task.name](memory, len(names), task.seed, POPULATION)
+    PEERS[task.objectives][task.name](memory, objectives, task.seed, POPULATION)
     seconds = time.process_time() - began - memory.seconds
     networks = [problem.space.decode(list(genome)) for genome in memory.genomes]
     return Course(networks, memory.asks, seconds)
@@ -271,7 +305,8 @@ def run(task: Task) -> Course:
     depends = [
         *(task.name, task.objectives, task.seed, task.budget, POPULATION, MOST_ASKS),
         *(version("pymoo"), version("optuna"), version("numpy"), hashlib.sha256(peers).hexdigest()),
-        problem_of(task.table, task.seed).fingerprint,
+        asdict(task.table),
+        (task.table.truth.noise, sum(task.table.truth.accuracy.values())),
     ]
     digest = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
     path = Path(task.cache) / f"{digest}.json"
@@ -327,6 +362,30 @@ def table_of(title: str, rows: Mapping[str, Sequence[Sequence[float]]], digits: 
     return [*lines, ""]
 
 
+def test_table(rows: Mapping[str, Sequence[Sequence[float]]], objectives: str) -> list[str]:
+    """Each of ours beside the best peer of each budget, a Markdown table; nothing without both.
+
+    rows: as for `table_of`.  A difference is above 0 where ours is better.
+    """
+    sign = 1 if objectives == "two" else -1
+    scores = {name: sign * numpy.array(seeds) for name, seeds in rows.items()}
+    peers = [name for name in rows if name not in OURS[objectives]]
+    if not peers or len(peers) == len(rows):
+        return []
+    budgets = range(len(next(iter(scores.values()))[0]))
+    lines = [f"| ours, less the best peer | {' | '.join(str(BUDGETS[b]) for b in budgets)} |"]
+    lines.append("|---" * (len(budgets) + 1) + "|")
+    for name in [one for one in scores if one not in peers]:
+        cells = []
+        for budget in budgets:
+            best = max(peers, key=lambda peer: scores[peer][:, budget].mean())
+            gains = scores[name][:, budget] - scores[best][:, budget]
+            p = float(wilcoxon(gains).pvalue) if gains.any() else 1.0
+            cells.append(f"{gains.mean():+.3f}, p {p:.3f} ({best})")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def cost_table(courses: Mapping[str, Sequence[Course]]) -> list[str]:
     """What each search took beside the evaluations, and how often it asked for what it knew."""
     lines = [
@@ -359,7 +418,7 @@ def draw(
     figure = Figure(figsize=(15, 8), layout="constrained")
     labels = {
         "one": ("regret of the network returned, percentage points", "Accuracy"),
-        "two": ("hypervolume missing, % of the table's", "Accuracy and FLOPs"),
+        "two": ("hypervolume missing, % of the table's", "Accuracy and cost"),
     }
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     kinds = {True: iter(colormaps["tab10"].colors), False: iter(colormaps["Dark2"].colors)}
@@ -370,7 +429,7 @@ def draw(
             values = values if objectives == "one" else 100 - values
             middle = values.mean(axis=0)
             error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
-            plain, guided, _ = name.partition(", pairwise_ranker")
+            plain, guided, _ = name.partition(", ")
             if plain not in colors:
                 colors[plain] = next(kinds[own], "black")
             look = {"color": colors[plain], "linewidth": 2.2 if own else 1.3}
@@ -401,7 +460,11 @@ def draw(
 def main(words: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--table", type=Path, default=TABLE)
-    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--format", help="of the table; by its ending, if this is left out")
+    parser.add_argument("--genes", nargs="+", default=[], help="columns of a CSV table")
+    parser.add_argument("--runs", nargs="+", default=[ACCURACY], help="the same accuracy, trained")
+    parser.add_argument("--cost", default="flops", help="the second objective")
+    parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--budget", type=int, default=max(BUDGETS))
     parser.add_argument("--objectives", choices=[*OBJECTIVES, "both"], default="both")
@@ -413,21 +476,25 @@ def main(words: Sequence[str] | None = None) -> None:
     budgets = [budget for budget in BUDGETS if budget <= arguments.budget]
     if not budgets:
         parser.error(f"--budget {arguments.budget}: at least {BUDGETS[0]} is needed")
-    table = str(arguments.table.absolute())
+    kind = arguments.format or ("csv" if arguments.table.suffix == ".csv" else "nas_bench_macro")
+    path = str(arguments.table.absolute())
+    columns = {name: tuple(getattr(arguments, name)) for name in ("genes", "runs")}
+    table = NoisyTable(path, kind, **columns, cost_column=arguments.cost)
     scorer = Scorer(table)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     points = sorted({*range(POPULATION, arguments.budget + 1, 5), *budgets})
     versions = ", ".join(f"{name} {version(name)}" for name in ("deap", "moocore", "numpy"))
     if set(arguments.only) != {"ours"}:
         versions += f", pymoo {version('pymoo')}, optuna {version('optuna')}"
+    said = list(words if words is not None else sys.argv[1:])
     lines = [
         "# Search quality: what is found with how many networks",
         "",
-        f"{machine()}, {versions}; NAS-Bench-Macro on CIFAR-10, seeds {seeds[0]} to {seeds[-1]}, "
+        f"{machine()}, {versions}; {arguments.table.name}, a run's standard deviation "
+        f"{100 * table.truth.noise:.2f} points, seeds {seeds[0]} to {seeds[-1]}, "
         f"population {POPULATION}; mean ± standard error over {len(seeds)} seeds.",
         "",
-        f"`python -m benchmarks.search_quality --seeds {len(seeds)} --first-seed {seeds[0]}"
-        f"{' --only ' + ' '.join(arguments.only) if arguments.only else ''}`",
+        f"`python -m benchmarks.search_quality {shlex.join(said)}`",
         "",
     ]
     print("\n".join(lines), flush=True)
@@ -468,14 +535,25 @@ def report(
     """The tables of one kind of search, and its curves."""
     if objectives == "two":
         shares = {
-            name: [scorer.shares(course.networks, budgets) for course in found]
+            name: [
+                scorer.shares(course.networks, seed, budgets)
+                for course, seed in zip(found, seeds, strict=True)
+            ]
             for name, found in courses.items()
         }
-        lines = table_of(
-            "## Two objectives: hypervolume of accuracy and FLOPs, % of the table's", shares, 1
-        )
+        lines = [
+            *table_of(
+                "## Two objectives: hypervolume of the front returned, % of the table's", shares, 1
+            ),
+            *test_table(shares, objectives),
+        ]
         curves = {
-            name: numpy.array([scorer.shares(course.networks, points) for course in found])
+            name: numpy.array(
+                [
+                    scorer.shares(course.networks, seed, points)
+                    for course, seed in zip(found, seeds, strict=True)
+                ]
+            )
             for name, found in courses.items()
         }
         return [*lines, *cost_table(courses)], curves
@@ -486,6 +564,10 @@ def report(
         ]
         for name, found in courses.items()
     }
+    tested = test_table(returned, objectives)
+    stuck = ", ".join(
+        f"{name} {sum(seed[-1] > STUCK for seed in found)}" for name, found in returned.items()
+    )
     returned["whole table"] = [[value] * len(budgets) for value in scorer.floor(seeds)]
     lowest = {
         name: [scorer.lowest_regrets(course.networks, budgets) for course in found]
@@ -493,6 +575,9 @@ def report(
     }
     lines = [
         *table_of("## One objective: regret of the network returned, points of %", returned, 3),
+        f"Seeds that end more than {STUCK:g} points behind the best: {stuck}.",
+        "",
+        *tested,
         *table_of("## One objective: regret of the best network evaluated", lowest, 3),
         *cost_table(courses),
     ]

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+from benchmarks.noisy_table import ACCURACY, NoisyTable
 from benchmarks.result_file import keep, machine, parser_of
-from benchmarks.search_quality import TABLE, Scorer, statistics
-from problems import PROBLEMS
+from benchmarks.search_quality import OURS_PROBLEMS, TABLE, Scorer, statistics
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
@@ -35,14 +35,14 @@ def run(
 ) -> tuple[float, float, float, float]:
     """Regret returned and regret evaluated, in points; distinct networks evaluated and kept."""
     tables = {
-        "objectives": ["val_accuracy"],
+        "objectives": [ACCURACY],
         "seed": seed,
-        "problem": {"use": "tabular", "path": scorer.problem.path, "format": "nas_bench_macro"},
+        "problem": {"use": "noisy_table", "path": scorer.table.path, "format": scorer.table.format},
         "toolbox": {"map": "serial", "select": select, "mutate": {"use": "reset_gene"}},
         "algorithm": algorithm,
     }
-    declaration = declare(tables, PROBLEMS, name="selections")
-    problem = declaration.problem.build().prepared()
+    declaration = declare(tables, OURS_PROBLEMS, name="selections")
+    problem = declaration.problem.build()
     toolbox = assemble(declaration, problem, Archive(declaration.identity(problem)))
     with closing(toolbox):
         *_, last = search(declaration, toolbox)
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--population", type=int, default=50)
     parser.add_argument("--generations", type=int, default=20)
     chosen = parser.parse_args()
-    scorer = Scorer(chosen.table)
+    scorer = Scorer(NoisyTable(chosen.table, format="nas_bench_macro"))
     sizes = {"population": chosen.population, "generations": chosen.generations}
     contestants: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         f"{name}{', re-mutated' if remutations else ''}": (

@@ -35,6 +35,7 @@ from problems.networks.rehearsal import changed_sources, rehearse
 from problems.saved_network import Blueprint
 from problems.seeds import seed_of
 from problems.spaces import SPACES
+from problems.spaces.chain import features
 from problems.spaces.layer_string import LayerString
 from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Turns
 from problems.training.gpu_use import GpuUse
@@ -320,6 +321,12 @@ class ImageClassification:
         Nothing of a network that cannot be built; its evaluation will tell why.
         """
         return dict(self._counted(genome).totals)
+
+    def features(self, genome: list[int]) -> tuple[float, ...]:
+        """What the network's counted layers are together like, and what the space offers beside."""
+        offered = getattr(self.space, "features", None)
+        beside = map(float, offered(genome)) if offered else ()
+        return (*features(row[2:] for row in self._counted(genome).rows), *beside)
 
     def layers(self, genome: list[int]) -> list[dict[str, Any]]:
         """The genome's network layer by layer for a person, the image first.

@@ -74,6 +74,15 @@ class Problem:
         """
         return {}
 
+    def features(self, genome: list[int]) -> Sequence[float]:
+        """What a canonical genome's network is like, beside its genes: finite numbers, always as
+        many and in the same order.
+
+        Called very often, in the leading process, by a learned guide, which ranks networks by them.
+        By default those of the space.
+        """
+        return self.space.features(genome)
+
     def preview(self, genome: list[int]) -> Measurement:
         """What can be measured before a training, in the worker, such as a latency.
 

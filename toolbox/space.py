@@ -68,6 +68,15 @@ class Space:
         gene by itself."""
         return {"genes": tuple((gene,) for gene in range(len(self.genes)))}
 
+    def features(self, genome: list[int]) -> Sequence[float]:
+        """What a canonical genome's network is like, beside its genes: finite numbers, always as
+        many and in the same order.
+
+        A learned guide ranks networks by them: what the genes together make and none of them tells
+        by itself, as the length of a graph's shortest path.  By default there are none.
+        """
+        return ()
+
 
 HOOKS = frozenset(name for name in vars(Space) if not name.startswith("_")) | {"genes"}
 

@@ -4,9 +4,9 @@ Stdlib only, so that a search can count parameters and refuse shapes before torc
 `problems.networks.chain` builds the same chain in torch; a test holds the two equal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from math import prod
+from math import log1p, prod
 
 from problems.spaces.layers import Count, Layer, Shape, ShapeCollapsed
 
@@ -67,3 +67,31 @@ def totals(counts: Iterable[Count], image_shape: Shape) -> dict[str, int]:
         "layers": sum(c.weighted for c in counts),
         "memory_bytes": 4 * (params + largest),
     }
+
+
+def features(costs: Iterable[tuple[Sequence[int], int, int]]) -> tuple[float, ...]:
+    """What the layers of a network are together like, for a learned guide: ten numbers.
+
+    costs: the output shape, params and macs of each layer, in order.  How many layers have weights;
+    the logarithms of the mean and the largest number of channels among them; the logarithm of the
+    pixels that the last plane has; and of the params and of the macs in each third of the layers
+    with weights.
+
+    >>> [round(one, 1) for one in features([((8, 4, 4), 80, 1152), ((10,), 90, 80)])[:4]]
+    [2.0, 2.3, 2.4, 2.8]
+    """
+    rows = list(costs)
+    weighted = [row for row in rows if row[1]]
+    if not weighted:
+        return (0.0,) * 10
+    channels = [shape[0] for shape, _, _ in weighted]
+    planes = [shape[-2] * shape[-1] for shape, _, _ in rows if len(shape) > 2]
+    thirds = [weighted[len(weighted) * n // 3 : len(weighted) * (n + 1) // 3] for n in range(3)]
+    return (
+        float(len(weighted)),
+        log1p(sum(channels) / len(channels)),
+        log1p(max(channels)),
+        log1p(planes[-1] if planes else 0),
+        *(log1p(sum(params for _, params, _ in third)) for third in thirds),
+        *(log1p(sum(macs for _, _, macs in third)) for third in thirds),
+    )

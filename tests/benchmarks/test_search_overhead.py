@@ -34,7 +34,7 @@ def test_the_vectorized_sums_are_those_of_the_problem():
 def test_the_vectorized_table_is_the_table():
     choices, losses = search_overhead.vectorized("table", str(TABLE))
     genome = [0, 2, 0, 1, 2, 1, 0, 0]
-    found = search_overhead.problem_of(str(TABLE), seed=0).evaluate(genome)
+    found = search_overhead.Tabular(path=str(TABLE), format="nas_bench_macro").evaluate(genome)
     (row,) = losses(search_overhead.numpy.array([genome]))
     assert choices == [3] * 8
     assert row.tolist() == [-found["val_accuracy"], found["params"], found["flops"]]

@@ -1,18 +1,21 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy
 import pytest
 
 from benchmarks import search_quality
+from benchmarks.noisy_table import NoisyTable
 from benchmarks.search_quality import Course, Scorer, Task, hypervolume, losses, ours, regret
+from benchmarks.tables import path_cells
 
 if not search_quality.TABLE.is_file() and os.environ.get("CI"):
     pytest.fail(f"the published table is missing: {search_quality.TABLE}", pytrace=False)
 needs_table = pytest.mark.skipif(
     not search_quality.TABLE.is_file(), reason=f"{search_quality.TABLE} is not there"
 )
-TABLE = str(search_quality.TABLE)
+TABLE = search_quality.MACRO
 
 
 def test_regret_is_of_the_network_with_the_best_observed_accuracy():
@@ -21,7 +24,7 @@ def test_regret_is_of_the_network_with_the_best_observed_accuracy():
 
 
 def test_the_losses_of_the_best_and_the_worst_corner_are_0_and_1():
-    found = losses([93.0, 80.0, 86.5], [10, 30, 20], best=93.0, extent=(10, 30))
+    found = losses([93.0, 80.0, 86.5], [10, 30, 20], extent=((80.0, 93.0), (10, 30)))
     assert found.tolist() == [[0, 0], [1, 1], [0.5, 0.5]]
 
 
@@ -34,13 +37,13 @@ def test_hypervolume_counts_what_lies_below_the_reference_point_once():
 @needs_table
 def test_a_search_of_the_whole_table_misses_nothing():
     scorer = Scorer(TABLE)
-    everything = list(scorer.network)
+    everything = list(scorer.accuracy)
     assert len(everything) == 3**8
-    assert scorer.shares(everything, [len(everything)]) == pytest.approx([100.0])
+    assert 90 < scorer.shares(everything, 3, [len(everything)])[0] < 100  # it returns by noise
     assert scorer.lowest_regrets(everything, [len(everything)]) == [0.0]
     best = max(everything, key=scorer.accuracy.get)
     assert scorer.regrets([best], seed=3, points=[1]) == [0.0]
-    # What is returned is chosen by a noisy number, and scored on the mean.
+    # What is returned is chosen by a noisy number, and scored on the true one.
     observed = scorer.observed(everything, seed=3)
     returned = everything[observed.index(max(observed))]
     assert scorer.floor([3]) == [scorer.best - scorer.accuracy[returned]]
@@ -58,6 +61,51 @@ def test_each_search_of_ours_evaluates_its_budget_of_distinct_networks(objective
     assert course.asked >= 40
     again = ours(Task(name, objectives, 5, 40, TABLE, settings))
     assert again.networks == course.networks
+
+
+def csv_table(path, noise=0.01):
+    """A table of 16 networks, the accuracy of two trainings each; the NoisyTable of it."""
+    rows = [
+        f"{a},{b},{(a + b) / 10 + noise * a},{(a + b) / 10 - noise * a},{a * b}"
+        for a in range(4)
+        for b in range(4)
+    ]
+    path.write_text("a,b,first,second,macs\n" + "\n".join(rows), encoding="utf-8")
+    return NoisyTable(str(path), "csv", ("a", "b"), ("first", "second"), "macs")
+
+
+def test_the_noise_of_a_table_is_fresh_for_every_seed_and_the_same_for_one(tmp_path):
+    table = csv_table(tmp_path / "table.csv")
+    seen = {seed: replace(table, seed=seed).evaluate([3, 3])["val_accuracy"] for seed in (1, 2)}
+    assert seen[1] != seen[2]
+    assert replace(table, seed=1).evaluate([3, 3]) == {"val_accuracy": seen[1], "macs": 9.0}
+    assert table.truth.accuracy[3, 3] == pytest.approx(0.6, abs=0.01)
+    assert 0.01 < table.truth.noise < 0.05
+    without = csv_table(tmp_path / "other.csv", noise=0.0)
+    assert without.truth.noise == 0
+    assert without.evaluate([1, 2])["val_accuracy"] == pytest.approx(0.3)
+
+
+def test_a_table_of_single_trainings_is_refused_in_one_line(tmp_path):
+    table = replace(csv_table(tmp_path / "table.csv"), runs=("first",))
+    with pytest.raises(ValueError, match=r"runs = \['first'\]: two trainings"):
+        table.truth  # noqa: B018
+
+
+def test_any_table_is_searched_and_ours_is_tested_against_the_best_peer(tmp_path, capsys):
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    path_cells.main([str(tmp_path / "cells.csv")])
+    header = (tmp_path / "cells.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
+    names = [name for name in header if name.startswith("edge")]
+    runs = [name for name in header if name.startswith("val")]
+    words = ["--table", str(tmp_path / "cells.csv"), "--genes", *names, "--runs", *runs]
+    words += ["--cost", "params", "--seeds", "2", "--budget", "50"]
+    search_quality.main([*words, "--only", "genetic_algorithm", "random search", "local search"])
+    shown = capsys.readouterr().out
+    assert "cells.csv, a run's standard deviation 0.6" in shown.replace("0.59", "0.6")
+    assert "| ours, less the best peer | 50 |" in shown
+    assert ", p 1.000 (" in shown or ", p 0.500 (" in shown  # of two seeds no other can be
 
 
 @needs_table
@@ -108,6 +156,17 @@ def test_a_memory_evaluates_a_genome_once_and_ends_when_the_questions_are_spent(
     with pytest.raises(Spent):
         memory.losses([0, 1])
     assert len(evaluated) == 2
+
+
+def test_local_search_and_regularized_evolution_find_the_best_of_a_small_space():
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    from benchmarks.peers import Memory, local_search, regularized_evolution
+
+    for search in (local_search, regularized_evolution):
+        memory = Memory(lambda genome: [-sum(genome)], [4] * 6, budget=300, most_asks=3000)
+        search(memory, 1, seed=1, population=20)
+        assert min(map(min, memory.known.values())) == -18, search.__name__
 
 
 @pytest.mark.slow

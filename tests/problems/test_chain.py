@@ -1,8 +1,10 @@
+from math import log
+
 import pytest
 import torch
 
 from problems.networks.chain import build, glorot_uniform
-from problems.spaces.chain import count
+from problems.spaces.chain import count, features
 from problems.spaces.layers import Conv, GlobalAveragePool, Linear, ShapeCollapsed
 
 
@@ -73,3 +75,13 @@ def test_glorot_initialization_has_its_bounds_and_zero_biases():
     assert weights.abs().max() > 0.9 * bound
     assert not network[0].bias.any()
     assert not network[3].bias.any()
+
+
+def test_features_tell_a_deep_network_from_a_wide_one():
+    deep = [((8, 8, 8), 100, 1000)] * 4
+    wide = [((32, 8, 8), 400, 4000), ((32, 8, 8), 0, 0)]
+    assert features(deep)[:3] == pytest.approx((4, log(9), log(9)))
+    assert features(wide)[:3] == pytest.approx((1, log(33), log(33)))
+    assert features(deep)[3] == features(wide)[3] == pytest.approx(log(65))
+    assert len(features(deep)) == len(features(wide)) == len(features([])) == 10
+    assert not any(features([]))

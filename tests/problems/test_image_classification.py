@@ -40,6 +40,12 @@ def test_a_measurement_has_every_name_that_the_problem_says():
     assert measurement["epochs"] == 1
 
 
+def test_a_guide_is_told_of_the_counted_layers_and_of_what_no_layer_can_be_made():
+    found = SMALL.features(SMALL.space.encode(ARCHITECTURE))
+    assert found[0] == 5  # three convolutions, and two linear layers
+    assert len(found) == len(SMALL.features([0] * len(SMALL.space.genes))) == 10
+
+
 def test_a_measurement_is_the_same_in_any_order_and_process():
     a = SMALL.space.encode(ARCHITECTURE)
     b = SMALL.space.encode("NC 4 3 relu;RC 8 3 relu;RC 8 3 gelu;FL swish;")

@@ -45,6 +45,7 @@ def test_every_hook_has_a_default():
     assert (problem.measures, problem.epochs, problem.threads) == (None, None, 1)
     for name in SPACE_HOOKS:
         getattr(problem.space, name)
+    assert problem.features([0, 0, 0, 0]) == ()
     assert problem.space.slots[3] == slice(3, 4)
     assert problem.space.violation([0, 0, 0, 0]) == ""
     with pytest.raises(ValueError, match="it has no method 'encode'"):

@@ -4,6 +4,11 @@
 """
 
 from toolbox.screening.everyone import everyone
+from toolbox.screening.interaction_ranker import InteractionRanker
 from toolbox.screening.pairwise_ranker import PairwiseRanker
 
-SCREENS = {"everyone": everyone, "pairwise_ranker": PairwiseRanker}
+SCREENS = {
+    "everyone": everyone,
+    "interaction_ranker": InteractionRanker,
+    "pairwise_ranker": PairwiseRanker,
+}

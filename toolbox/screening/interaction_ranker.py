@@ -1,0 +1,301 @@
+"""A learned guide for genes that act together: the best of several rankers chooses the children.
+
+As a guide of architecture search: Dudziak et al. (BRP-NAS, 2020).
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, Protocol
+
+import moocore
+import numpy
+from annotated_types import Ge, Le
+from threadpoolctl import threadpool_limits
+
+from toolbox.archive import Record
+from toolbox.evaluation import Evaluator
+from toolbox.fronts import best_first
+from toolbox.individual import Individual
+from toolbox.objectives.objective import Objective
+from toolbox.probability import Probability
+from toolbox.screening.encoding import Encoded, Encoding
+from toolbox.screening.gaussian_process import GaussianProcess, added, in_pairs, smooth
+from toolbox.screening.trees import Trees
+
+log = logging.getLogger(__name__)
+
+FEWEST = 20  # networks that it is fitted on
+MOST = 300  # networks that it is fitted on; of more the better half, and the rest from the others
+GROWTH = 1.1  # it is fitted again when so many times more networks are known
+REMEMBERED = 3  # fits whose predictions are held against the results
+AT_ONCE = 4096  # networks that are predicted together
+HOPES = (0.0, 1.0, 2.0)  # standard deviations by which a network may be better than believed
+STRANGERS = 0.25  # networks from anywhere in the space, for each child that is bred
+
+
+class Ranker(Protocol):
+    """What learns which of two networks is better."""
+
+    def fit(self, networks: Encoded, losses: numpy.ndarray) -> numpy.ndarray:
+        """Learn losses (networks,) of mean 0; the prediction of each by what has not seen it."""
+
+    def predict(self, networks: Encoded) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The mean and the standard deviation of the losses of networks, (networks,) each."""
+
+
+RANKERS: dict[str, Callable[[], Ranker]] = {
+    "added": lambda: GaussianProcess(added),
+    "in_pairs": lambda: GaussianProcess(in_pairs),
+    "smooth": lambda: GaussianProcess(smooth),
+    "trees": Trees,
+}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network that was sent to its training was believed to be.
+
+    losses: (objectives,).  guided: it was chosen for them.
+    """
+
+    losses: numpy.ndarray
+    guided: bool
+
+
+@dataclass
+class Fit:
+    """The rankers of one moment.
+
+    chosen: of each predicted objective.  center, spread: of the numbers.  networks: how many were
+    known.  among: the canonical genomes that it was fitted on.  beside: what it believes of them,
+    once that was asked for.  foreseen: what was predicted, by
+    the network's key.
+    """
+
+    chosen: dict[int, Ranker]
+    center: numpy.ndarray
+    spread: numpy.ndarray
+    networks: int
+    among: list[list[int]]
+    beside: numpy.ndarray | None = None
+    foreseen: dict[str, Prediction] = field(default_factory=dict)
+
+
+class InteractionRanker:
+    """A screen that breeds `candidates` times as many children as are trained.
+
+    An objective that the problem knows without training is taken as it is.  Every other one is
+    predicted by the best of four rankers, fitted on the ranks of the networks evaluated so far
+    (encoding.py tells on what of them): genes that add up, that act in pairs, that are smooth
+    (gaussian_process.py), and trees (trees.py).  The best is the one with the largest Kendall's
+    tau between the results and what it believes of each network by fits that have not seen that
+    network.  With several objectives the best networks are those on the first predicted fronts,
+    beside the networks evaluated so far, and there those with the largest crowding distance.
+
+    So that no search sticks, networks from anywhere in the space stand beside the children, a
+    network that is known is not chosen again while there is another, and those that choose take
+    turns: one by the mean of what is believed, the others by what could be, one and two standard
+    deviations better (upper confidence bounds; Srinivas et al., 2010).
+
+    random_share: of the children is trained as it comes; it shows whether the ranker is right.
+    least_tau: while Kendall's tau between predictions and results is lower, no ranker chooses, and
+    only as many children are bred as are trained.  The tau is taken over the pairs of the last fits
+    in which at least one was not chosen; in the beginning it is the best ranker's.
+    """
+
+    def __init__(
+        self,
+        space: Any,
+        objectives: Sequence[Objective],
+        evaluator: Evaluator,
+        candidates: Annotated[int, Ge(1)] = 16,
+        random_share: Probability = 0.05,
+        least_tau: Annotated[float, Ge(-1), Le(1)] = 0.3,
+    ):
+        self.space = space
+        self.objectives = objectives
+        self.networks, self.judge = evaluator.networks, evaluator.judge
+        self.candidates = candidates
+        self.random_share = random_share
+        self.least_tau = least_tau
+        self._encoding = Encoding(self.networks)
+        self._rankers: dict[tuple[int, str], Ranker] = {}
+        self._fits: list[Fit] = []
+        self._helps = True
+
+    def __call__(self, breed: Callable[[int], list[Individual]], count: int) -> list[Individual]:
+        """`count` of the children that are bred: the most promising, and a random share."""
+        known = len(self.networks.records)
+        if known < FEWEST or not count:
+            return breed(count)
+        if not self._fits or known >= GROWTH * self._fits[-1].networks:
+            with threadpool_limits(1):  # the cores are the trainings'; threads change the digits
+                self._refit()
+        fit = self._fits[-1]
+        pool = breed(count * self.candidates if self._helps else count)
+        # A share of less than one child is one child at times.
+        share = int(count * self.random_share + random.random()) if self._helps else count
+        by_chance = random.sample(range(len(pool)), share)
+        if self._helps:
+            pool += self._strangers(int(STRANGERS * len(pool)))
+        with threadpool_limits(1):
+            means, deviations = self._believed(fit, pool)
+        others = self._new(pool, [n for n in range(len(pool)) if n not in by_chance])
+        guided = self._best(fit, means, deviations, others)[: count - share]
+        for place in (*by_chance, *guided):
+            key, _ = self.networks.identify(pool[place])
+            fit.foreseen[key] = Prediction(means[place], guided=place not in by_chance)
+        return [pool[place] for place in (*by_chance, *guided)]
+
+    def _strangers(self, count: int) -> list[Individual]:
+        """Networks drawn anywhere in the space, those that are legal of `count`."""
+        found = []
+        for _ in range(count):
+            genome = [random.randrange(len(gene.choices)) for gene in self.space.genes]
+            if not self.space.violation(genome) and not self.networks.known_violation(genome):
+                found.append(Individual(genome, weights=self.judge.weights))
+        return found
+
+    def _new(self, pool: Sequence[Individual], places: Iterable[int]) -> list[int]:
+        """The places, those first whose network is neither known nor stands before."""
+        new: list[int] = []
+        old: list[int] = []
+        seen: set[str] = set()
+        for place in places:
+            key, _ = self.networks.identify(pool[place])
+            known = key in self.networks.records or key in self.networks.awaited or key in seen
+            (old if known else new).append(place)
+            seen.add(key)
+        return new or old
+
+    def _best(
+        self, fit: Fit, means: numpy.ndarray, deviations: numpy.ndarray, places: list[int]
+    ) -> list[int]:
+        """The places, the most promising first, in turns by how much the unknown is hoped for."""
+        if not places:
+            return []
+        if len(self.objectives) > 1 and fit.beside is None:
+            fit.beside, _ = self._believed(fit, fit.among)
+        orders = []
+        for hope in HOPES:
+            losses = means[places] - hope * deviations[places]
+            ranks = None
+            if fit.beside is not None:
+                ranks = moocore.pareto_rank(numpy.vstack([losses, fit.beside]))[: len(places)]
+            orders.append(best_first(losses, ranks).tolist())
+        in_turns = dict.fromkeys(index for turn in zip(*orders, strict=True) for index in turn)
+        return [places[index] for index in in_turns]
+
+    def _records(self) -> list[Record]:
+        """Of every network evaluated so far, in an order that does not tell which was first: a
+        search that is continued must fit the same rankers."""
+        return sorted(self.networks.records.values(), key=lambda record: record.genome)
+
+    def _refit(self) -> None:
+        """Fit every ranker anew, choose one, and decide by its record whether it chooses."""
+        from scipy.stats import kendalltau  # it takes half a second to import
+
+        records = self._records()
+        losses = self.judge.losses(records)
+        rows = kept(losses)
+        genomes = [records[row].genome for row in rows]
+        encoded = self._encoding.of(genomes)
+        center, spread = encoded.numbers.mean(axis=0), encoded.numbers.std(axis=0)
+        spread[spread < 1e-9] = 1.0
+        encoded = Encoded(encoded.choices, (encoded.numbers - center) / spread)
+        chosen: dict[int, Ranker] = {}
+        taus = []
+        for column in self._predicted:
+            targets = normal_scores(losses[rows, column])
+            found = {}
+            for name, new in RANKERS.items():
+                ranker = self._rankers.setdefault((column, name), new())
+                unseen = ranker.fit(encoded, targets)
+                found[name] = float(numpy.nan_to_num(kendalltau(unseen, targets).statistic))
+            best = max(found, key=found.__getitem__)
+            chosen[column] = self._rankers[column, best]
+            taus.append(found[best])
+            log.debug("after %d networks %s ranks by %r: %s", len(records), column, best, found)
+        tau = self._tau() if self._fits else min(taus, default=None)
+        if tau is not None and (tau >= self.least_tau) != self._helps:
+            self._helps = not self._helps
+            log.info("the interaction ranker is %s: tau %.2f", "on" if self._helps else "off", tau)
+        fit = Fit(chosen, center, spread, len(records), genomes)
+        self._fits = [*self._fits[1 - REMEMBERED :], fit]
+
+    def _tau(self) -> float | None:
+        """Kendall's tau between predictions and results, of the objective that is predicted worst;
+        None if there is no pair to tell."""
+        agreeing = numpy.zeros(len(self.objectives))
+        pairs = numpy.zeros(len(self.objectives))
+        for fit in self._fits:
+            keys = [key for key in fit.foreseen if key in self.networks.records]
+            if len(keys) < 2:
+                continue
+            believed = numpy.array([fit.foreseen[key].losses for key in keys])
+            found = self.judge.losses([self.networks.records[key] for key in keys])
+            guided = numpy.array([fit.foreseen[key].guided for key in keys])
+            first, second = numpy.triu_indices(len(keys), k=1)
+            # Among those that it chose the differences are small, and chance decides.
+            told = ~(guided[first] & guided[second])
+            first, second = first[told], second[told]
+            agreement = numpy.sign(believed[first] - believed[second]) * numpy.sign(
+                found[first] - found[second]
+            )
+            agreeing += agreement.sum(axis=0)
+            pairs += (agreement != 0).sum(axis=0)
+        return min((agreeing[c] / pairs[c] for c in self._predicted if pairs[c]), default=None)
+
+    @cached_property
+    def _predicted(self) -> list[int]:
+        """The objectives that are not known without training."""
+        some = next(iter(self.networks.records.values())).genome
+        known = set(self.networks.arithmetic(some))
+        return [
+            column
+            for column, objective in enumerate(self.objectives)
+            if not (objective.needs and known.issuperset(objective.needs))
+        ]
+
+    def _believed(
+        self, fit: Fit, genomes: Sequence[Sequence[int]]
+    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The mean and the standard deviation of what is believed of genomes, (networks,
+        objectives) each, smaller is better."""
+        canonical = [self.networks.identify(list(genome))[1] for genome in genomes]
+        means = numpy.zeros((len(canonical), len(self.objectives)))
+        deviations = numpy.zeros_like(means)
+        for column, objective in enumerate(self.objectives):
+            if column not in self._predicted:
+                known = [self.networks.arithmetic(genome) for genome in canonical]
+                means[:, column] = [-objective.weight * objective.value(one) for one in known]
+        for start in range(0, len(canonical), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            encoded = self._encoding.of(canonical[rows])
+            encoded = Encoded(encoded.choices, (encoded.numbers - fit.center) / fit.spread)
+            for column, ranker in fit.chosen.items():
+                means[rows, column], deviations[rows, column] = ranker.predict(encoded)
+        return means, deviations
+
+
+def kept(losses: numpy.ndarray) -> numpy.ndarray:
+    """The rows of losses that rankers are fitted on, in order."""
+    if len(losses) <= MOST:
+        return numpy.arange(len(losses))
+    order = best_first(losses)
+    best, rest = order[: MOST // 2], order[MOST // 2 :]
+    evenly = numpy.linspace(0, len(rest) - 1, MOST - len(best)).astype(int)
+    return numpy.sort(numpy.r_[best, rest[evenly]])
+
+
+def normal_scores(losses: numpy.ndarray) -> numpy.ndarray:
+    """Losses by their ranks alone, as normal quantiles: (networks,) of mean 0."""
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    scores = ndtri((rankdata(losses) - 0.5) / len(losses))
+    centered: numpy.ndarray = scores - scores.mean()
+    return centered
