@@ -44,11 +44,9 @@ from PIL import Image
 CLASSES = {classes}
 session = onnxruntime.InferenceSession(Path(__file__).with_name("network.onnx"))
 for path in sys.argv[1:]:
-    picture = Image.open(path).convert("RGB")
-{resized}
-    pixels = numpy.float32(picture) / 255
-    images = pixels.reshape(1, {height}, {width}, {channels}).transpose(0, 3, 1, 2)
-    print(path, CLASSES[session.run(None, {{"images": images}})[0].argmax()], sep="\\t")
+{read}
+    image = numpy.float32(picture).reshape({height}, {width}, {channels}).transpose(2, 0, 1) / 255
+    print(path, CLASSES[session.run(None, {{"images": image[None]}})[0].argmax()], sep="\\t")
 '''
 USE_TORCH = '''\
 """Classify image files: python use_torch.py IMAGE [IMAGE ...]"""
@@ -59,17 +57,17 @@ from PIL import Image
 CLASSES = {classes}
 network = torch.export.load(Path(__file__).with_name("network.pt2")).module()
 for path in sys.argv[1:]:
-    picture = Image.open(path).convert("RGB")
-{resized}
-    pixels = numpy.float32(picture) / 255
-    images = torch.from_numpy(pixels).view(1, {height}, {width}, {channels}).permute(0, 3, 1, 2)
-    print(path, CLASSES[network(images).argmax()], sep="\\t")
+{read}
+    image = numpy.float32(picture).reshape({height}, {width}, {channels}).transpose(2, 0, 1) / 255
+    print(path, CLASSES[network(torch.tensor(image[None])).argmax()], sep="\\t")
 '''
 SNIPPETS = {"onnx": USE_ONNX, "torch": USE_TORCH}
 # As the images were read that the network was trained on: problems.datasets.own_images, and
 # image_stream for those that were scored.
-SQUEEZED = "    picture = picture{grey}.resize(({width}, {height}), Image.Resampling.BILINEAR)"
+SQUEEZED = """\
+    picture = Image.open(path).convert("RGB"){grey}.resize(({width}, {height}), 2)  # bilinear"""
 CENTRE = """\
+    picture = Image.open(path).convert("RGB")
     sides = [int({resize} * side / min(picture.size)) for side in picture.size]
     left, top = (round((side - {width}) / 2) for side in sides)
     picture = picture.resize(sides, Image.Resampling.BILINEAR)
@@ -220,7 +218,7 @@ def snippet(kind: str, blueprint: "Blueprint", resize: int | None = None) -> str
     how = SQUEEZED if resize is None else CENTRE
     return SNIPPETS[kind].format(
         classes=list(blueprint.classes),
-        resized=how.format(grey=grey, height=height, width=width, resize=resize),
+        read=how.format(grey=grey, height=height, width=width, resize=resize),
         channels=channels,
         height=height,
         width=width,
