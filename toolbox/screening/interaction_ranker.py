@@ -22,6 +22,7 @@ from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
 from toolbox.probability import Probability
 from toolbox.screening.encoding import Encoded, Encoding
+from toolbox.screening.foreseen import Prediction, unknown_objectives, worst_tau
 from toolbox.screening.gaussian_process import GaussianProcess, added, in_pairs, smooth
 from toolbox.screening.trees import Trees
 
@@ -52,17 +53,6 @@ RANKERS: dict[str, Callable[[], Ranker]] = {
     "smooth": lambda: GaussianProcess(smooth),
     "trees": Trees,
 }
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network that was sent to its training was believed to be.
-
-    losses: (objectives,).  guided: it was chosen for them.
-    """
-
-    losses: numpy.ndarray
-    guided: bool
 
 
 @dataclass
@@ -227,38 +217,11 @@ class InteractionRanker:
         self._fits = [*self._fits[1 - REMEMBERED :], fit]
 
     def _tau(self) -> float | None:
-        """Kendall's tau between predictions and results, of the objective that is predicted worst;
-        None if there is no pair to tell."""
-        agreeing = numpy.zeros(len(self.objectives))
-        pairs = numpy.zeros(len(self.objectives))
-        for fit in self._fits:
-            keys = [key for key in fit.foreseen if key in self.networks.records]
-            if len(keys) < 2:
-                continue
-            believed = numpy.array([fit.foreseen[key].losses for key in keys])
-            found = self.judge.losses([self.networks.records[key] for key in keys])
-            guided = numpy.array([fit.foreseen[key].guided for key in keys])
-            first, second = numpy.triu_indices(len(keys), k=1)
-            # Among those that it chose the differences are small, and chance decides.
-            told = ~(guided[first] & guided[second])
-            first, second = first[told], second[told]
-            agreement = numpy.sign(believed[first] - believed[second]) * numpy.sign(
-                found[first] - found[second]
-            )
-            agreeing += agreement.sum(axis=0)
-            pairs += (agreement != 0).sum(axis=0)
-        return min((agreeing[c] / pairs[c] for c in self._predicted if pairs[c]), default=None)
+        return worst_tau((fit.foreseen for fit in self._fits), self.networks, self._predicted)
 
     @cached_property
     def _predicted(self) -> list[int]:
-        """The objectives that are not known without training."""
-        some = next(iter(self.networks.records.values())).genome
-        known = set(self.networks.arithmetic(some))
-        return [
-            column
-            for column, objective in enumerate(self.objectives)
-            if not (objective.needs and known.issuperset(objective.needs))
-        ]
+        return unknown_objectives(self.networks)
 
     def _believed(
         self, fit: Fit, genomes: Sequence[Sequence[int]]
