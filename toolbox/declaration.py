@@ -259,7 +259,7 @@ def _legal_objectives(entries: Sequence[Any], problem: Chosen) -> Mapping[str, A
     The problem is only built for a name that is not the toolbox's: it may take seconds to import.
     """
     used = [entry.get("use") if isinstance(entry, Mapping) else entry for entry in entries]
-    if all(use in OBJECTIVES or not isinstance(use, str) or ":" in use for use in used):
+    if all(not isinstance(use, str) or ":" in use or use in OBJECTIVES for use in used):
         return OBJECTIVES
     own = adapted(problem.build()).quantities
     added = (quantity for name, quantity in quantities_with(own).items() if name in own)

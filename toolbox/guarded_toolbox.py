@@ -20,7 +20,7 @@ from toolbox.archive import Record
 from toolbox.backends.backend import Map
 from toolbox.evaluation import Evaluator
 from toolbox.lineage import noting_origin
-from toolbox.operator_error import OperatorError
+from toolbox.operator_error import OperatorError, failed
 from toolbox.stream import Stream
 
 MOST_CHILDREN_DRAWN = 100  # then the parents go on unchanged
@@ -121,7 +121,10 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
             bounds, networks = self.evaluator.judge.bounds, self.evaluator.networks
             redraws = bounds.redraws if bounds.limits else 0
             for _ in range(MOST_CHILDREN_DRAWN):
-                children = operator(*args, **kwargs)
+                try:
+                    children = operator(*args, **kwargs)
+                except Exception as error:
+                    raise failed(f"toolbox.{alias}", error) from error
                 if not isinstance(children, tuple) or len(children) != len(parents):
                     raise OperatorError(
                         f"toolbox.{alias}: it must return a tuple of {len(parents)}, as DEAP's "
@@ -175,7 +178,10 @@ def _check_individuals(found: Any, alias: str) -> None:
 def _checked_choice(alias: str, choose: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(choose)
     def checked(source: Any, k: int, *args: Any, **kwargs: Any) -> Any:
-        chosen = choose(source, k, *args, **kwargs)
+        try:
+            chosen = choose(source, k, *args, **kwargs)
+        except Exception as error:
+            raise failed(f"toolbox.{alias}", error) from error
         if not isinstance(chosen, list) or len(chosen) != k:
             found = len(chosen) if isinstance(chosen, list) else repr(chosen)
             raise OperatorError(f"toolbox.{alias}: it returned {found}; a list of {k} is needed")

@@ -61,3 +61,18 @@ def test_a_screen_that_returns_another_number_is_refused():
 
     with pytest.raises(OperatorError, match=r"toolbox\.screen: it returned 6; a list of 7 is"):
         Run(onemax(), swap=register)
+
+
+def broken(individual):
+    return individual.colour
+
+
+@pytest.mark.parametrize("alias", ["mutate", "select"])
+def test_an_operator_that_raises_is_named_with_its_error_and_its_line(alias):
+    def register(toolbox, problem):
+        toolbox.register(alias, lambda individual, *count: broken(individual))
+
+    line = broken.__code__.co_firstlineno + 1
+    with pytest.raises(OperatorError, match=rf"toolbox\.{alias}: AttributeError: .*'colour'") as no:
+        Run(onemax(), swap=register)
+    assert str(no.value).endswith(f"(test_breeding.py, line {line})")
