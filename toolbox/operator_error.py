@@ -24,6 +24,5 @@ def failed(what: str, error: Exception) -> OperatorError:
         return error
     log.debug("%s failed", what, exc_info=error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return OperatorError(
-        f"{what}: {type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
-    )
+    where = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return OperatorError(f"{what}: {type(error).__name__}: {error} ({where})")
