@@ -45,15 +45,30 @@ population = 4
 generations = 2
 """
 
+# No evaluation after the number in the file `most` ends until that file is gone, so however busy
+# the machine is, a search is still there when a test wants to disturb it.
 SLOW = """
 import time
+from pathlib import Path
 from problems.spaces.bit_string import BitString
+
+def let_go(number):
+    try:
+        return number <= int(Path("most").read_text())
+    except FileNotFoundError:
+        return True
 
 class SlowOnes:
     def __init__(self, length=10, seconds=0.15):
         self.space, self.seconds = BitString(length), seconds
     def evaluate(self, genome):
         time.sleep(self.seconds)
+        with open("begun", "ab") as begun:
+            begun.write(b".")
+            begun.flush()
+            number = begun.tell()
+        while not let_go(number):
+            time.sleep(0.05)
         return {"ones": sum(genome)}
 """
 
@@ -296,12 +311,15 @@ def test_a_killed_search_loses_nothing_and_ends_like_an_uninterrupted_one(folder
     run_search(*SLOW_SEARCH, "--runs", "whole", cwd=folder)
     whole = folder / "whole" / "slow" / "seed-1"
     part = folder / "part" / "slow" / "seed-1"
+    (folder / "begun").unlink()
+    (folder / "most").write_text("12")
     process = started(*SLOW_SEARCH, "--runs", "part", cwd=folder)
     wait_for_evaluations(part / "archive.sqlite", 11, process)
     process.kill()
     process.communicate()
     kept = evaluations(part / "archive.sqlite")
     assert 11 <= len(kept) < len(evaluations(whole / "archive.sqlite"))
+    (folder / "most").unlink()
     done = run_search(*SLOW_SEARCH, "--runs", "part", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert evaluations(part / "archive.sqlite") == evaluations(whole / "archive.sqlite")
@@ -314,6 +332,7 @@ def test_a_killed_search_loses_nothing_and_ends_like_an_uninterrupted_one(folder
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise on Windows")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_search_ends_with_130_and_goes_on_later(folder, sent):
+    (folder / "most").write_text("3")
     process = started(*SLOW_SEARCH, cwd=folder)
     archive = folder / "runs" / "slow" / "seed-1" / "archive.sqlite"
     wait_for_evaluations(archive, 3, process)
@@ -322,11 +341,13 @@ def test_an_interrupted_search_ends_with_130_and_goes_on_later(folder, sent):
     assert process.returncode == 130
     assert "interrupted: everything finished is in the archive" in output
     assert "Traceback" not in output
+    (folder / "most").unlink()
     assert run_search(*SLOW_SEARCH, cwd=folder).returncode == 0
 
 
 @pytest.mark.slow
 def test_a_second_search_in_the_same_folder_is_refused(folder):
+    (folder / "most").write_text("1")
     process = started(*SLOW_SEARCH, cwd=folder)
     try:
         archive = folder / "runs" / "slow" / "seed-1" / "archive.sqlite"
