@@ -59,7 +59,7 @@ def folder():
         yield found
 
 
-@pytest.mark.parametrize(("backend", "rounds"), [("processes", 10), ("scoop", 10), ("ray", 2)])
+@pytest.mark.parametrize(("backend", "rounds"), [("processes", 6), ("scoop", 6), ("ray", 1)])
 def test_nothing_is_lost_or_repeated_by_kills_at_random_moments(backend, rounds):
     assert "nothing lost, nothing repeated" in chaos.run(backend, rounds, seed=1)
 

@@ -23,6 +23,7 @@ COMMANDS = [
 SEARCHES = [command for command in COMMANDS if "run_search.py" in command]
 # The commands are run as they stand, on fewer images and networks.
 SMALLER = ["problem.dataset.limit=100", "problem.training.epochs=1", "algorithm.generations=1"]
+FEWER = {"--seeds": "2", "--budget": "24"}
 
 
 def python_block(name):
@@ -151,6 +152,9 @@ def test_make_test_runs_this_suite():
 def test_a_search_of_the_readme_runs(clone, command):
     program, *arguments = shlex.split(command)
     assert program == "python"
+    for option, number in FEWER.items():
+        if option in arguments:
+            arguments[arguments.index(option) + 1] = number
     after = arguments[1] in ("report", "retrain", "export")  # of what a search above has left
     output = run([sys.executable, *arguments, *([] if after else SMALLER)], clone)
     assert "written: runs/" in output.replace(os.sep, "/")
