@@ -5,11 +5,10 @@ LeadingOnesTrailingZeros: Laumanns et al., 2002.  Its Pareto front is exactly th
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
-
-from annotated_types import Ge
+from typing import ClassVar
 
 from problems.spaces.bit_string import BitString
+from problems.spaces.gene import Positive
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class OneMax:
     {'ones': 2.0}
     """
 
-    length: Annotated[int, Ge(1)] = 20
+    length: Positive = 20
     space: BitString = field(init=False)
     measures: ClassVar = ("ones",)
 
@@ -39,7 +38,7 @@ class LeadingOnesTrailingZeros:
     {'leading_ones': 2.0, 'trailing_zeros': 2.0}
     """
 
-    length: Annotated[int, Ge(1)] = 20
+    length: Positive = 20
     space: BitString = field(init=False)
     measures: ClassVar = ("leading_ones", "trailing_zeros")
 

@@ -102,10 +102,14 @@ class Archive:
 
     @classmethod
     def read(cls, path: Path) -> "Archive":
-        """The archive in `path` as it is now, in memory, for whatever problem; the file is only
-        read.  Raises ValueError as the constructor does."""
+        """The archive in `path` as it is now, in memory, for whatever problem.
+
+        The file is only read, unless a search was ended in the middle of a commit and has not gone
+        on since: that commit is taken back.  Raises ValueError as the constructor does.
+        """
         archive = cls({})
         try:
+            _take_back(path)
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             with contextlib.closing(connection):
                 archive.path = path
@@ -330,6 +334,27 @@ class Archive:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA journal_mode = DELETE")  # leaves no journal
             self._connection.close()
+
+
+def _take_back(path: Path) -> None:
+    """Take back what a search left in the middle of a commit, if it did."""
+    with contextlib.closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    ) as one:
+        try:
+            one.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+    with contextlib.closing(sqlite3.connect(path)) as one:
+        try:
+            one.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            raise ValueError(
+                f"{path}: a search was ended while it wrote, and its folder must be writable for "
+                "that to be taken back"
+            ) from error
 
 
 def differences(old: Any, new: Any, key: str = "problem") -> list[str]:

@@ -51,6 +51,7 @@ GIVEN = {
 }
 
 
+LARGEST_POPULATION = 1_000_000  # a larger one is a slip of the hand, and fills the memory
 LARGEST_WORST = 1e300  # of a declared worst: there must be room beyond it
 
 
@@ -336,7 +337,7 @@ def _algorithm(table: Any) -> tuple[Chosen, dict[str, int]]:
             "{ use = 'nsga2', population = 20, generations = 10 } is needed"
         )
     sizes = {
-        "population": Parameter(Annotated[int, Ge(1)]),
+        "population": Parameter(Annotated[int, Ge(1), Le(LARGEST_POPULATION)]),
         "generations": Parameter(Annotated[int, Ge(0)]),
     }
     given = GIVEN["algorithm"]

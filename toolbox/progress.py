@@ -1,8 +1,9 @@
 """What a person sees while a search runs: a live bar on a terminal, log lines elsewhere."""
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -42,10 +43,22 @@ def log_to_console(console: Console) -> None:
     root.handlers[:] = [handler]
 
 
+class LogFile(logging.FileHandler):
+    """A log file that a full disk may cut short: the archive, which must be whole, tells of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
     """Keep everything that is logged, each network with its measurement, at the end of a file."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_LINE))
     logging.getLogger().addHandler(handler)
     try:

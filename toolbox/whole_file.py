@@ -9,10 +9,16 @@ from typing import Any
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Put `content` in place of what is in `path`, at once.  Makes its folder if need be."""
+    """Put `content` in place of what is in `path`, at once, also if the power is cut meanwhile.
+
+    Makes its folder if need be.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())  # else a disk may keep the new name and not the content
     os.replace(temporary, path)
 
 

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
 
-from annotated_types import Ge
-
-from problems.spaces.gene import Gene
+from problems.spaces.gene import Gene, Positive
 
 
 @dataclass(frozen=True)
@@ -17,7 +14,7 @@ class BitString:
     '0110'
     """
 
-    length: Annotated[int, Ge(1)] = 20
+    length: Positive = 20
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, MinLen
+from annotated_types import MinLen
 
 from problems.spaces.chain import Chain, count, totals
-from problems.spaces.gene import Gene
+from problems.spaces.gene import Gene, Positive, SomeLayers
 from problems.spaces.layers import (
     Block,
     ConvNorm,
@@ -22,7 +22,6 @@ from problems.spaces.layers import (
     Shuffle,
 )
 
-Positive = Annotated[int, Ge(1)]
 Numbers = Annotated[tuple[Positive, ...], MinLen(1)]
 
 
@@ -39,7 +38,7 @@ class ChoiceBlocks(ABC):
     is its own canonical one.
     """
 
-    stages: Numbers
+    stages: Annotated[tuple[SomeLayers, ...], MinLen(1)]
     widths: Numbers
     stem: Positive
     last: Positive

@@ -14,10 +14,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Lt, MinLen
 
 from problems.spaces.chain import Chain, misfit
-from problems.spaces.gene import Gene, choice_of
+from problems.spaces.gene import Gene, Layers, Positive, SomeLayers, choice_of
 from problems.spaces.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Pool
 
-Positive = Annotated[int, Ge(1)]
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish", "gelu"]
 PoolKind = Literal["max", "average"]
 PoolAfter = Literal["every", "second_and_last", "none"] | tuple[Positive, ...]
@@ -38,7 +37,7 @@ class ConvChain:
     convolution, then those of the whole network.  What lies beyond the depth is inert.
     """
 
-    depth: tuple[Positive, Positive] = (1, 4)
+    depth: tuple[SomeLayers, SomeLayers] = (1, 4)
     filters: Annotated[tuple[Positive, ...], MinLen(1)] = (16, 32, 64, 128)
     kernels: Annotated[tuple[Positive, ...], MinLen(1)] = (3, 5, 7)
     activations: Annotated[tuple[Activation, ...], MinLen(1)] = ("relu",)
@@ -46,7 +45,7 @@ class ConvChain:
     pools: Annotated[tuple[PoolKind, ...], MinLen(1)] = ("max", "average")
     pool_gene: Literal["network", "layer"] = "network"
     pool_after: PoolAfter = "every"
-    fc_layers: tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]] = (1, 1)
+    fc_layers: tuple[Layers, Layers] = (1, 1)
     units: Annotated[tuple[Positive, ...], MinLen(1)] = (128, 256, 512)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
     image_shape: tuple[int, int, int] = field(default=(3, 32, 32), metadata={"declared": False})
@@ -308,12 +307,12 @@ class PlainCnn(ConvChain):
     'conv 64k3 128k5 | batch_norm on'
     """
 
-    depth: tuple[Positive, Positive] = (1, 5)
+    depth: tuple[SomeLayers, SomeLayers] = (1, 5)
     filters: Annotated[tuple[Positive, ...], MinLen(1)] = (16, 32, 48, 64, 80, 96, 112, 128)
     batch_norm: Literal["always", "never", "gene"] = "gene"
     pools: Annotated[tuple[PoolKind, ...], MinLen(1)] = ("max",)
     pool_after: PoolAfter = (1, 2, 3)
-    fc_layers: tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]] = (0, 0)
+    fc_layers: tuple[Layers, Layers] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -327,9 +326,9 @@ class PooledCnn(ConvChain):
     'conv 32k3max 64k5average | fc 256 128'
     """
 
-    depth: tuple[Positive, Positive] = (2, 4)
+    depth: tuple[SomeLayers, SomeLayers] = (2, 4)
     filters: Annotated[tuple[Positive, ...], MinLen(1)] = (16, 32, 64)
     kernels: Annotated[tuple[Positive, ...], MinLen(1)] = (3, 5)
     batch_norm: Literal["always", "never", "gene"] = "never"
     pool_gene: Literal["network", "layer"] = "layer"
-    fc_layers: tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]] = (1, 2)
+    fc_layers: tuple[Layers, Layers] = (1, 2)

@@ -1,7 +1,14 @@
 """A gene: a named position of a genome and the values it can take."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+
+# Larger ones are slips of the hand, and would fill the memory before anything is refused.
+Positive = Annotated[int, Ge(1), Le(1_000_000)]
+Layers = Annotated[int, Ge(0), Le(1_000)]
+SomeLayers = Annotated[int, Ge(1), Le(1_000)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, MinLen
 
 from problems.spaces.chain import Chain, misfit
-from problems.spaces.gene import Gene, choice_of
+from problems.spaces.gene import Gene, Layers, Positive, choice_of
 from problems.spaces.layers import Conv, GlobalAveragePool, Linear
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "swish", "gelu")
@@ -40,8 +40,8 @@ class LayerString:
     'RC 4 3 relu;NC 2 3 tanh;RC 8 3 gelu;FL swish;'
     """
 
-    normal: tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]] = (1, 3)
-    filters: tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)], Annotated[int, Ge(1)]] = (2, 16, 2)
+    normal: tuple[Layers, Layers] = (1, 3)
+    filters: tuple[Positive, Positive, Positive] = (2, 16, 2)
     kernels: Annotated[tuple[Annotated[int, Ge(1), Le(LARGEST_KERNEL)], ...], MinLen(1)] = (3, 4, 5)
     activations: Annotated[tuple[str, ...], MinLen(1)] = ACTIVATIONS
     image_shape: tuple[int, int, int] = field(default=(1, 28, 28), metadata={"declared": False})
