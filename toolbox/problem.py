@@ -15,6 +15,12 @@ function
     Beside `shelf`: a class that stands for a plain function.  If `use` names a function,
     `of(use, function, options)` of that class makes the field's value; its `declared()` answers
     with the table to be written into declarations.
+around
+    Beside `shelf`: a class of values that stand around what was declared, their `space`.
+ranges
+    True: the field holds what a declaration says instead of single values, as objects with `name`,
+    the dotted name of a field, and `declared`, a table.  Its dataclass makes the instances by the
+    class method `with_ranges(table, read)`; `read` makes one of a table of plain values.
 declared
     False: the key cannot be written in a declaration, and is not written into one.
 identity

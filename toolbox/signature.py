@@ -151,10 +151,18 @@ def check(
 
 def read(cls: type, table: Any, key: str) -> Any:
     """An instance of the dataclass `cls` from a table."""
-    parameters, _ = signature_of(cls)
-    options = check(table, parameters, key)
+
+    def of_values(values: Any) -> Any:
+        parameters, _ = signature_of(cls)
+        options = check(values, parameters, key)
+        with prefixed(key):
+            return cls(**options)
+
+    if not any(f.metadata.get("ranges") for f in fields(cls)):
+        return of_values(table)
+    made: Any = cls
     with prefixed(key):
-        return cls(**options)
+        return made.with_ranges(table, of_values)
 
 
 def signature_of(
@@ -245,17 +253,25 @@ def described(value: Any, identity: bool = False, parameter: Parameter | None = 
             },
         }
     if is_dataclass(value) and not isinstance(value, type):
-        table = {"use": _name_on(shelf, type(value))} if shelf is not None else {}
+        table: dict[str, Any] = {}
+        if shelf is not None:
+            table["use"] = _name_on(shelf, type(value))
         for f in fields(value):
             declared = f.init and f.metadata.get("declared", True)
             part_of_identity = f.metadata.get("identity", declared)
             if part_of_identity if identity else declared:
                 entry = getattr(value, f.name)
+                if isinstance(entry, f.metadata.get("around", ())):
+                    entry = entry.space
                 if entry is not None:
                     kept_as = Parameter(
                         shelf=f.metadata.get("shelf"), function=f.metadata.get("function")
                     )
                     table[f.name] = described(entry, identity, kept_as)
+        for f in fields(value):
+            for one in getattr(value, f.name) if f.metadata.get("ranges") else ():
+                place, _, inner = one.name.rpartition(".")
+                (table[place] if place else table)[inner] = described(one.declared, identity)
         return table
     if isinstance(value, Mapping):
         # The default of a user's own function may be anything; what is declared is plain data.
