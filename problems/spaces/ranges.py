@@ -91,6 +91,13 @@ def values_of(table: Mapping[str, Any], whole: bool = False) -> tuple[Any, ...]:
     return tuple(dict.fromkeys([*found, high] if whole else map(float, [*found, high])))
 
 
+def with_defaults(table: Mapping[str, Any], values: int) -> dict[str, Any]:
+    """The table as it is written out; values: how many there are."""
+    if "among" in table:
+        return dict(table)
+    return {"scale": "linear", **table, "values": table.get("values", values)}
+
+
 @dataclass(frozen=True)
 class SearchedKey:
     """A key of a recipe that is searched.

@@ -5,7 +5,14 @@ from dataclasses import fields, is_dataclass, replace
 from functools import reduce
 from typing import Any
 
-from problems.spaces.ranges import SearchedKey, check_range, is_range, text_of, values_of
+from problems.spaces.ranges import (
+    SearchedKey,
+    check_range,
+    is_range,
+    text_of,
+    values_of,
+    with_defaults,
+)
 
 Table = Mapping[str, Any]
 
@@ -54,10 +61,13 @@ def with_ranges(usual: Any, table: Any, read: Callable[[Table], Any]) -> Any:
 def fixed(recipe: Any, values: Mapping[str, Any]) -> Any:
     """The recipe in which searched keys have these values, by their dotted names.
 
-    What means nothing beside them has its default.
+    What means nothing beside them has its default.  A key that is not searched stays as it is.
     """
+    searched = {key.name for key in recipe.searched}
     changes: dict[str, Any] = {}
     for name, value in values.items():
+        if name not in searched:
+            continue
         key, dot, inner = name.partition(".")
         part = changes.get(key, getattr(recipe, key))
         changes[key] = replace(part, **{inner: value}) if dot else value
@@ -101,7 +111,9 @@ def _searched(
     for number, value in enumerate(values):
         if value in values[:number] or texts[number] in texts[:number]:
             raise ValueError(f"{name} = {dict(declared)}: {texts[number]} stands there twice")
-    return SearchedKey(name, declared, values, texts, ONLY_WITH.get(name)), said
+    return SearchedKey(
+        name, with_defaults(declared, len(said)), values, texts, ONLY_WITH.get(name)
+    ), said
 
 
 def _without(table: Table, names: Mapping[str, Any]) -> dict[str, Any]:
