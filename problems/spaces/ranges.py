@@ -95,7 +95,8 @@ def with_defaults(table: Mapping[str, Any], values: int) -> dict[str, Any]:
     """The table as it is written out; values: how many there are."""
     if "among" in table:
         return dict(table)
-    return {"scale": "linear", **table, "values": table.get("values", values)}
+    scale = table.get("scale", "linear")
+    return {"between": table["between"], "scale": scale, "values": table.get("values", values)}
 
 
 @dataclass(frozen=True)
