@@ -3,10 +3,11 @@
     python -m benchmarks.joint_search --root DATA --rows joint_search.jsonl
 
 Each search trains the same number of networks for the same number of epochs, in one process:
-"fixed" by the recipe of experiments/quickstart.toml, and "joint" each by a recipe of its own.  Its best network by validation accuracy is trained again with fresh
-seeds on the training and validation images together, for as many epochs by the recipe that it was
-found with, and tested once.  The differences are paired by the seed of the search.  What is
-finished is read from the rows again, so that a benchmark that was stopped goes on.
+"fixed" by the recipe of experiments/quickstart.toml, and "joint" each by a recipe of its own.  Its
+best network by validation accuracy is trained again with fresh seeds on the training and validation
+images together, for as many epochs by the recipe that it was found with, and tested once.  The
+differences are paired by the seed of the search.  What is finished is read from the rows again, so
+that a benchmark that was stopped goes on.
 """
 
 import json
