@@ -16,9 +16,10 @@ from problems.imported import did_you_mean
 
 SCALES = ("linear", "log")
 LEGAL = {"among": ("among",), "between": ("between", "scale", "values")}
-VALUES = 11  # of a range of numbers that does not say how many; on a log scale 3 decades by factors
-# of two
-MOST = 10_000  # values of one gene
+VALUES = 11  # of a range that does not say how many: three decades by factors of two
+ALL = 100  # whole numbers; of a range that has no more of them, each is a value
+MOST = 1_000  # values of one gene
+LARGEST = 1e300  # number
 DIGITS = 3  # of a value within a range, as a person would write it
 
 
@@ -61,13 +62,15 @@ def check_range(table: Mapping[str, Any], key: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -LARGEST <= value <= LARGEST
 
 
 def values_of(table: Mapping[str, Any], whole: bool = False) -> tuple[Any, ...]:
     """The values of a table that `check_range` lets pass, in order.
 
-    whole: whole numbers only; on a linear scale all of them, if it does not say how many.
+    whole: whole numbers only; on a linear scale all of them, if they are few and it does not say
+    how many.
 
     >>> values_of({"between": [1e-4, 1e-1], "scale": "log", "values": 4})
     (0.0001, 0.001, 0.01, 0.1)
@@ -80,13 +83,14 @@ def values_of(table: Mapping[str, Any], whole: bool = False) -> tuple[Any, ...]:
         return tuple(table["among"])
     low, high = table["between"]
     logarithmic = table.get("scale", "linear") == "log"
-    number = table.get("values", VALUES)
-    if whole and not logarithmic and "values" not in table:
-        number = min(MOST, int(high - low) + 1)
+    every = whole and not logarithmic and high - low < ALL
+    number = table.get("values", high - low + 1 if every else VALUES)
     found: list[Any] = [low]
     for step in range(1, number - 1):
         share = step / (number - 1)
-        value = low * (high / low) ** share if logarithmic else low + (high - low) * share
+        value = low * (1 - share) + high * share
+        if logarithmic:
+            value = math.exp(math.log(low) * (1 - share) + math.log(high) * share)
         found.append(round(value) if whole else float(f"{value:.{DIGITS}g}"))
     return tuple(dict.fromkeys([*found, high] if whole else map(float, [*found, high])))
 

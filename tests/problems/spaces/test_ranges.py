@@ -15,6 +15,7 @@ def test_a_logarithmic_range_goes_up_by_equal_factors_in_numbers_that_a_person_w
 def test_whole_numbers_are_all_there_unless_their_number_is_said():
     assert values_of({"between": [1, 4]}, whole=True) == (1, 2, 3, 4)
     assert values_of({"between": [1, 100], "values": 3}, whole=True) == (1, 50, 100)
+    assert values_of({"between": [0, 10**6]}, whole=True)[:2] == (0, 10**5)
     assert values_of({"between": [1, 4], "scale": "log", "values": 9}, whole=True) == (1, 2, 3, 4)
 
 
@@ -31,10 +32,11 @@ def test_the_ends_are_values_as_they_were_written():
         ({"between": [1]}, "needs two numbers"),
         ({"between": [1, "2"]}, "needs two numbers"),
         ({"between": [1, float("nan")]}, "needs two numbers"),
+        ({"between": [1, 10**400]}, "needs two numbers"),
         ({"between": [True, 2]}, "needs two numbers"),
         ({"between": [0, 1], "scale": "log"}, "needs numbers above 0, and the lowest is 0"),
         ({"between": [0, 1], "scale": "lgo"}, "legal: linear, log; did you mean 'log'?"),
-        ({"between": [0, 1], "values": 1}, "a whole number from 2 to 10,000"),
+        ({"between": [0, 1], "values": 1}, "a whole number from 2 to 1,000"),
         ({"between": [0, 1], "steps": 3}, "'steps' is unknown; legal: between, scale, values"),
         ({"betwen": [0, 1]}, "did you mean 'between'?"),
         ({"among": [1, 2], "scale": "log"}, "'scale' is unknown; legal: among"),
