@@ -80,7 +80,7 @@ class ImageClassification:
     dataset: Dataset = field(
         default_factory=Digits, metadata={"shelf": DATASETS, "function": OwnArrays}
     )
-    training: Training = field(default_factory=Training)
+    training: Training = field(default_factory=Training, metadata={"ranges": True})
     device: str = "auto"
     threads: int = 1
     seed: int = 0

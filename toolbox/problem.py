@@ -18,9 +18,10 @@ function
 around
     Beside `shelf`: a class of values that stand around what was declared, their `space`.
 ranges
-    True: the field holds what a declaration says instead of single values, as objects with `name`,
-    the dotted name of a field, and `declared`, a table.  Its dataclass makes the instances by the
-    class method `with_ranges(table, read)`; `read` makes one of a table of plain values.
+    True: a range may stand in the field's table where a value does.  The field holds a dataclass
+    whose class method `with_ranges(table, read)` makes its instances; `read` makes one of a table
+    of plain values.  Its `searched` holds the ranges: objects with `name`, the dotted name of a
+    field, and `declared`, a table.
 declared
     False: the key cannot be written in a declaration, and is not written into one.
 identity

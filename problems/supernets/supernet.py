@@ -117,11 +117,6 @@ class SupernetPlan(ABC):
 
     def __post_init__(self) -> None:
         recipe = self.training
-        for one in recipe.searched:
-            raise ValueError(
-                f"training.{one.name} = {dict(one.declared)}: the recipe of a supernet is not "
-                "searched, since its weights are those of all networks; a value is needed"
-            )
         if recipe.early_stop != "never" or recipe.keep != "last":
             key = "early_stop" if recipe.early_stop != "never" else "keep"
             legal = "never" if key == "early_stop" else "last"

@@ -47,9 +47,7 @@ class Training:
     keep: Literal["last", "best"] = "last"
     initialization: Literal["torch", "glorot"] = "torch"
     precision: Precision = "float32"
-    searched: tuple[SearchedKey, ...] = field(
-        default=(), metadata={"declared": False, "ranges": True}
-    )
+    searched: tuple[SearchedKey, ...] = field(default=(), metadata={"declared": False})
 
     def __post_init__(self) -> None:
         if self.momentum and self.optimizer != "sgd":

@@ -1,18 +1,20 @@
 """A recipe whose keys are searched: declared, trained, inherited, continued, refused."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from deap_nas.opening import prepared
 from problems import PROBLEMS
+from problems.spaces import BitString
+from problems.training.recipe import Training
 from tests.conftest import Run
 from toolbox.archive import Archive
 from toolbox.declaration import declare
 from toolbox.genes import random_genome
 from toolbox.problem import own
-from toolbox.signature import described
+from toolbox.signature import choose, described
 
 ELAPSED = ("train_seconds", "latency_seconds")
 RANGES = {
@@ -230,6 +232,27 @@ def test_momentum_is_not_searched_beside_an_optimizer_that_has_none():
         problem_of({"optimizer": "adam", "momentum": {"between": [0, 0.9]}})
 
 
+@dataclass(frozen=True)
+class Own:
+    """A problem that trains by a recipe and does not know of ranges."""
+
+    training: Training = field(default_factory=Training)
+    space = BitString(length=4)
+
+    def evaluate(self, genome):
+        return {"ones": float(sum(genome))}
+
+
+def test_a_problem_that_searches_no_recipe_refuses_a_range():
+    reason = r"^problem.training.learning_rate = \{.*\}: it should be a valid number"
+    with pytest.raises(ValueError, match=reason):
+        choose(
+            {"use": f"{__name__}:Own", "training": {"learning_rate": {"among": [1, 2]}}},
+            {},
+            "problem",
+        )
+
+
 def test_normalize_is_not_searched_where_weights_are_inherited():
     with pytest.raises(ValueError, match=r"training.normalize: it cannot be searched with inherit"):
         problem_of({"normalize": {"among": [False, True]}}, inherit=True)
@@ -241,7 +264,7 @@ def test_shared_weights_have_no_recipe_to_search():
     with pytest.raises(ValueError, match="a network is scored with its supernet's weights"):
         problem_of(ranges, use="weight_sharing", space=space)
     supernet = {"use": "shared_chain", "training": ranges}
-    with pytest.raises(ValueError, match="its weights are those of all networks"):
+    with pytest.raises(ValueError, match=r"supernet\.training\.learning_rate = .*: it should be a"):
         problem_of({}, use="weight_sharing", space=space, supernet=supernet)
 
 
