@@ -5,7 +5,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -37,6 +37,7 @@ from problems.seeds import seed_of
 from problems.spaces import SPACES
 from problems.spaces.chain import features
 from problems.spaces.layer_string import LayerString
+from problems.spaces.with_recipe import WithRecipe, architectures_of, parted
 from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Turns
 from problems.training.gpu_use import GpuUse
 from problems.training.inherited import inherited, leave
@@ -67,15 +68,19 @@ class ImageClassification:
     in their last digits.  `time_alone`: whether each network has the device to itself until its
     times are taken; if false, train_seconds and latency_seconds are not measured.  By itself a
     search on a GPU does so if an objective or a bound needs a time.  `gpu`: see `GpuUse`.
+
+    If `training` has ranges, the genomes of `space` tell the recipe too (problems/spaces/
+    with_recipe.py), and `of_one` gives the problem of one network, whose recipe is its own.
     """
 
     space: Any = field(
-        default_factory=LayerString, metadata={"shelf": SPACES, "function": OwnNetwork}
+        default_factory=LayerString,
+        metadata={"shelf": SPACES, "function": OwnNetwork, "around": WithRecipe},
     )
     dataset: Dataset = field(
         default_factory=Digits, metadata={"shelf": DATASETS, "function": OwnArrays}
     )
-    training: Training = field(default_factory=Training)
+    training: Training = field(default_factory=Training, metadata={"ranges": True})
     device: str = "auto"
     threads: int = 1
     seed: int = 0
@@ -103,17 +108,24 @@ class ImageClassification:
         object.__setattr__(
             self, "deterministic", None if self.deterministic else self.deterministic
         )
+        space = architectures_of(self.space)
         if self.dataset.classes:  # a folder of images tells only when it is read
-            names = {f.name for f in fields(self.space)} if is_dataclass(self.space) else set()
+            names = {f.name for f in fields(space)} if is_dataclass(space) else set()
             if not names >= {"image_shape", "classes"}:
                 raise ValueError(
-                    f"space = {type(self.space).__name__}: a dataclass with image_shape and "
+                    f"space = {type(space).__name__}: a dataclass with image_shape and "
                     "classes is needed"
                 )
-            shaped = replace(
-                self.space, image_shape=self.dataset.image_shape, classes=self.dataset.classes
+            space = replace(
+                space, image_shape=self.dataset.image_shape, classes=self.dataset.classes
             )
-            object.__setattr__(self, "space", shaped)
+        searched = self.training.searched
+        if self.inherit and any(key.name == "normalize" for key in searched):
+            raise ValueError(
+                "training.normalize: it cannot be searched with inherit = true, because it moves "
+                "the layers whose weights are inherited"
+            )
+        object.__setattr__(self, "space", WithRecipe(space, searched) if searched else space)
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -126,6 +138,7 @@ class ImageClassification:
             *(("train_seconds", "latency_seconds") if self.timed else ()),
             *memory,
             *(("inherited_epochs", "inherited_params") if self.inherits else ()),
+            *(key.name for key in self.training.searched if key.is_number),
             *self.measured,
         )
 
@@ -160,7 +173,7 @@ class ImageClassification:
         training = replace(self.training, precision=precision)
         prepared = replace(self, device=device, dataset=dataset, training=training)
         if not prepared.makes_own_networks:
-            space, classes = prepared.space, prepared.dataset.classes
+            space, classes = architectures_of(prepared.space), prepared.dataset.classes
             rehearse(space, space.image_shape, classes)
         for line in prepared._notices():
             log.warning("%s", line)
@@ -197,9 +210,10 @@ class ImageClassification:
         for _ in range(REHEARSALS):
             genome = [draw.randrange(len(gene.choices)) for gene in self.space.genes]
             with suppress(ValueError, RuntimeError), seeded(self.seed, "cpu"):
-                network, _ = here._built(genome)
+                one, own = here.of_one(genome)
+                network, _ = one._built(own)
                 network(split.batch(slice(0, 1))[0])
-                return Trained(network, split, genome, self.layers)
+                return Trained(network, split, own, one.layers)
         raise ValueError(f"measure: none of {REHEARSALS} networks of the space could be built")
 
     def numbers_of(
@@ -217,7 +231,7 @@ class ImageClassification:
 
     def _notices(self) -> list[str]:
         """What a person should know before a search begins, a line each."""
-        dataset, size = self.dataset, self.training.batch_size
+        dataset, size = self.dataset, max(self.training.values_of("batch_size"))
         lines = [f"dataset.{line}" for line in dataset.notices()]
         if size > dataset.train_images:
             lines.append(
@@ -237,7 +251,7 @@ class ImageClassification:
         Warns if a module of somebody's own that makes the networks has been changed since the
         folder was begun: what is in its archive was measured of other networks.
         """
-        for module in changed_sources(self.space, folder):
+        for module in changed_sources(architectures_of(self.space), folder):
             log.warning(
                 "module %r, which makes the networks, has been changed since %s was begun; what "
                 "is in its archive was measured before",
@@ -345,6 +359,29 @@ class ImageClassification:
         """What the genome's network is, but for its weights."""
         return plan_of(self.space, genome)
 
+    def of_one(self, genome: list[int]) -> tuple["ImageClassification", list[int]]:
+        """The problem whose recipe is that of one network, and the network's genome in it.
+
+        The same where no recipe is searched.
+        """
+        if not self.training.searched:
+            return self, genome
+        own, recipe = parted(self.space, genome)
+        return self.with_recipe(recipe), own
+
+    def with_recipe(self, recipe: Mapping[str, Any]) -> "ImageClassification":
+        """The problem of the networks alone, all trained by one recipe.
+
+        recipe: the values of searched keys by their dotted names.  Raises ValueError if one has no
+        value.
+        """
+        training = self.training.fixed(recipe)
+        for key in training.searched:
+            raise ValueError(
+                f"training.{key.name} = {dict(key.declared)}: one value is needed for one network"
+            )
+        return replace(self, space=architectures_of(self.space), training=training)
+
     def _counted(self, genome: list[int]) -> Counted:
         return counted(self.plan(genome), self.space.image_shape, self.space.classes)
 
@@ -353,6 +390,7 @@ class ImageClassification:
 
         Raises ValueError for a network that could not be read back from the file.
         """
+        one, _ = self.of_one(genome)
         plan, shape = self.plan(genome), self.space.image_shape
         classes = tuple(self.dataset.class_names())
         if reason := unsaved(plan, shape, len(classes)):
@@ -362,13 +400,14 @@ class ImageClassification:
             plan=plan,
             image_shape=shape,
             classes=classes,
-            normalize=self.training.normalize,
+            normalize=one.training.normalize,
             sources=sources(plan),
         )
 
     def preview(self, genome: list[int]) -> dict[str, float]:
         """What building the genome's network tells before it is trained: `known` and latency."""
-        network, splits = self._built(genome)
+        one, own = self.of_one(genome)
+        network, splits = one._built(own)
         return self.known(genome) | self._latency(network, splits)
 
     def _latency(self, network: torch.nn.Module, splits: Splits) -> dict[str, float]:
@@ -419,12 +458,23 @@ class ImageClassification:
 
     def begin(self, job: tuple[list[int], Mapping[str, Any]]) -> Turns:
         """The turns of one evaluation; what all evaluations share is made before it returns."""
+        genome, options = job
+        one, own = self.of_one(genome)
+        if one is not self:
+            return self._with_its_recipe(one, one.begin((own, options)))
         if self.device != "cpu":
             self._configure()
             splits = open_splits(self.dataset, self.device)
             if self.training.normalize:
                 _ = splits.train.channel_statistics
         return self._evaluation(job)
+
+    def _with_its_recipe(self, one: "ImageClassification", turns: Turns) -> Turns:
+        """The turns of a network, whose measurement tells its recipe's searched numbers too."""
+        measurement = yield from turns
+        numbers = [key.name for key in self.training.searched if key.is_number]
+        recipe: Any = one.training
+        return measurement | {name: reduce(getattr, name.split("."), recipe) for name in numbers}
 
     def _configure(self) -> None:
         deterministic = self.deterministic is None

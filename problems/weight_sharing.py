@@ -65,6 +65,11 @@ class WeightSharing(ImageClassification):
         super().__post_init__()
         if self.inherit:
             raise ValueError("inherit = true: a network has its supernet's weights already")
+        for key in self.training.searched:
+            raise ValueError(
+                f"training.{key.name} = {dict(key.declared)}: the recipe is not searched here, "
+                "since a network is scored with its supernet's weights; a value is needed"
+            )
         if self.time_alone is False:
             raise ValueError("time_alone = false: a score from a supernet is always timed alone")
         if self.dataset.classes and (reason := self.supernet.unfit(self.space)):

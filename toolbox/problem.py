@@ -15,6 +15,13 @@ function
     Beside `shelf`: a class that stands for a plain function.  If `use` names a function,
     `of(use, function, options)` of that class makes the field's value; its `declared()` answers
     with the table to be written into declarations.
+around
+    Beside `shelf`: a class of values that stand around what was declared, their `space`.
+ranges
+    True: a range may stand in the field's table where a value does.  The field holds a dataclass
+    whose class method `with_ranges(table, read)` makes its instances; `read` makes one of a table
+    of plain values.  Its `searched` holds the ranges: objects with `name`, the dotted name of a
+    field, and `declared`, a table.
 declared
     False: the key cannot be written in a declaration, and is not written into one.
 identity

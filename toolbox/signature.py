@@ -27,14 +27,16 @@ class Parameter:
 
     shelf: what it may name, for a key that names a thing.  function: the class whose
     `of(use, function, options)` makes an instance of a plain `module:function` named there and the
-    table's other keys as they are written; its instances tell them by `declared()`.  A dataclass
-    gives both as metadata of its field.
+    table's other keys as they are written; its instances tell them by `declared()`.  ranges:
+    whether a range may stand in the table where a value does.  A dataclass gives all three as
+    metadata of its field.
     """
 
     annotation: Any = Any
     default: Any = REQUIRED
     shelf: Mapping[str, Any] | None = None
     function: type[Any] | None = None
+    ranges: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,23 @@ def check(
     return values | {name: table[name] for name in table if name not in parameters}
 
 
-def read(cls: type, table: Any, key: str) -> Any:
-    """An instance of the dataclass `cls` from a table."""
-    parameters, _ = signature_of(cls)
-    options = check(table, parameters, key)
+def read(cls: type, table: Any, key: str, ranges: bool = False) -> Any:
+    """An instance of the dataclass `cls` from a table.
+
+    ranges: whether a range may stand where a value does; the class then has `with_ranges`.
+    """
+
+    def of_values(values: Any) -> Any:
+        parameters, _ = signature_of(cls)
+        options = check(values, parameters, key)
+        with prefixed(key):
+            return cls(**options)
+
+    if not ranges:
+        return of_values(table)
+    made: Any = cls
     with prefixed(key):
-        return cls(**options)
+        return made.with_ranges(table, of_values)
 
 
 def signature_of(
@@ -190,6 +203,7 @@ def signature_of(
                 defaults.get(name, found.default),
                 said.get("shelf"),
                 said.get("function"),
+                said.get("ranges", False),
             )
     return parameters, any_key
 
@@ -204,7 +218,7 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
         return choose(value, parameter.shelf, key).build()
     if is_dataclass(parameter.annotation):
         assert isinstance(parameter.annotation, type)
-        return read(parameter.annotation, value, key)
+        return read(parameter.annotation, value, key, parameter.ranges)
     try:
         # By way of JSON, pydantic's strict mode takes a list for a tuple and 1 for 1.0, but
         # neither "1" for 1 nor true for 1, which is what a person expects of TOML.
@@ -245,17 +259,27 @@ def described(value: Any, identity: bool = False, parameter: Parameter | None = 
             },
         }
     if is_dataclass(value) and not isinstance(value, type):
-        table = {"use": _name_on(shelf, type(value))} if shelf is not None else {}
+        table: dict[str, Any] = {}
+        if shelf is not None:
+            table["use"] = _name_on(shelf, type(value))
         for f in fields(value):
             declared = f.init and f.metadata.get("declared", True)
             part_of_identity = f.metadata.get("identity", declared)
             if part_of_identity if identity else declared:
                 entry = getattr(value, f.name)
+                if isinstance(entry, f.metadata.get("around", ())):
+                    entry = entry.space
                 if entry is not None:
                     kept_as = Parameter(
-                        shelf=f.metadata.get("shelf"), function=f.metadata.get("function")
+                        shelf=f.metadata.get("shelf"),
+                        function=f.metadata.get("function"),
+                        ranges=f.metadata.get("ranges", False),
                     )
                     table[f.name] = described(entry, identity, kept_as)
+        searched: Any = value
+        for one in searched.searched if parameter and parameter.ranges else ():
+            place, _, inner = one.name.rpartition(".")
+            (table[place] if place else table)[inner] = described(one.declared, identity)
         return table
     if isinstance(value, Mapping):
         # The default of a user's own function may be anything; what is declared is plain data.

@@ -118,6 +118,7 @@ def run(chosen: argparse.Namespace) -> int:
         "pick": one.name,
         "key": one.record.key,
         "architecture": one.record.architecture,
+        "recipe": seed["identity"]["problem"]["training"],
         "weights": str(weights),
         "seed": seed["seed"],
         "test_accuracy": seed["test"]["accuracy"],

@@ -1,8 +1,9 @@
 """Train networks of a finished search once more, and score them on the official test images.
 
 A network is trained on the training and validation images together, by the search's recipe or an
-overridden one, several times with other seeds.  This is the only place that reads the test images:
-once at its start, to score each network after its training.
+overridden one, several times with other seeds; where recipes were searched, by its own.  This is
+the only place that reads the test images: once at its start, to score each network after its
+training.
 
 No images are left to watch, so there is no early stop and the last weights are kept.  A network
 runs for the number of epochs that it ran in the search (which an early stop may have cut short; one
@@ -29,7 +30,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import mean
@@ -60,12 +61,15 @@ OTHER_OVERRIDES = ("dataset.limit", "dataset.root", "device", "threads", "in_fli
 class Pick:
     """A network and the rules that picked it.
 
-    epochs: that it ran in the search; None if a halving stopped it before its recipe did.
+    epochs: that it ran in the search; None if a halving stopped it before its recipe did.  genome:
+    of the network alone.  recipe: what was searched of its training, by dotted keys.
     """
 
     rules: tuple[str, ...]
     record: Record
-    epochs: int | None = None
+    epochs: int | None
+    genome: list[int]
+    recipe: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -156,12 +160,15 @@ def inheriting(finished: FinishedRun, problem: "ImageClassification") -> "ImageC
 
 def picked(finished: FinishedRun, rules: Sequence[str] | None) -> list[Pick]:
     """The networks that the rules (default: the one that fits the objectives) name, each once."""
+    from problems.spaces.with_recipe import parted
+
     found: dict[str, Pick] = {}
     for rule in rules or [default_rule(finished.judge)]:
         record = pick(finished.judge, finished.archive.networks(), rule)
         whole = finished.archive.is_whole(record)
         ran = int(record.measurement.get("epochs", 0)) if whole else None
-        before = found.get(record.key, Pick((), record, ran))
+        new = Pick((), record, ran, *parted(finished.problem.space, record.genome))
+        before = found.get(record.key, new)
         found[record.key] = replace(before, rules=tuple(dict.fromkeys([*before.rules, rule])))
     return list(found.values())
 
@@ -178,7 +185,7 @@ def overridden(
 
     recipe = [f"training.{field.name}" for field in fields(Training) if field.name not in WATCHING]
     legal = [*recipe, *OTHER_OVERRIDES]
-    texts, epochs_given = [], False
+    texts, given = [], set()
     for text in overrides:
         text = text.strip().removeprefix("problem.")
         key = text.partition("=")[0].strip()
@@ -191,12 +198,18 @@ def overridden(
             near = f"training.{key}"
             hint = f"; did you mean {near!r}?" if near in legal else did_you_mean(key, legal)
             raise ValueError(f"{key}: it cannot be overridden; legal: {', '.join(legal)}{hint}")
-        epochs_given |= key == "training.epochs"
+        given.add(key)
         texts.append(f"problem.{text}")
     problem = finished.redeclared(texts).problem.build()
     with prefixed("problem"):
         problem = problem.prepared()
-    return problem, problem.training.epochs if epochs_given else None
+    for one in problem.training.searched:
+        if f"training.{one.name}" in given:
+            raise ValueError(
+                f"training.{one.name} = {dict(one.declared)}: a retraining has one recipe; a value "
+                "is needed"
+            )
+    return problem, problem.training.epochs if "training.epochs" in given else None
 
 
 def _retrain_all(
@@ -215,8 +228,9 @@ def _retrain_all(
 
     plans = []
     for one in picks:
-        recipe = unwatched(problem.training, epochs or one.epochs or problem.training.epochs)
-        trained_so = replace(problem, training=recipe)
+        own = problem.with_recipe(one.recipe) if problem.training.searched else problem
+        recipe = unwatched(own.training, epochs or one.epochs or own.training.epochs)
+        trained_so = replace(own, training=recipe)
         searched = one.epochs or 0
         folder = RetrainedFolder.of(out, one.record, trained_so)
         missing = [seed for seed in range(1, seeds + 1) if folder.finished(seed) is None]
@@ -242,7 +256,7 @@ def _retrain_all(
             log.info("the official test split is read here and nowhere else: %d images", len(test))
     for one, trained_so, _, missing in plans:
         if missing:
-            check_can_be_kept(trained_so, one.record.genome)
+            check_can_be_kept(trained_so, one.genome)
     rows, diverged = [], 0
     total = sum(len(missing) * plan.training.epochs for _, plan, _, missing in plans)
     with Work(screen, "epochs", total, "retraining") as work:
@@ -281,7 +295,7 @@ def _retrain(
     from problems.saved_network import as_bytes, load
     from problems.training.loop import logits_of
 
-    genome = one.record.genome
+    genome = one.genome
     blueprint = problem.blueprint(genome)
     for seed, trained in retrain(problem, genome, seeds, advance):
         if isinstance(trained, FloatingPointError):

@@ -20,6 +20,7 @@ from problems.networks.dropout import with_own_dropout
 from problems.spaces.chain import Chain, count, totals
 from problems.spaces.layers import LAYERS, Layer, Shape
 from problems.spaces.typed_function import TypedFunction, call
+from problems.spaces.with_recipe import WithRecipe
 
 REMEMBERED = 4096  # counts of networks, in one process
 
@@ -45,6 +46,9 @@ Plan = Chain | Called | OfSpace
 
 def plan_of(space: Any, genome: list[int]) -> Plan:
     """What a genome's network is.  Raises ValueError for a space that makes none."""
+    if isinstance(space, WithRecipe):
+        genome, _ = space.parted(genome)
+        space = space.space
     if isinstance(space, TypedFunction):
         values = space.values(genome).items()
         return Called(

@@ -21,6 +21,7 @@ from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen
 
 from problems.imported import did_you_mean, imported
 from problems.spaces.gene import Gene
+from problems.spaces.ranges import check_range, is_range, values_of
 
 GIVEN = ("image_shape", "classes")  # what every function is called with, beside its genes
 LARGEST = 10_000  # choices of one gene
@@ -72,7 +73,8 @@ class TypedFunction:
     It is called with image_shape (channels, height, width), classes, and a value for each of its
     other parameters; the module takes images (N, *image_shape) as float32 in [0, 1] and returns
     logits (N, classes).  options: what narrows or fixes parameters, by their names: `width = 16`
-    fixes, `width = [16, 32]` narrows, and of several values `widths = [16, 32]` fixes and
+    fixes, `width = [16, 32]` narrows, `dropout = { between = [0.0, 0.5], values = 6 }` makes a
+    number a gene (problems/spaces/ranges.py), and of several values `widths = [16, 32]` fixes and
     `widths = { length = [1, 2], each = [16, 32] }` narrows.
 
     A genome has a gene for each parameter, and for several values one for their number and one for
@@ -325,19 +327,42 @@ def _whole_numbers(limits: list[Any], name: str, use: str) -> tuple[int, ...]:
 def _narrowed(argument: Argument, value: Any) -> Argument:
     """A parameter with fewer choices, or with one value, as a declaration says."""
     name, shown = argument.name, _told(value)
+    if isinstance(value, Table) and is_range(dict(value)):
+        return _ranged(argument, _thawed(value))
     if not argument.choices:
-        kind = type(argument.value) if argument.fixed else None
-        same = {float: int | float, int: int, str: str, bool: bool}
-        right = isinstance(value, same[kind]) if kind in same else True
-        if not right or (kind in (int, float) and isinstance(value, bool)):
-            assert kind is not None
-            raise ValueError(f"{name} = {shown}: a {kind.__name__} is needed")
-        return replace(argument, fixed=True, value=value)
+        return replace(argument, fixed=True, value=_of_its_kind(argument, value, shown))
     if argument.lengths:
         return _narrowed_several(argument, value)
     if not isinstance(value, tuple):
         return replace(argument, fixed=True, value=_choice(argument.choices, value, name, shown))
     return _among(argument, value, name, shown)
+
+
+def _ranged(argument: Argument, table: dict[str, Any]) -> Argument:
+    """The parameter with the choices of `{ among = [...] }` or `{ between = [...] }`."""
+    name, shown = argument.name, str(table)
+    check_range(table, name)
+    if argument.lengths:
+        raise ValueError(f"{name} = {shown}: it has several values; say {{ each = [...] }}")
+    whole = all(isinstance(end, int) for end in table.get("between", ()))
+    values = values_of(table, whole and not isinstance(argument.value, float))
+    if argument.choices:
+        return _among(argument, values, name, shown)
+    for number, value in enumerate(values):
+        if _of_its_kind(argument, value, shown) in values[:number]:
+            raise ValueError(f"{name} = {shown}: {value!r} stands there twice")
+    return replace(argument, fixed=False, choices=values)
+
+
+def _of_its_kind(argument: Argument, value: Any, shown: str) -> Any:
+    """A value of a parameter without choices, of the type of its default if it has one."""
+    kind = type(argument.value) if argument.fixed else None
+    same = {float: int | float, int: int, str: str, bool: bool}
+    right = isinstance(value, same[kind]) if kind in same else True
+    if not right or (kind in (int, float) and isinstance(value, bool)):
+        assert kind is not None
+        raise ValueError(f"{argument.name} = {shown}: a {kind.__name__} is needed")
+    return value
 
 
 def _narrowed_several(argument: Argument, value: Any) -> Argument:

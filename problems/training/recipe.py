@@ -1,15 +1,18 @@
 """How each network is trained."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import nn
 
 from problems.device import Precision
+from problems.spaces.ranges import SearchedKey
 from problems.training.augmentation import Augmentation
 from problems.training.schedules import SCHEDULES, Constant, Schedule
+from problems.training.searched import fixed, with_ranges
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Training:
     `gradient_clip`: the largest norm of the gradient.  `precision` is that of the convolutions and
     matrix products of a training step; weights, losses and all scores are float32.  "tf32" needs a
     GPU; "auto" is decided by `problems.training.precision`.
+    `searched`: the keys of which a declaration says a range (problems/spaces/ranges.py) where a
+    value stands; their fields hold one value of it, and `fixed` makes the recipe of one network.
     """
 
     epochs: Annotated[int, Ge(1)] = 5
@@ -42,10 +47,25 @@ class Training:
     keep: Literal["last", "best"] = "last"
     initialization: Literal["torch", "glorot"] = "torch"
     precision: Precision = "float32"
+    searched: tuple[SearchedKey, ...] = field(default=(), metadata={"declared": False})
 
     def __post_init__(self) -> None:
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum = {self.momentum}: only optimizer = 'sgd' has one")
+
+    @classmethod
+    def with_ranges(cls, table: Any, read: Callable[[Mapping[str, Any]], Any]) -> Self:
+        """The recipe of a declaration's table; see `problems.training.searched`."""
+        return cast(Self, with_ranges(cls(), table, read))
+
+    def fixed(self, values: Mapping[str, Any]) -> Self:
+        """The recipe in which the searched keys have these values, by their dotted names."""
+        return cast(Self, fixed(self, values))
+
+    def values_of(self, name: str) -> tuple[Any, ...]:
+        """The values that a key may have: those of its range, or the one that it has."""
+        found = (key.values for key in self.searched if key.name == name)
+        return next(found, (getattr(self, name),))
 
     def optimizer_for(self, network: nn.Module, fused: bool = True) -> torch.optim.Optimizer:
         """The optimizer of the network's weights, in its fastest form for their device.

@@ -140,11 +140,23 @@ def test_keys_narrow_and_fix():
     assert of(kernels=[1, 3]).values([0, 0, 0])["kernels"] == (1, 3)
 
 
+def test_a_number_of_a_function_is_searched_in_a_range():
+    space = of(
+        width={"between": [4, 16], "scale": "log", "values": 3}, skip=True, kernels=[3],
+        pool="max", rate={"between": [0, 0.5], "values": 3},
+    )  # fmt: skip
+    assert names(space) == {"width": (4, 8, 16), "rate": (0.0, 0.25, 0.5)}
+    assert space.decode([1, 2]) == "width=8 rate=0.5"
+    assert space.encode("width=16 rate=0.25") == [2, 1]
+    assert space.values([0, 1])["rate"] == 0.25
+    assert space.declared()["rate"] == {"between": [0, 0.5], "values": 3}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"widht": 4}, r"^widht = 4: unknown key; .*did you mean 'width'\?$"),
-        ({"width": 5}, r"^width = 5: it is none of the choices; legal: 4, 8, 16$"),
+        ({"width": 5}, r"^width = 5: it is none of the choices"),
         ({"width": [4, 5]}, r"^width = \[4, 5\]: it is none of the choices"),
         ({"width": [4, 4]}, r"^width = \[4, 4\]: one or more different choices"),
         ({"width": []}, r"^width = \[\]: one or more different choices"),
@@ -153,6 +165,14 @@ def test_keys_narrow_and_fix():
         ({"kernels": [1, 1, 1, 1]}, r"^kernels = \[1, 1, 1, 1\]: 1 to 3 values are needed"),
         ({"kernels": 3}, r"^kernels = 3: a list of values is needed"),
         ({"kernels": {"length": 4}}, r"^kernels.length = \[4\]: it is none of the choices"),
+        ({"kernels": {"among": [1, 3]}}, r"^kernels = .*: it has several values; say \{ each ="),
+        ({"rate": {"between": [0.5, 0.1]}}, r"^rate = .*: between needs two numbers, the lowest"),
+        ({"rate": {"among": ["a", "b"]}}, r"^rate = .*: a float is needed$"),
+        ({"rate": {"among": [0.1, 0.1]}}, r"^rate = .*: 0.1 stands there twice$"),
+        (
+            {"width": {"between": [4, 6]}},
+            r"^width = .*: it is none of the choices; legal: 4, 8, 16$",
+        ),
     ],
 )
 def test_a_key_that_is_wrong_is_told(options, message):
