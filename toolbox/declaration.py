@@ -126,8 +126,8 @@ class Declaration:
             )
         if facts.select and select != facts.select:
             yield (
-                f"toolbox.select = {select!r}: in {self.algorithm.use!r} it decides who survives, as "
-                f"{facts.select!r} would; parents are not drawn by it"
+                f"toolbox.select = {select!r}: in {self.algorithm.use!r} it decides who survives, "
+                f"as {facts.select!r} would; parents are not drawn by it"
             )
 
     def identity(self, problem: Any) -> dict[str, Any]:

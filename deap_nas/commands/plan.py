@@ -9,10 +9,12 @@ archive, what it holds is not counted again, and its times are taken.  Nothing i
 whole evaluations into an archive that exists."""
 
 import argparse
+import json
 import logging
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from deap_nas.finished_run import declared as declared_in
 from deap_nas.opening import archived, declared, rehearsed
@@ -39,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=_positive, metavar="N", help="how many the search will have"
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print one line of JSON, in seconds and bytes"
+    )
 
 
 def _seconds(text: str) -> float:
@@ -60,7 +65,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     from toolbox.progress import log_to_console
 
-    log_to_console(Console(width=None if sys.stdout.isatty() else 160))
+    shown = sys.stderr if chosen.json else sys.stdout
+    log_to_console(Console(file=shown, width=None if shown.isatty() else 160))
     path, runs = chosen.experiment, chosen.runs
     if path.is_dir():
         if not (path / "archive.sqlite").is_file():
@@ -80,9 +86,34 @@ def run(chosen: argparse.Namespace) -> int:
     )
     if archive is not None and records:
         _keep(runs, declaration, problem, records)
-    for line in lines(planned):
+    for line in [json.dumps(numbers(planned))] if chosen.json else lines(planned):
         print(line)
     return 0
+
+
+def numbers(planned: Plan) -> dict[str, Any]:
+    """The plan for a program."""
+    course, power = planned.course, planned.power
+    return {
+        "networks": course.networks,
+        "most_networks": planned.most,
+        "evaluations": course.evaluations,
+        "served": course.served,
+        "duplicates": course.reused,
+        "epochs": course.epochs,
+        "seconds": planned.seconds,
+        "least_seconds": planned.least_seconds,
+        "start_seconds": planned.start_seconds,
+        "ready_seconds": planned.ready_seconds,
+        "workers": planned.workers,
+        "disk_bytes": planned.disk_bytes,
+        "worker_bytes": planned.worker_bytes or None,
+        "watt_hours": power.watts * planned.seconds / 3600 if power else None,
+        "watt_hours_source": power.source if power else None,
+        "watt_hours_estimated": power.estimated if power else None,
+        "source": planned.source,
+        "remarks": list(planned.remarks),
+    }
 
 
 def _archive(folder: Path, declaration: Declaration, problem: Problem) -> Archive | None:
