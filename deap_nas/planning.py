@@ -173,7 +173,7 @@ def foreseen(
     left = declaration.most_evaluations - len(archive)
     pace = pace_of_archive(problem, archive, slots)
     if pace is None:
-        if problem.epochs is None or problem.tried(SHORTEST_TRIAL) is None:
+        if problem.epochs is None or problem.with_trials(SHORTEST_TRIAL) is None:
             return None
         # A trial takes an epoch at most, so these are no more than a small share of the search.
         trials = min(TRIALS, int(SEARCH_SHARE * left * problem.epochs / slots) * slots)

@@ -71,7 +71,7 @@ class ImageClassification:
     as its memory holds.  `inherit`: a child begins with the weights of a parent in every layer that
     agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
-    `trial_seconds`: an evaluation is a trial of about so many seconds, see `tried`.
+    `trial_seconds`: an evaluation is a trial of about so many seconds, see `with_trials`.
     `measure`: functions that measure a trained network, by name or module:function, see
     `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
     On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
@@ -322,7 +322,7 @@ class ImageClassification:
             f"= {networks * epochs * images:,} training images"
         )
 
-    def tried(self, seconds: float) -> "ImageClassification":
+    def with_trials(self, seconds: float) -> "ImageClassification":
         """The same problem, whose evaluations tell after a few steps how long a whole one takes."""
         return replace(self, trial_seconds=seconds)
 

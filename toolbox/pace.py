@@ -71,7 +71,7 @@ class Timed:
 
 def timed(problem: Problem, seconds: float) -> Timed:
     """Trials of about so many seconds each, or whole evaluations where there are none."""
-    tried = problem.tried(seconds)
+    tried = problem.with_trials(seconds)
     return Timed(problem if tried is None else tried, whole=tried is None)
 
 
@@ -79,8 +79,8 @@ def timed(problem: Problem, seconds: float) -> Timed:
 class Tried:
     """Networks that were tried.
 
-    genomes, measurements: of each, see `Problem.tried`.  start_seconds: until the first one was
-    begun in a process that was started for it.  failure: what the last one said that failed.
+    genomes, measurements: of each, see `Problem.with_trials`.  start_seconds: until the first one
+    was begun in a process that was started for it.  failure: what the last one said that failed.
     """
 
     genomes: list[list[int]]

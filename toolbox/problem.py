@@ -171,7 +171,7 @@ class Problem:
 
     # How long it will take
 
-    def tried(self, seconds: float) -> "Problem | None":
+    def with_trials(self, seconds: float) -> "Problem | None":
         """A problem of the same space whose evaluations are trials of this one's, of about so many
         seconds each; None, the default, if a whole evaluation is the shortest trial.
 
@@ -247,8 +247,8 @@ class _Adapted(Hooks):
     def ready(self, *told: Any) -> Problem:
         return self._same(self._found("ready")(*told))
 
-    def tried(self, seconds: float) -> Problem | None:
-        found = self._found("tried")(seconds)
+    def with_trials(self, seconds: float) -> Problem | None:
+        found = self._found("with_trials")(seconds)
         return found and adapted(found)
 
     def _same(self, own: Any) -> Problem:

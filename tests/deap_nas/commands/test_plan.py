@@ -57,9 +57,7 @@ def planned(command):
 
 
 def archived(run):
-    return len(
-        sqlite3.connect(run / "archive.sqlite").execute("SELECT 1 FROM evaluations").fetchall()
-    )
+    return len(Archive.read(run / "archive.sqlite"))
 
 
 def test_a_plan_says_what_a_search_takes_and_writes_nothing(folder, command):
