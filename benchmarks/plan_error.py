@@ -36,8 +36,9 @@ def pictures(
     draw = numpy.random.default_rng(0)
     patterns = draw.random((10, pixels, pixels, channels))
     labels = draw.integers(10, size=images)
-    noisy = 0.4 * patterns[labels] + 0.6 * draw.random((images, pixels, pixels, channels))
-    return (noisy if channels > 1 else noisy[..., 0]), labels
+    noisy = 0.3 * patterns[labels] + 0.7 * draw.random((images, pixels, pixels, channels))
+    shown = (255 * noisy).astype(numpy.uint8)
+    return (shown if channels > 1 else shown[..., 0]), labels
 
 
 class Eigenvalues:
@@ -78,11 +79,12 @@ CASES = (
         ),
     ),
     Case(
-        "genome strings, three objectives, halving",
+        "genome strings, halving",
         "experiments/cifar10_nsga2.toml",
         (
             PICTURES % "images=1200",
-            *("problem.training.epochs=3", "halving.epochs=[1]", "halving.keep=0.5"),
+            *("objectives=[val_accuracy, params]", "halving.epochs=[1]", "halving.keep=0.5"),
+            "problem.training.epochs=3",
             *("algorithm.population=10", "algorithm.generations=3"),
         ),
     ),

@@ -218,8 +218,8 @@ class OpenSearch:
 
     def _foresee(self) -> None:
         """Say how long the search will take, if that can be known before it."""
-        evaluator, backend = self.toolbox.evaluator, self.toolbox.backend
-        found = foreseen(self.declaration, evaluator.problem, self.archive, backend)
+        problem, carrier = self.toolbox.evaluator.problem, self.toolbox.carrier
+        found = foreseen(self.declaration, problem, self.archive, carrier)
         if found:
             course, source = found
             log.info(

@@ -11,6 +11,7 @@ import os
 import random
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from toolbox.stopped import NothingMeasured
 
 TRIALS = 12  # networks
 LONGEST_TRIAL, SHORTEST_TRIAL = 2.0, 0.2  # seconds
-SEARCH_SHARE = 0.01  # of a search that trials may take in it, and as much for following its steps
+TRIALS_SHARE, STEPS_SHARE = 0.005, 0.01  # of a search, for trials in it and to follow its steps
 LONGEST_IN_A_SEARCH = 20.0  # seconds of such trials
 WORTH_FORESEEING = 10.0  # seconds
 DRAWN = 64  # networks, of which those that are tried are chosen by their cost
@@ -107,19 +108,17 @@ def plan(
     tried = Tried([], [])
     with PowerMeter(problem.gpu_uuid) as meter:
         ready_seconds, others = problem.readying(_trial_seconds(seconds))
-        pace = pace_of_archive(problem, archive, declared_workers * problem.at_once)
+        before = _slots_before(archive, declared_workers * problem.at_once)
+        pace = pace_of_archive(problem, archive, before)
         if pace is None or not trials.whole:
             tried = _calibrated(declaration, problem, trials, seconds, slots // problem.at_once)
         pace = pace or pace_of_trials(problem, tried)
         for other, networks in others:
-            alone = adapted(other)
-            of = pace
+            alone, of = adapted(other), pace
             if other is not own(problem):
                 brief = timed(alone, _trial_seconds(seconds))
-                workers_now = slots // problem.at_once
-                of = pace_of_trials(
-                    alone, _calibrated(declaration, alone, brief, seconds, workers_now)
-                )
+                found = _calibrated(declaration, alone, brief, seconds, slots // problem.at_once)
+                of = pace_of_trials(alone, found)
             drawn = _drawn(declaration, problem, TRIALS)
             ready_seconds += networks * fmean(map(of.seconds, drawn)) / slots
     known = [record.measurement for record in archive if record.status == "ok"]
@@ -171,24 +170,41 @@ def foreseen(
     room = getattr(backend, "room", None)
     slots = room(Measure(problem)) if room else 1
     left = declaration.most_evaluations - len(archive)
-    pace = pace_of_archive(problem, archive, slots)
+    pace = pace_of_archive(problem, archive, _slots_before(archive, slots))
     if pace is None:
-        if problem.epochs is None or problem.with_trials(SHORTEST_TRIAL) is None:
+        if problem.epochs is None or problem.with_trials(SHORTEST_TRIAL) is None or room is None:
             return None
         # A trial takes an epoch at most, so these are no more than a small share of the search.
-        trials = min(TRIALS, int(SEARCH_SHARE * left * problem.epochs / slots) * slots)
+        epochs = left * (declaration.halving.epochs[0] if declaration.halving else problem.epochs)
+        trials = min(TRIALS, int(TRIALS_SHARE * epochs / slots) * slots)
         if trials < 2 * slots:
             return None
-        brief = timed(problem, _trial_seconds(TRIALS * LONGEST_TRIAL))
-        tried = tries(backend, brief, _drawn(declaration, problem, trials), LONGEST_IN_A_SEARCH)
+        genomes = _drawn(declaration, problem, trials, among=trials)
+        tried = tries(backend, timed(problem, 0.0), genomes, LONGEST_IN_A_SEARCH)
         if not tried.genomes:
             return None
         pace = pace_of_trials(problem, tried)
-    rough = max(0, left) * fmean(map(pace.seconds, _drawn(declaration, problem, TRIALS))) / slots
+    mean = fmean(map(pace.seconds, _drawn(declaration, problem, TRIALS, among=TRIALS)))
+    rough = max(0, left) * mean / slots
     if rough < WORTH_FORESEEING:
         return None
-    limit = SEARCH_SHARE * rough
+    if _has_own_parts(declaration):  # they may remember that they were called
+        return at_most(declaration, len(archive), mean, slots), pace.source
+    limit = STEPS_SHARE * rough
     return _followed(declaration, problem, archive, pace, slots, limit_seconds=limit), pace.source
+
+
+def _has_own_parts(declaration: Declaration) -> bool:
+    """Whether functions of the user's breed or select."""
+    parts = [declaration.algorithm, *declaration.toolbox.values()]
+    return any(":" in part.use for part in parts)
+
+
+def _slots_before(archive: Archive, now: int) -> int:
+    """How many evaluations were in hand when an archive was filled, as far as it tells."""
+    tables = tomllib.loads(archive.noted("declaration", ""))
+    table = tables.get("toolbox", {}).get("map", {})
+    return 1 if table.get("use") == "serial" else int(table.get("workers", now))
 
 
 def _workers(declaration: Declaration, problem: Problem) -> int:
@@ -246,13 +262,15 @@ def _trial_seconds(seconds: float) -> float:
     return max(SHORTEST_TRIAL, min(LONGEST_TRIAL, seconds / TRIALS))
 
 
-def _drawn(declaration: Declaration, problem: Problem, count: int) -> list[list[int]]:
-    """Networks as a first population has them, of all sizes in turn, ordered from the middle."""
+def _drawn(
+    declaration: Declaration, problem: Problem, count: int, among: int = DRAWN
+) -> list[list[int]]:
+    """Networks as a first population has them, spread by cost over so many, from the middle on."""
     with unmoved_generators():
         random.seed(declaration.seed)
         numpy.random.seed(declaration.seed % 2**32)
         toolbox = assemble(served_serially(declaration), problem, Archive({}))
-        drawn = [problem.space.canonical(one) for one in toolbox.population(n=max(DRAWN, count))]
+        drawn = [problem.space.canonical(one) for one in toolbox.population(n=max(among, count))]
     legal = [list(map(int, one)) for one in drawn if not problem.space.violation(one)]
     by_cost = sorted(legal, key=problem.cost)
     step = max(1, len(by_cost) / count)
@@ -272,7 +290,7 @@ def _followed(
 ) -> Course:
     """The course by the search's own steps, or by arithmetic where they need true measurements."""
     try:
-        return course(
+        found = course(
             declaration,
             problem,
             archive,
@@ -285,7 +303,10 @@ def _followed(
     except (OperatorError, NothingMeasured, ValueError) as error:
         log.debug("the course of the search cannot be followed: %s", error)
         mean = fmean(map(pace.seconds, _drawn(declaration, problem, TRIALS)))
-        return at_most(declaration, len(archive), mean, slots)
+        found = at_most(declaration, len(archive), mean, slots)
+    if pace.epochs and not declaration.halving:  # trainings may stop early
+        return replace(found, epochs=found.evaluations * pace.epochs)
+    return found
 
 
 def _commits(

@@ -492,7 +492,8 @@ class ImageClassification:
         """The steps of an evaluation until `trial_seconds` have passed, and what a whole one takes.
 
         All times are elapsed ones, in whatever company the evaluation has.  The first step is
-        counted once, because it sets up what the others find.
+        counted once, because it sets up what the others find.  Where a training may stop early, one
+        is run in what is left of the time, to see when.
         """
         genome, _ = job
         recipe, seed, clock = self.training, self._seed(genome), time.perf_counter
@@ -527,12 +528,23 @@ class ImageClassification:
         fixed += clock() - begun
         epoch = steps.per_epoch * step + (scoring if run.watch.every_epoch else 0.0)
         fixed += 0.0 if run.watch.every_epoch else scoring
-        least = 1 + recipe.patience if recipe.early_stop != "never" else recipe.epochs
+        least, stopped = recipe.epochs, {}
+        if recipe.early_stop != "never":
+            least = min(1 + recipe.patience, recipe.epochs)
+            with seeded(seed, self.device):
+                whole = Run(self._built(genome)[0], splits, recipe, seed, self.gpu, self.timed)
+            turns = whole.until(recipe.epochs)
+            while clock() - began < seconds:
+                if (alone := next(turns, None)) is None:
+                    stopped["epochs"] = float(whole.epochs)
+                    break
+                yield alone
         params = sum(weight.numel() for weight in network.parameters())
         return {
             "expected_seconds": fixed + recipe.epochs * epoch,
-            "least_seconds": fixed + min(least, recipe.epochs) * epoch,
+            "least_seconds": fixed + least * epoch,
             "epoch_seconds": epoch,
+            **stopped,
             "kept_bytes": 4.0 * params if self.inherit else 0.0,
             "trial_seconds": clock() - began,
         }

@@ -148,7 +148,7 @@ class _Imagined:
         self._quantities = quantities_with(problem.quantities)
         draw, genes = random.Random(0), problem.space.genes
         self._effects = [[draw.gauss(0, 1) for _ in gene.choices] for gene in genes]
-        drawn = ([draw.randrange(len(gene.choices)) for gene in genes] for _ in range(200))
+        drawn = ([draw.randrange(len(gene.choices)) for gene in genes] for _ in range(50))
         self._costs = sorted(problem.cost(g) for g in drawn if not problem.space.violation(g))
         self._behind: dict[str, int] = {}
 

@@ -17,6 +17,7 @@ from toolbox.measure import Job, Measure
 from toolbox.problem import Genomes, Measurement, Problem, adapted
 
 FEWEST_MEASURED = 3  # networks of an archive whose pace is taken
+MOST_FITTED = 200  # of them: to tell the cost of a network may mean to build it
 
 
 @dataclass(frozen=True)
@@ -156,17 +157,24 @@ def _fitted(costs: Sequence[float], seconds: Sequence[float]) -> tuple[float, fl
 
 def pace_of_trials(problem: Problem, tried: Tried) -> Pace:
     """The pace by networks that were tried; at least one."""
-    expected = [one["expected_seconds"] for one in tried.measurements]
+    expected, epochs = [one["expected_seconds"] for one in tried.measurements], problem.epochs
+    source = f"trials of {len(expected)} network{'s' * (len(expected) != 1)}"
+    behind = float(epochs) if epochs else None
+    if epochs and (seen := [one["epochs"] for one in tried.measurements if "epochs" in one]):
+        behind = fmean(seen)
+        less = [(epochs - behind) * one["epoch_seconds"] for one in tried.measurements]
+        expected = [whole - part for whole, part in zip(expected, less, strict=True)]
+        source += f", {len(seen)} of which were seen to stop after {behind:.1f} epochs"
     fixed, slope = _fitted([problem.cost(genome) for genome in tried.genomes], expected)
     whole = max(fmean(expected), 1e-12)
     return Pace(
         fixed,
         slope,
         problem.cost,
-        problem.epochs,
+        behind,
         tried.mean("epoch_seconds") / whole,
-        tried.mean("least_seconds") / whole,
-        f"trials of {len(expected)} network{'s' * (len(expected) != 1)}",
+        min(1.0, tried.mean("least_seconds") / whole),
+        source,
     )
 
 
@@ -187,10 +195,12 @@ def pace_of_archive(problem: Problem, archive: Archive, slots: int) -> Pace | No
     whole = [r for r in trained if r.status == "ok" and archive.is_whole(r)]
     if len(whole) < FEWEST_MEASURED or not ended[-1:] or ended[-1] <= 0:
         return None
-    costs = [problem.cost(record.genome) for record in whole]
-    took = [record.measurement.get("train_seconds", 0.0) for record in whole]
+    step = -(-len(whole) // MOST_FITTED)
+    some = whole[::step]
+    costs = [problem.cost(record.genome) for record in some]
+    took = [record.measurement.get("train_seconds", 0.0) for record in some]
     if min(took) <= 0:
-        took = [max(cost, 1e-9) for cost in costs] if min(costs) > 0 else [1.0] * len(whole)
+        took = [max(cost, 1e-9) for cost in costs] if min(costs) > 0 else [1.0] * len(some)
     fixed, slope = _fitted(costs, took)
     epochs = fmean(record.measurement.get("epochs", 0.0) for record in whole)
     pace = Pace(
@@ -202,7 +212,8 @@ def pace_of_archive(problem: Problem, archive: Archive, slots: int) -> Pace | No
         1.0,
         f"{len(whole)} networks of the archive",
     )
-    factor = ended[-1] * slots / sum(_spent(pace, record) for record in trained)
+    spent = len(trained) * fmean(_spent(pace, record) for record in trained[::step])
+    factor = ended[-1] * slots / spent
     return replace(pace, fixed=fixed * factor, slope=slope * factor)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deap_nas.finished_run import declared as declared_in
+from deap_nas.finished_run import notice_edits
 from deap_nas.opening import archived, declared, rehearsed
 from deap_nas.planning import Plan, plan
 from deap_nas.user_folders import admit_again
@@ -72,6 +73,7 @@ def run(chosen: argparse.Namespace) -> int:
         if not (path / "archive.sqlite").is_file():
             raise ValueError(f"{path}: it is no run folder; there is no archive.sqlite in it")
         admit_again(path)
+        notice_edits(path, declared_in(path), Archive.read(path / "archive.sqlite"))
         declaration = declared_in(path, chosen.overrides)
         runs = path.absolute().parent.parent
     else:
