@@ -535,10 +535,10 @@ class ImageClassification:
                 whole = Run(self._built(genome)[0], splits, recipe, seed, self.gpu, self.timed)
             turns = whole.until(recipe.epochs)
             while clock() - began < seconds:
-                if (alone := next(turns, None)) is None:
+                if (turn := next(turns, None)) is None:
                     stopped["epochs"] = float(whole.epochs)
                     break
-                yield alone
+                yield turn
         params = sum(weight.numel() for weight in network.parameters())
         return {
             "expected_seconds": fixed + recipe.epochs * epoch,

@@ -177,8 +177,9 @@ class Problem:
 
         Its measurement tells of a whole evaluation `expected_seconds` (elapsed, in a process that
         has begun), `least_seconds` (if it ends as early as it can), `epoch_seconds` (of one epoch;
-        0 if there are none), `epochs` (if it was seen to stop before the last), `kept_bytes` (what stays of it in the run folder), and `trial_seconds`
-        of the trial itself, without what a process does once.
+        0 if there are none), `epochs` (if one was seen to stop before the last), `kept_bytes` (what
+        stays of it in the run folder), and `trial_seconds` of the trial itself, without what a
+        process does once.
         """
         return None
 
