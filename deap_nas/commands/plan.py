@@ -19,9 +19,10 @@ from typing import Any
 from deap_nas.finished_run import declared as declared_in
 from deap_nas.finished_run import notice_edits
 from deap_nas.opening import archived, declared, rehearsed
-from deap_nas.planning import Plan, plan
+from deap_nas.planning import ELSEWHERE, Plan, plan
 from deap_nas.user_folders import admit_again
 from toolbox.archive import Archive, Record, differences
+from toolbox.course import served_serially
 from toolbox.declaration import Declaration
 from toolbox.problem import Problem, own
 from toolbox.run_folder import RunFolder
@@ -79,7 +80,8 @@ def run(chosen: argparse.Namespace) -> int:
     else:
         declaration = declared(path, chosen.overrides)
     folder = runs / declaration.name / f"seed-{declaration.seed}"
-    problem = rehearsed(declaration)
+    elsewhere = declaration.toolbox["map"].use in ELSEWHERE  # it need not be there yet
+    problem = rehearsed(served_serially(declaration) if elsewhere else declaration)
     archive = _archive(folder, declaration, problem)
     if archive is not None:
         problem = problem.in_folder(folder)

@@ -281,3 +281,12 @@ def test_a_trial_is_no_part_of_what_is_measured():
     before = without_seconds(SMALL.evaluate(genome))
     brief.evaluate(genome)
     assert without_seconds(SMALL.evaluate(genome)) == before
+
+
+def test_a_trial_sees_when_a_training_stops_early_if_it_has_the_time():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    training = replace(SMALL.training, epochs=10, early_stop="loss", patience=1, min_delta=0.2)
+    problem = replace(SMALL, training=training)
+    told = problem.with_trials(600.0).evaluate(genome)
+    assert told["epochs"] == problem.evaluate(genome)["epochs"] < 10
+    assert "epochs" not in SMALL.with_trials(600.0).evaluate(genome)

@@ -56,6 +56,16 @@ def test_fewer_epochs_take_less():
     assert pace.seconds([0] * 8, 1) == pytest.approx(2)
 
 
+def test_trainings_that_were_seen_to_stop_tell_of_the_others():
+    problem = adapted(Trained(8))
+    found = trials(problem, lambda cost: 7.0, epoch=1.0)
+    found.measurements[0]["epochs"], found.measurements[1]["epochs"] = 2.0, 3.0
+    pace = pace_of_trials(problem, found)
+    assert pace.epochs == 2.5
+    assert pace.seconds([0] * 8) == pytest.approx(7 - 3.5)
+    assert pace.source == "trials of 8 networks, 2 of which were seen to stop after 2.5 epochs"
+
+
 def run_of(problem, seconds):
     tables = onemax() | {"problem": "mine", "objectives": ["trailing_zeros"]}
     run = Run(tables, problems={**PROBLEMS, "mine": problem})

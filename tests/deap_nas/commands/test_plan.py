@@ -129,12 +129,11 @@ def test_early_stopping_makes_it_a_range(folder, planned):
 
 
 @pytest.mark.usefixtures("_here")
-def test_workers_that_are_elsewhere_are_assumed_or_told(folder, command):
-    status, out, err = command(
-        "plan", "ones.toml", *OWN_ONES, "toolbox.map=serial", "--workers", "3", "--seconds", "1"
-    )
-    assert status == 0, err
-    assert "3 workers" in out
+def test_workers_that_are_elsewhere_are_assumed_or_told(folder, planned):
+    assumed = planned("ones.toml", *OWN_ONES, "toolbox.map=scoop")
+    assert "--workers says others" in assumed["remarks"][0]
+    told = planned("ones.toml", *OWN_ONES, "toolbox.map=scoop", "--workers", "7")
+    assert (told["workers"], told["remarks"]) == (7, [])
 
 
 @pytest.mark.usefixtures("_here")
