@@ -26,7 +26,6 @@ from toolbox.archive import Archive
 
 REPOSITORY = Path(__file__).parents[1]
 PICTURES = "problem.dataset={use='benchmarks.plan_error:pictures', %s, validation=200, test=0.1}"
-SMALL_GATE = "problem.gate={use='kendall_tau', networks=5, epochs=2}"
 
 
 def pictures(
@@ -115,11 +114,15 @@ CASES = (
         ),
     ),
     Case(
-        "pooled convolutions, shared weights and their gate",
+        "pooled convolutions, shared weights",
         "experiments/lightweight_shared_fashion_mnist.toml",
         (
             PICTURES % "images=900, channels=1",
-            *("problem.training.epochs=2", "problem.supernet.training.epochs=6", SMALL_GATE),
+            *(
+                "problem.training.epochs=2",
+                "problem.supernet.training.epochs=6",
+                "problem.gate=off",
+            ),
             *("algorithm.population=10", "algorithm.generations=3"),
         ),
     ),

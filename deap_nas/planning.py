@@ -122,7 +122,7 @@ def plan(
             drawn = _drawn(declaration, problem, TRIALS)
             ready_seconds += networks * fmean(map(of.seconds, drawn)) / slots
     known = [record.measurement for record in archive if record.status == "ok"]
-    samples = known[-SAMPLES:] or (tried.measurements if trials.whole else [])
+    samples = known[-SAMPLES:] or (tried.measured if trials.whole else [])
     like = samples[0] if samples else dict.fromkeys(problem.measures or (), 1 / 3)
     some = _drawn(declaration, problem, 1)[0]
     commit_seconds, record_bytes = _commits(archive, like, some, runs)
@@ -335,11 +335,9 @@ def _records(
     declaration: Declaration, problem: Problem, tried: Tried, archive: Archive
 ) -> list[Record]:
     """The records of whole evaluations."""
-    taken = {"expected_seconds", "least_seconds", "epoch_seconds", "trial_seconds"}
     found = []
-    for genome, told in zip(tried.genomes, tried.measurements, strict=True):
+    for genome, measurement in zip(tried.genomes, tried.measured, strict=True):
         architecture = problem.space.decode(genome)
-        measurement = {k: v for k, v in told.items() if k not in taken | {"resident_bytes"}}
         reason = declaration.bounds.reason(measurement)
         outcome = Outcome(0, "infeasible" if reason else "ok", measurement, reason)
         found.append(Record.of(archive.key(architecture), genome, architecture, outcome))

@@ -56,6 +56,7 @@ from problems.training.recipe import Training
 
 REHEARSALS = 100  # networks drawn until one can be built
 TRIED_STEPS = 3  # of a trial at least, after the first one
+_TRIED_ON: set[str] = set()  # the devices on which this process has tried a network
 
 log = logging.getLogger(__name__)
 
@@ -500,6 +501,9 @@ class ImageClassification:
         seconds = self.trial_seconds or 0.0
         self._configure()
         open_splits(self.dataset, self.device)  # loading the images is no network's time
+        if self.device not in _TRIED_ON:  # nor is what torch sets up and imports for the first one
+            _TRIED_ON.add(self.device)
+            yield from self.with_trials(0.0)._trial(job)
         began = begun = clock()
         with seeded(seed, self.device):
             network, splits = self._built(genome)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +16,7 @@ from toolbox.backends.child import most_resident_bytes
 from toolbox.measure import Job, Measure
 from toolbox.problem import Genomes, Measurement, Problem, adapted
 
+TOLD = "trial: "  # before each name that is told of a trial
 FEWEST_MEASURED = 3  # networks of an archive whose pace is taken
 MOST_FITTED = 200  # of them: to tell the cost of a network may mean to build it
 
@@ -24,7 +25,9 @@ MOST_FITTED = 200  # of them: to tell the cost of a network may mean to build it
 class Timed:
     """A problem whose measurement tells too what it took, and the memory of its process.
 
-    whole: its evaluations are whole ones, so that the time of each is taken here.
+    whole: its evaluations are whole ones, so that the time of each is taken here; `first` is 1 of
+    the first one in a process, which may have set up what the others find.  What is told of a trial
+    is marked, so that it cannot be taken for what was measured.
     """
 
     problem: Problem
@@ -47,19 +50,19 @@ class Timed:
             results = self.problem.evaluate_many(genomes)
         else:
             results = self._one_by_one(genomes)
-        begun = time.perf_counter()
+        begun, first = time.perf_counter(), 1.0
         for number, result in results:
-            ended = time.perf_counter()
             if not isinstance(result, Exception):
-                spent = (ended - begun) * self.at_once
-                names = ("expected_seconds", "least_seconds", "trial_seconds")
-                result = {
-                    **(dict.fromkeys(names, spent) if self.whole else {}),
-                    **result,
-                    "resident_bytes": float(most_resident_bytes()),
-                }
+                told = {} if self.whole else dict(result)
+                if self.whole:
+                    spent = (time.perf_counter() - begun) * self.at_once
+                    told = dict.fromkeys(("expected_seconds", "least_seconds"), spent)
+                    told |= {"trial_seconds": spent, "first": first}
+                told["resident_bytes"] = float(most_resident_bytes())
+                marked = {TOLD + name: value for name, value in told.items()}
+                result = {**result, **marked} if self.whole else marked
             yield number, result
-            begun = time.perf_counter()
+            begun, first = time.perf_counter(), 0.0
 
     def _one_by_one(self, genomes: Genomes) -> Iterator[tuple[int, Measurement | Exception]]:
         jobs = (job for job in genomes if isinstance(job, list))  # none of them has options
@@ -80,22 +83,24 @@ def timed(problem: Problem, seconds: float) -> Timed:
 class Tried:
     """Networks that were tried.
 
-    genomes, measurements: of each, see `Problem.with_trials`.  start_seconds: until the first one
-    was begun in a process that was started for it.  failure: what the last one said that failed.
+    genomes; told: of each, see `Problem.with_trials`; measured: by each, if it was evaluated whole.
+    start_seconds: until the first one was begun in a process that was started for it.  failure:
+    what the last one said that failed.
     """
 
     genomes: list[list[int]]
-    measurements: list[dict[str, float]]
+    told: list[dict[str, float]]
+    measured: list[dict[str, float]] = field(default_factory=list)
     start_seconds: float = 0.0
     failure: str = ""
 
     def most(self, name: str) -> float:
         """The largest value of a name; 0 if nobody tells it."""
-        return max((one.get(name, 0.0) for one in self.measurements), default=0.0)
+        return max((one.get(name, 0.0) for one in self.told), default=0.0)
 
     def mean(self, name: str) -> float:
         """The mean of a name; 0 if nobody tells it."""
-        return fmean(one.get(name, 0.0) for one in self.measurements) if self.measurements else 0.0
+        return fmean(one.get(name, 0.0) for one in self.told) if self.told else 0.0
 
 
 def tries(backend: Map, problem: Timed, genomes: Sequence[list[int]], seconds: float) -> Tried:
@@ -104,18 +109,21 @@ def tries(backend: Map, problem: Timed, genomes: Sequence[list[int]], seconds: f
     jobs = (
         Job(number, genome) for number, genome in enumerate(genomes) if time.monotonic() < until
     )
-    tried, started, failure = list[list[int]](), 0.0, ""
-    measurements = list[dict[str, float]]()
+    found = Tried([], [])
     for outcome in backend(Measure(adapted(problem)), jobs):
         until = min(until, time.monotonic() + seconds)
         if outcome.status != "ok":
-            failure = outcome.message
+            found = replace(found, failure=outcome.message)
             continue
-        if not tried:
-            started = time.monotonic() - began - outcome.measurement["trial_seconds"]
-        tried.append(genomes[outcome.number])
-        measurements.append(outcome.measurement)
-    return Tried(tried, measurements, max(0.0, started), failure)
+        both = outcome.measurement.items()
+        told = {name.removeprefix(TOLD): value for name, value in both if name.startswith(TOLD)}
+        if not found.genomes:
+            started = time.monotonic() - began - told["trial_seconds"]
+            found = replace(found, start_seconds=max(0.0, started))
+        found.genomes.append(genomes[outcome.number])
+        found.told.append(told)
+        found.measured.append({n: v for n, v in both if not n.startswith(TOLD)})
+    return found
 
 
 @dataclass(frozen=True)
@@ -156,13 +164,19 @@ def _fitted(costs: Sequence[float], seconds: Sequence[float]) -> tuple[float, fl
 
 
 def pace_of_trials(problem: Problem, tried: Tried) -> Pace:
-    """The pace by networks that were tried; at least one."""
-    expected, epochs = [one["expected_seconds"] for one in tried.measurements], problem.epochs
+    """The pace by networks that were tried; at least one.
+
+    Those that were the first of their process count if there are no others.
+    """
+    later = [place for place, one in enumerate(tried.told) if not one.get("first")]
+    if later:
+        tried = Tried([tried.genomes[at] for at in later], [tried.told[at] for at in later])
+    expected, epochs = [one["expected_seconds"] for one in tried.told], problem.epochs
     source = f"trials of {len(expected)} network{'s' * (len(expected) != 1)}"
     behind = float(epochs) if epochs else None
-    if epochs and (seen := [one["epochs"] for one in tried.measurements if "epochs" in one]):
+    if epochs and (seen := [one["epochs"] for one in tried.told if "epochs" in one]):
         behind = fmean(seen)
-        less = [(epochs - behind) * one["epoch_seconds"] for one in tried.measurements]
+        less = [(epochs - behind) * one["epoch_seconds"] for one in tried.told]
         expected = [whole - part for whole, part in zip(expected, less, strict=True)]
         source += f", {len(seen)} of which were seen to stop after {behind:.1f} epochs"
     fixed, slope = _fitted([problem.cost(genome) for genome in tried.genomes], expected)

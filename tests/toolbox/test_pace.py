@@ -59,7 +59,7 @@ def test_fewer_epochs_take_less():
 def test_trainings_that_were_seen_to_stop_tell_of_the_others():
     problem = adapted(Trained(8))
     found = trials(problem, lambda cost: 7.0, epoch=1.0)
-    found.measurements[0]["epochs"], found.measurements[1]["epochs"] = 2.0, 3.0
+    found.told[0]["epochs"], found.told[1]["epochs"] = 2.0, 3.0
     pace = pace_of_trials(problem, found)
     assert pace.epochs == 2.5
     assert pace.seconds([0] * 8) == pytest.approx(7 - 3.5)
@@ -102,8 +102,9 @@ def test_whole_evaluations_are_timed_until_there_is_no_time_left():
     genomes = [[0] * 8, [1] * 8]
     found = tries(Serial(), brief, genomes, 60.0)
     assert found.genomes == genomes
-    for told in found.measurements:
-        assert told["trailing_zeros"] in (0, 8)
+    assert [one["trailing_zeros"] for one in found.measured] == [8, 0]
+    assert [one["first"] for one in found.told] == [1, 0]
+    for told in found.told:
         assert told["expected_seconds"] == told["least_seconds"] == told["trial_seconds"] >= 0
         assert told["resident_bytes"] > 1e6
     assert len(tries(Serial(), brief, genomes, 0.0).genomes) == 1
