@@ -147,7 +147,7 @@ def captures(day: Day) -> Result:
         graphs, _ = with_steps(problem, lambda steps: steps.has_graphs)
         failed += [] if graphs == [True] else [f"{name} {optimizer} {precision}"]
         count += 1
-    return {"tried": count, "captured": count - len(failed), "not_captured": failed}
+    return {"with_trials": count, "captured": count - len(failed), "not_captured": failed}
 
 
 def with_steps(problem: ImageClassification, look: Callable[[Steps], Any]) -> tuple[list[Any], Any]:

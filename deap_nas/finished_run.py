@@ -39,7 +39,7 @@ def _number(folder: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else 0, folder.name)
 
 
-def _notice_edits(path: Path, declaration: Declaration, archive: Archive) -> None:
+def notice_edits(path: Path, declaration: Declaration, archive: Archive) -> None:
     """Tell of what was changed in a run folder's declaration since its search wrote it.
 
     Raises ValueError, one line, if its networks were not trained so.  An archive of a version that
@@ -83,7 +83,7 @@ class FinishedRun:
             raise ValueError(f"{path}: nothing has been evaluated in it yet")
         admit_again(path)
         declaration = declared(path)
-        _notice_edits(path, declaration, archive)
+        notice_edits(path, declaration, archive)
         return cls(path, declaration, declaration.problem.build(), archive)
 
     def redeclared(self, overrides: Sequence[str]) -> Declaration:

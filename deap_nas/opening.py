@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from deap_nas.planning import foreseen
 from deap_nas.readiness import make_ready
 from deap_nas.refused import refusing
 from deap_nas.user_folders import remember
@@ -21,6 +22,7 @@ from deap_nas.versions import versions
 from problems import PROBLEMS
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
+from toolbox.course import Course
 from toolbox.declaration import Declaration, declare, load
 from toolbox.device_use import device_use
 from toolbox.event_log import EventLog
@@ -34,6 +36,7 @@ from toolbox.run_folder import RunFolder
 from toolbox.search import Generation, search
 from toolbox.signature import prefixed
 from toolbox.stopped import SearchStopped
+from toolbox.work import clock_after, duration
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,9 @@ class Follower(AbstractContextManager["Follower"], Protocol):
 
     def readying(self) -> AbstractContextManager[None]:
         """Around what the problem does before its first evaluation."""
+
+    def expects(self, course: Course) -> None:
+        """The search is expected to take this course; not told if nothing is known yet."""
 
     def record(self, record: Record) -> None:
         """One more network is known, or one of them after more epochs."""
@@ -98,6 +104,8 @@ def rehearsed(declaration: Declaration) -> Problem:
 
     Raises ValueError, one line, for what is wrong with an operator, a bound or an objective.
     """
+    for remark in declaration.remarks():
+        log.warning("%s", remark)
     problem = prepared(declaration).wanted(declaration.needs)
     rehearse(declaration, problem)
     log.info("budget: at most %s", problem.budget(declaration.most_evaluations))
@@ -195,6 +203,7 @@ class OpenSearch:
         """
         with self.follower.readying(), refusing(ValueError), _stopping(OSError):
             make_ready(self.declaration, self.toolbox, self.folder.path)
+            self._foresee()
         with self.follower, refusing(OperatorError), _stopping(OSError):
             begun = time.process_time()
             for generation in search(self.declaration, self.toolbox):
@@ -206,6 +215,18 @@ class OpenSearch:
                 if generation.stopped:
                     self._end(generation, time.process_time() - begun)
                 yield generation
+
+    def _foresee(self) -> None:
+        """Say how long the search will take, if that can be known before it."""
+        problem, carrier = self.toolbox.evaluator.problem, self.toolbox.carrier
+        found = foreseen(self.declaration, problem, self.archive, carrier)
+        if found:
+            course, source = found
+            log.info(
+                "expected: %d networks in %s, until %s, by %s",
+                *(course.networks, duration(course.seconds), clock_after(course.seconds), source),
+            )
+            self.follower.expects(course)
 
     def _end(self, generation: Generation, seconds: float) -> None:
         log.debug("leading process: %.3f s of processor time", seconds)

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -42,11 +43,21 @@ from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Turns
 from problems.training.gpu_use import GpuUse
 from problems.training.inherited import inherited, leave
 from problems.training.kept import KeptTraining
-from problems.training.loop import Run, latency_seconds, seeded
+from problems.training.loop import (
+    SCORING_BATCH,
+    Run,
+    latency_seconds,
+    score,
+    seeded,
+    synchronize,
+    take_epoch,
+)
 from problems.training.precision import resolve_precision
 from problems.training.recipe import Training
 
 REHEARSALS = 100  # networks drawn until one can be built
+TRIED_STEPS = 3  # of a trial at least, after the first one
+_TRIED_ON: set[str] = set()  # the devices on which this process has tried a network
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +73,7 @@ class ImageClassification:
     as its memory holds.  `inherit`: a child begins with the weights of a parent in every layer that
     agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
+    `trial_seconds`: an evaluation is a trial of about so many seconds, see `with_trials`.
     `measure`: functions that measure a trained network, by name or module:function, see
     `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
     On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
@@ -92,6 +104,7 @@ class ImageClassification:
     time_alone: bool | None = None
     gpu: GpuUse = field(default_factory=GpuUse, metadata={"identity": False})
     folder: Path | None = field(default=None, metadata={"declared": False})
+    trial_seconds: float | None = field(default=None, metadata={"declared": False})
 
     grow_with_epochs: ClassVar = ("epochs", "train_seconds")
 
@@ -324,6 +337,10 @@ class ImageClassification:
             f"= {networks * epochs * images:,} training images"
         )
 
+    def with_trials(self, seconds: float) -> "ImageClassification":
+        """The same problem, whose evaluations tell after a few steps how long a whole one takes."""
+        return replace(self, trial_seconds=seconds)
+
     def cost(self, genome: list[int]) -> float:
         """How long the genome's evaluation takes, in proportion: multiply-accumulates of it all."""
         macs = self.known(genome).get("macs", 0)
@@ -467,7 +484,7 @@ class ImageClassification:
             splits = open_splits(self.dataset, self.device)
             if self.training.normalize:
                 _ = splits.train.channel_statistics
-        return self._evaluation(job)
+        return self._evaluation(job) if self.trial_seconds is None else self._trial(job)
 
     def _with_its_recipe(self, one: "ImageClassification", turns: Turns) -> Turns:
         """The turns of a network, whose measurement tells its recipe's searched numbers too."""
@@ -521,6 +538,70 @@ class ImageClassification:
         if epochs:
             kept.write(state | {"stop": stop, "measurement": measurement, "behind": behind})
         return measurement
+
+    def _trial(self, job: tuple[list[int], Mapping[str, Any]]) -> Turns:
+        """The steps of an evaluation until `trial_seconds` have passed, and what a whole one takes.
+
+        All times are elapsed ones, in whatever company the evaluation has.  The first step is
+        counted once, because it sets up what the others find.  Where a training may stop early, one
+        is run in what is left of the time, to see when.
+        """
+        genome, _ = job
+        recipe, seed, clock = self.training, self._seed(genome), time.perf_counter
+        seconds = self.trial_seconds or 0.0
+        self._configure()
+        open_splits(self.dataset, self.device)  # loading the images is no network's time
+        if self.device not in _TRIED_ON:  # nor is what torch sets up and imports for the first one
+            _TRIED_ON.add(self.device)
+            yield from self.with_trials(0.0)._trial(job)
+        began = begun = clock()
+        with seeded(seed, self.device):
+            network, splits = self._built(genome)
+        self._latency(network, splits)
+        run = Run(network, splits, recipe, seed, self.gpu, self.timed)
+        steps, fixed, first = run.steps, clock() - begun, 0
+        begun = clock()
+        for alone in take_epoch(steps, 0):
+            if steps.taken and not alone and not first:
+                first, setting_up, begun = steps.taken, clock() - begun, clock()
+            elif first and steps.taken >= first + TRIED_STEPS and clock() - begun > seconds:
+                break
+            yield alone
+        synchronize(steps.device)
+        if steps.taken > first > 0:
+            step = (clock() - begun) / (steps.taken - first)
+            fixed += max(0.0, setting_up - first * step)
+        else:
+            step = (clock() - begun if not first else setting_up) / steps.taken
+        begun = clock()
+        some = splits.validation.first(min(SCORING_BATCH, len(splits.validation)))
+        score(network, some).tolist()
+        scoring = (clock() - begun) * len(splits.validation) / len(some)
+        begun = clock()
+        self.numbers_of(network, genome, splits.validation)
+        fixed += clock() - begun
+        epoch = steps.per_epoch * step + (scoring if run.watch.every_epoch else 0.0)
+        fixed += 0.0 if run.watch.every_epoch else scoring
+        least, stopped = recipe.epochs, {}
+        if recipe.early_stop != "never":
+            least = min(1 + recipe.patience, recipe.epochs)
+            with seeded(seed, self.device):
+                whole = Run(self._built(genome)[0], splits, recipe, seed, self.gpu, self.timed)
+            turns = whole.until(recipe.epochs)
+            while clock() - began < seconds:
+                if (turn := next(turns, None)) is None:
+                    stopped["epochs"] = float(whole.epochs)
+                    break
+                yield turn
+        params = sum(weight.numel() for weight in network.parameters())
+        return {
+            "expected_seconds": fixed + recipe.epochs * epoch,
+            "least_seconds": fixed + least * epoch,
+            "epoch_seconds": epoch,
+            **stopped,
+            "kept_bytes": 4.0 * params if self.inherit else 0.0,
+            "trial_seconds": clock() - began,
+        }
 
     def _inherited(self, network: torch.nn.Module, parents: Sequence[str]) -> dict[str, float]:
         """Give a network what it inherits, and tell what that is; nothing if nobody inherits.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ from problems.supernets.training import (
     SupernetFile,
     SupernetTraining,
     about,
+    epoch_seconds,
     load_weights,
     recalibrate,
     train_supernet,
 )
 from problems.training.flight import Turns
-from problems.training.loop import latency_seconds, score, seeded
+from problems.training.loop import SCORING_BATCH, latency_seconds, score, seeded, synchronize
 from problems.training.precision import resolve_precision
 
 FOLDER = "supernet"  # in the run folder
@@ -224,6 +226,50 @@ class WeightSharing(ImageClassification):
             **self.numbers_of(network, genome, splits.validation),
         }
 
+    def _trial(self, job: tuple[list[int], Mapping[str, Any]]) -> Turns:
+        """A score from a few images, of a supernet that need not be trained, and what one takes."""
+        genome, _ = job
+        yield True
+        splits, recipe = self._splits(), self.supernet.training
+        supernet = self._shared() if self.supernet_file else _untrained(self)
+        images = min(self.supernet.recalibration, len(splits.train))
+        some = splits.train.first(min(recipe.batch_size, images))
+        validation = splits.validation.first(min(SCORING_BATCH, len(splits.validation)))
+        times = [time.perf_counter()]
+        network = supernet.standalone(genome)
+        latency_seconds(network, validation)
+        times.append(time.perf_counter())
+        recalibrate(network, [some.batch(slice(None))[0]])
+        synchronize(validation.labels.device)
+        times.append(time.perf_counter())
+        score(network, validation).tolist()
+        times.append(time.perf_counter())
+        self.numbers_of(network, genome, splits.validation)
+        times.append(time.perf_counter())
+        fixed, calibrating, scoring, measuring = (b - a for a, b in pairwise(times))
+        expected = fixed + measuring + calibrating * images / len(some)
+        expected += scoring * len(splits.validation) / len(validation)
+        return {
+            "expected_seconds": expected,
+            "least_seconds": expected,
+            "epoch_seconds": 0.0,
+            "kept_bytes": 0.0,
+            "trial_seconds": sum((fixed, calibrating, scoring, measuring)),
+        }
+
+    def readying(self, seconds: float) -> tuple[float, list[tuple[Any, int]]]:
+        """The rest of the supernet's training in seconds, by some of its steps, and the gate."""
+        file = self._file(self.folder) if self.folder else None
+        training = 0.0
+        if file is None or not file.weights.is_file():
+            supernet = self._supernet_training(ALONE)
+            if file is not None:
+                file.resume(supernet)
+            left = supernet.recipe.epochs - supernet.epoch
+            training = left * epoch_seconds(supernet, seconds)
+        passed = file is not None and (file.folder / "gate.json").is_file()
+        return training, [] if passed else self.gate.evaluations(self)
+
     def inherited(self, genome: list[int], images: Split | StreamedSplit) -> nn.Module:
         """The genome's network with the supernet's weights, on the device.
 
@@ -257,6 +303,12 @@ def _module(plan: SupernetPlan, space: Any, standardize: Standardize | None) -> 
     supernet = plan.build(space, standardize)
     # The layout that oneDNN and cuDNN compute fastest in.
     return supernet.to(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=1)
+def _untrained(problem: WeightSharing) -> Supernet:
+    """A supernet with its first weights, for trials; once per process."""
+    return problem._supernet_training(ALONE).supernet.requires_grad_(False)
 
 
 @lru_cache(maxsize=1)  # a process scores with one

@@ -1,7 +1,7 @@
 """A declaration: TOML and overrides in, checked frozen dataclasses out."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -116,6 +116,20 @@ class Declaration:
     def needs(self) -> frozenset[str]:
         """The names in a measurement that the objectives and bounds rest on."""
         return frozenset(self.bounds.limits).union(*(o.needs for o in self.objectives))
+
+    def remarks(self) -> Iterator[str]:
+        """What is legal and hardly meant, a line each."""
+        facts, select = facts_of(self.algorithm.target), self.toolbox["select"].use
+        if self.population == 1 and self.generations and self.algorithm.use != "random_search":
+            yield (
+                "algorithm.population = 1: there is one parent, so that selection and crossover "
+                "change nothing"
+            )
+        if facts.select and select != facts.select:
+            yield (
+                f"toolbox.select = {select!r}: in {self.algorithm.use!r} it decides who survives, "
+                f"as {facts.select!r} would; parents are not drawn by it"
+            )
 
     def identity(self, problem: Any) -> dict[str, Any]:
         """All that a measurement of `problem`, built from this declaration, depends on.

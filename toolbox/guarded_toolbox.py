@@ -80,6 +80,11 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
             function, args, kwargs = self.evaluator.map, (self._map,), {}
         super().register(alias, function, *args, **kwargs)
 
+    @property
+    def carrier(self) -> Map:
+        """What carries evaluations now: the backend, or what was registered as `map` since."""
+        return self._map
+
     def stream(self, in_flight: int | None = None) -> Stream:
         """The evaluations on their way behind `map`, one stream for the whole search.
 

@@ -176,6 +176,25 @@ class Problem:
         """What the given number of evaluations costs, in words."""
         return f"{evaluations:,} evaluations"
 
+    # How long it will take
+
+    def with_trials(self, seconds: float) -> "Problem | None":
+        """A problem of the same space whose evaluations are trials of this one's, of about so many
+        seconds each; None, the default, if a whole evaluation is the shortest trial.
+
+        Its measurement tells of a whole evaluation `expected_seconds` (elapsed, in a process that
+        has begun), `least_seconds` (if it ends as early as it can), `epoch_seconds` (of one epoch;
+        0 if there are none), `epochs` (if one was seen to stop before the last), `kept_bytes` (what
+        stays of it in the run folder), and `trial_seconds` of the trial itself, without what a
+        process does once.
+        """
+        return None
+
+    def readying(self, seconds: float) -> "tuple[float, Sequence[tuple[Any, int]]]":
+        """What `ready` will take after `in_folder`: seconds in the leading process, found by a
+        trial of about so many, and how many evaluations of which problems.  By default nothing."""
+        return 0.0, ()
+
     # Fewer epochs, and weights of parents
 
     epochs: int | None = None
@@ -235,6 +254,10 @@ class _Adapted(Hooks):
 
     def ready(self, *told: Any) -> Problem:
         return self._same(self._found("ready")(*told))
+
+    def with_trials(self, seconds: float) -> Problem | None:
+        found = self._found("with_trials")(seconds)
+        return found and adapted(found)
 
     def _same(self, own: Any) -> Problem:
         return cast(Problem, self) if own is self else adapted(own)

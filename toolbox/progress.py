@@ -12,13 +12,14 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 
 from toolbox.archive import Record
+from toolbox.course import Course
 from toolbox.event_log import EventLog
 from toolbox.finals import Standing
 from toolbox.judge import Judge
 from toolbox.objectives.objective import Objective
 from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.search import Generation
-from toolbox.work import Work, heartbeat, told_work
+from toolbox.work import Work, clock_after, duration, heartbeat, told_work
 
 log = logging.getLogger(__name__)
 LOG_LINE = "%(asctime)s %(levelname)s %(message)s"
@@ -116,6 +117,10 @@ class SearchProgress:
     ) -> None:
         self.work.__exit__(kind, error, traceback)
 
+    def expects(self, course: Course) -> None:
+        """The search is expected to take this course."""
+        self.work.expect(course.curve)
+
     def record(self, record: Record) -> None:
         """One more network is known, or one of them after more epochs or of another seed."""
         for event_log in self.events:
@@ -158,6 +163,8 @@ class SearchProgress:
             f"{as_number(generation.epochs)} epochs, " if generation.epochs else "",
             generation.seconds,
         )
+        if not generation.number and not generation.stopped and (left := self.work.seconds_left):
+            log.info("expected: %s more, until %s", duration(left), clock_after(left))
         if generation.finals:
             log.info("finals: %s", self._finals(generation.finals))
         if device_use:

@@ -1,11 +1,12 @@
 """How far a piece of work is: a live bar on a terminal, a line every half minute elsewhere."""
 
+import bisect
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -16,9 +17,32 @@ from rich.text import Text
 
 SILENCE_SECONDS = 30.0
 WIDEST_BAR, NARROWEST_BAR = 40, 8  # columns
+BELIEVED = 0.05  # of what is expected in all weighs as much as what has been seen
 
 log = logging.getLogger(__name__)
 _going_on: list["Work"] = []  # the innermost last
+
+
+def duration(seconds: float) -> str:
+    """A duration for a person: its two largest units.
+
+    >>> [duration(seconds) for seconds in (0.4, 7.2, 95, 7_320, 200_000)]
+    ['under a second', '7 s', '1 min 35 s', '2 h 2 min', '2 d 7 h']
+    """
+    if seconds < 1:
+        return "under a second"
+    whole = round(seconds)
+    for size, unit, smaller, below in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {below}"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def clock_after(seconds: float) -> str:
+    """The clock after so many seconds, with the day if it is another one."""
+    now = datetime.now().astimezone()
+    then = now + timedelta(seconds=seconds)
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%A, %d %B %Y, %H:%M}"
 
 
 class Work:
@@ -36,6 +60,7 @@ class Work:
         self.done = self.free = 0
         self._console = console
         self._began = self._stepped = time.monotonic()
+        self._curve: Sequence[tuple[int, float]] = ()
         self._live = (
             Live(get_renderable=self._rendered, console=console, auto_refresh=True)
             if console.is_terminal
@@ -76,16 +101,31 @@ class Work:
         """That many steps are done in all, of which some took no time."""
         self.done, self.free, self._stepped = done, free, time.monotonic()
 
+    def expect(self, curve: Sequence[tuple[int, float]]) -> None:
+        """Expect so many steps done after so many seconds, each ascending; corrected as it goes."""
+        self._curve = curve
+
+    def _expected(self) -> float:
+        """Seconds after which the steps that are done were expected."""
+        at = bisect.bisect_left(self._curve, (self.done, 0.0))
+        return self._curve[min(at, len(self._curve) - 1)][1]
+
     @property
     def seconds_left(self) -> float | None:
-        """By the mean pace so far; None before the first step that took time."""
+        """As expected, and in proportion to how the expectation has been met; by the mean pace so
+        far if nothing is expected: None before the first step that took time."""
         if self.done >= self.total:
             return 0.0
+        since = time.monotonic() - self._stepped
+        if self._curve:
+            passed, in_all = self._expected(), self._curve[-1][1]
+            believed = BELIEVED * in_all
+            rate = (self._stepped - self._began + believed) / max(passed + believed, 1e-9)
+            return max(0.0, rate * (in_all - passed) - since)
         paid = self.done - self.free
         if paid < 1:
             return None
         pace = (self._stepped - self._began) / paid
-        since = time.monotonic() - self._stepped
         return max(0.0, pace * (self.total - self.done) - since)
 
     def __str__(self) -> str:

@@ -49,6 +49,10 @@ class Gate(ABC):
         """What it trains at most."""
 
     @abstractmethod
+    def evaluations(self, problem: Any) -> list[tuple[Any, int]]:
+        """The problems that it measures, and how many evaluations of each."""
+
+    @abstractmethod
     def check(self, problem: Any, folder: Path, measure: Measure, admits: Admits) -> None:
         """Return if the score of a ready `WeightSharing` may steer, else raise GateClosed.
 
@@ -62,6 +66,9 @@ class Off(Gate):
 
     def budget(self, problem: Any) -> str:
         return "no gate"
+
+    def evaluations(self, problem: Any) -> list[tuple[Any, int]]:
+        return []
 
     def check(self, problem: Any, folder: Path, measure: Measure, admits: Admits) -> None:
         log.warning("gate = 'off': nothing shows that the shared score ranks networks")
@@ -107,6 +114,9 @@ class KendallTau(Gate):
             f"{self.networks:,} networks x {epochs} epochs x {images:,} images "
             f"= {self.networks * epochs * images:,} training images for the gate"
         )
+
+    def evaluations(self, problem: Any) -> list[tuple[Any, int]]:
+        return [(problem, self.networks), (self._alone(problem), self.networks)]
 
     def check(self, problem: Any, folder: Path, measure: Measure, admits: Admits) -> None:
         genomes = stratified(problem, self.networks, admits, self.seed)

@@ -164,6 +164,42 @@ class SupernetTraining:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+class Few:
+    """The first batches of an epoch: until so many seconds have passed, and two at least.
+
+    times: when each was asked for, and the end.
+    """
+
+    def __init__(self, batches: Batches, seconds: float):
+        self.batches, self.seconds = batches, seconds
+        self.times: list[float] = []
+
+    @property
+    def share(self) -> Share:
+        return self.batches.share
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for batch in self.batches.epoch(seed):
+            self.times.append(time.perf_counter())
+            if len(self.times) > 2 and self.times[-1] - self.times[0] > self.seconds:
+                return
+            yield batch
+        self.times.append(time.perf_counter())
+
+
+def epoch_seconds(training: SupernetTraining, seconds: float) -> float:
+    """What an epoch of a supernet takes, by steps of about so many seconds that are lost."""
+    few = training.batches = Few(training.batches, seconds)
+    training.take_epoch()
+    # The first step sets up what the others find.
+    first = 1 if len(few.times) > 2 else 0
+    steps = len(few.times) - 1 - first
+    return (few.times[-1] - few.times[first]) / steps * len(few)
+
+
 @dataclass(frozen=True)
 class SupernetFile:
     """Where a supernet is kept: the weights when it is done, a checkpoint before.

@@ -241,14 +241,15 @@ def latency_seconds(network: nn.Module, split: Split) -> float:
     device = image.device
     times = []
     for _ in range(LATENCY_WARM_UPS + LATENCY_PASSES):
-        _synchronize(device)
+        synchronize(device)
         start = time.perf_counter()
         network(image)
-        _synchronize(device)
+        synchronize(device)
         times.append(time.perf_counter() - start)
     return median(times[LATENCY_WARM_UPS:])
 
 
-def _synchronize(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was asked; a CPU has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

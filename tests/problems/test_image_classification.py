@@ -251,3 +251,42 @@ def test_a_network_learns_real_fashion_mnist(real_data, monkeypatch):
     measurement = problem.evaluate(problem.space.encode(architecture))
     assert measurement["params"] == 7184
     assert measurement["val_accuracy"] > 0.6
+
+
+def test_a_trial_tells_how_long_a_whole_evaluation_takes():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    training = replace(SMALL.training, epochs=10, early_stop="loss", patience=1)
+    problem = replace(SMALL, training=training)
+    told = problem.with_trials(0.0).evaluate(genome)
+    assert 0 < told["epoch_seconds"] < told["expected_seconds"]
+    stopped = told["expected_seconds"] - told["least_seconds"]
+    assert stopped == pytest.approx(8 * told["epoch_seconds"])
+    assert told["kept_bytes"] == 0
+    heir = replace(problem, inherit=True).with_trials(0.0).evaluate(genome)
+    assert heir["kept_bytes"] == 4 * problem.known(genome)["params"]
+
+
+def test_a_trial_of_epochs_of_a_single_step_counts_that_step():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    training = replace(SMALL.training, batch_size=10_000, epochs=3)
+    told = replace(SMALL, training=training).with_trials(1.0).evaluate(genome)
+    assert told["epoch_seconds"] > 0
+    assert told["expected_seconds"] == told["least_seconds"] >= 3 * told["epoch_seconds"]
+
+
+def test_a_trial_is_no_part_of_what_is_measured():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    brief = SMALL.with_trials(1.0)
+    assert described(brief, identity=True) == described(SMALL, identity=True)
+    before = without_seconds(SMALL.evaluate(genome))
+    brief.evaluate(genome)
+    assert without_seconds(SMALL.evaluate(genome)) == before
+
+
+def test_a_trial_sees_when_a_training_stops_early_if_it_has_the_time():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    training = replace(SMALL.training, epochs=10, early_stop="loss", patience=1, min_delta=0.2)
+    problem = replace(SMALL, training=training)
+    told = problem.with_trials(600.0).evaluate(genome)
+    assert told["epochs"] == problem.evaluate(genome)["epochs"] < 10
+    assert "epochs" not in SMALL.with_trials(600.0).evaluate(genome)

@@ -228,3 +228,28 @@ def test_what_is_scored_and_not_trained_cannot_be_trained_less_or_inherit_otherw
 
 def test_a_score_with_shared_weights_has_no_other_seed():
     assert not POOLED.reseeds
+
+
+def test_a_trial_needs_no_trained_supernet_and_tells_how_long_a_score_takes():
+    told = POOLED.with_trials(0.01).evaluate(POOLED.space.encode(ARCHITECTURES[POOLED]))
+    assert told["expected_seconds"] == told["least_seconds"] > 0
+    assert told["epoch_seconds"] == 0
+
+
+def test_what_comes_before_a_search_is_the_rest_of_the_supernet_and_the_gate(tmp_path, monkeypatch):
+    monkeypatch.setattr("problems.weight_sharing.epoch_seconds", lambda training, seconds: 10.0)
+    gated = replace(POOLED, gate=KendallTau(networks=6, epochs=3))
+    seconds, ((shared, scored), (alone, trained)) = gated.readying(0.1)
+    assert seconds == 20
+    assert (shared, scored, trained) == (gated, 6, 6)
+    assert (type(alone), alone.training.epochs) == (ImageClassification, 3)
+    here = POOLED.in_folder(tmp_path)
+    assert here.readying(0.1) == (20, [])
+    here.trained(tmp_path)
+    assert here.readying(0.1) == (0, [])
+
+
+def test_an_epoch_of_a_supernet_is_foretold_by_some_of_its_steps():
+    assert POOLED.readying(0.0)[0] > 0
+    one_step = replace(POOLED, dataset=Digits(limit=20, validation=100))
+    assert one_step.readying(0.0)[0] > 0

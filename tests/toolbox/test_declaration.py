@@ -259,3 +259,12 @@ def test_a_user_s_module_that_fails_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match="importing 'broken_operators' failed: ZeroDivisionError"):
         declared(toolbox={"mate": "broken_operators:f"})
+
+
+def test_what_is_legal_and_hardly_meant_is_remarked():
+    assert not list(declared(lotz()).remarks())
+    (lonely,) = declared(lotz(population=1)).remarks()
+    assert lonely.startswith("algorithm.population = 1: there is one parent")
+    assert not list(declared(lotz(population=1, generations=0)).remarks())
+    (other,) = declared(lotz(), toolbox={"select": "tournament"}).remarks()
+    assert other.startswith("toolbox.select = 'tournament': in 'nsga2' it decides who survives")

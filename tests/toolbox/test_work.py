@@ -190,3 +190,20 @@ def test_work_that_is_told_of_ends_with_its_context():
     assert "1/3 epochs (33%)" in screen.file.getvalue()
     with Work(screen, "networks", 1) as work:
         assert work._live.is_started
+
+
+def test_the_time_left_is_as_expected_and_corrected_by_how_long_it_took(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("toolbox.work.time.monotonic", lambda: now[0])
+    work = Work(Console(file=io.StringIO()), "networks", 12)
+    work.expect([(0, 0.0), (4, 0.0), (5, 40.0), (6, 100.0), (8, 200.0)])
+    assert work.seconds_left == 200
+    work.reach(4, free=4)  # of the archive
+    assert work.seconds_left == 200
+    now[0] += 80
+    work.reach(5, free=4)  # twice as long as it should have taken: (80 + 10) / (40 + 10)
+    assert work.seconds_left == pytest.approx(160 * 1.8)
+    now[0] += 8
+    assert work.seconds_left == pytest.approx(160 * 1.8 - 8)
+    work.reach(9, free=4)  # more than were expected
+    assert work.seconds_left == 0

@@ -115,11 +115,12 @@ def resident_bytes() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
-        return _most_resident_bytes()
+        return most_resident_bytes()
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _most_resident_bytes() -> int:
+def most_resident_bytes() -> int:
+    """The most memory that this process ever had; 0 where the system does not tell."""
     if sys.platform == "win32":
         return 0
     import resource

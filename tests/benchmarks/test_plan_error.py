@@ -1,0 +1,29 @@
+"""The searches that the plan is held against are legal, and what their data and problem are."""
+
+import pytest
+
+from benchmarks.plan_error import CASES, Eigenvalues, pictures
+from deap_nas.opening import declared
+from tests.conftest import REPOSITORY
+
+
+def test_there_are_ten_of_them_with_names_of_their_own():
+    assert len({case.name for case in CASES}) == len(CASES) == 10
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_each_is_a_small_search(case):
+    declaration = declared(REPOSITORY / case.file, case.overrides)
+    assert 20 <= declaration.most_evaluations <= 120
+    declaration.problem.build()
+
+
+def test_the_pictures_differ_by_their_class():
+    images, labels = pictures(images=300, pixels=8, channels=1)
+    assert (images.shape, images.dtype) == ((300, 8, 8), "uint8")
+    means = [images[labels == label].mean(axis=0) for label in range(10)]
+    assert abs(means[0] - means[1]).max() > 20
+
+
+def test_a_genome_of_ones_keeps_the_processor_busy():
+    assert Eigenvalues(length=2, seconds=0.001).evaluate([1, 1]) == {"ones": 2.0}
