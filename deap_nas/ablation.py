@@ -126,7 +126,12 @@ def _ablated(
     screen: Any,
 ) -> Ablation:
     with Work(screen, "networks", 0, "ablation") as work:
-        toolbox = assemble(declaration, problem, archive, on_record=lambda record: work.advance())
+        served: set[str] = set()
+
+        def on_record(record: Record) -> None:
+            work.advance(free=int(record.key in served))
+
+        toolbox = assemble(declaration, problem, archive, on_record=on_record)
         with closing(toolbox), refusing(OperatorError):
             networks = toolbox.evaluator.networks
             changes = telling_changes(
@@ -139,8 +144,9 @@ def _ablated(
             if len(changes) < count:
                 log.info("%d single changes are networks of this space", len(changes))
             genomes = [list(chosen.genome), *(change.genome for change in changes)]
-            for genome in genomes:
-                _serve(finished.archive, archive, networks.identify(genome)[0])
+            for key, _ in map(networks.identify, genomes):
+                _serve(finished.archive, archive, key)
+                served |= {key} if archive.get(key) else set()
             work.total = len(genomes)
             work.details = chosen.architecture
             make_ready(declaration, toolbox, finished.path)
