@@ -16,7 +16,9 @@ from problems.spaces.gene import Gene
 class Chain:
     def __init__(self):
         self.genes = (
-            Gene("first", (8, 16, 32)), Gene("second", ("off", "on")), Gene("width", ((1, 2), (3, 4)))
+            Gene("first", (8, 16, 32)),
+            Gene("second", ("off", "on")),
+            Gene("width", ((1, 2), (3, 4))),
         )
     def canonical(self, genome):
         return genome if genome[1] else [*genome[:2], 0]
