@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun, run_folders
+from deap_nas.seeds_together import open_together
 from toolbox.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def run(chosen: argparse.Namespace) -> int:
         return _export_record(chosen, screen)
     for name in ("onnx_ir", "onnxscript"):  # they tell of every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
-    finished = FinishedRun.open(chosen.run_folder)
+    finished = open_together(chosen.run_folder)
     require_networks(finished)
     folder = chosen.retrained or chosen.run_folder / FOLDER
     one = _pick(finished, folder, chosen.pick)

@@ -95,10 +95,14 @@ def _reported(one: FinishedRun, name: str) -> Reported:
     run = Evaluations(name, one.judge, one.archive, declaration.population, one.generations)
     sections: list[Section] = []
     tested: dict[str, str] = {}
-    if (one.path / FOLDER).is_dir():
-        from deap_nas.retraining.shown import retrained_sections  # it needs torch
+    of_all_seeds = one.path.absolute().parent / FOLDER
+    for folder, called in ((of_all_seeds, f"{name}-of-all-seeds"), (one.path / FOLDER, name)):
+        if folder.is_dir():
+            from deap_nas.retraining.shown import retrained_sections  # it needs torch
 
-        sections, tested = retrained_sections(one.path / FOLDER, one.archive, name)
+            shown, of_networks = retrained_sections(folder, one.archive, called)
+            sections += shown
+            tested |= of_networks
     ablations = ablations_of(one)
     return Reported(
         declaration,
