@@ -21,12 +21,13 @@ from toolbox.declaration import Declaration, Stop
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem, own
 from toolbox.report.ablation import Ablation, noted, remembered, telling_changes
-from toolbox.report.importance import Foretelling, foretelling
+from toolbox.report.importance import LEAST_TAU, Foretelling, foretelling
 from toolbox.report.picking import default_rule, pick
 from toolbox.work import Work
 
 FILE = "ablation.sqlite"
 NOTE = "ablations"
+FEWEST_FOR_A_GUESS = 5  # networks
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +97,17 @@ def _told(finished: FinishedRun, problem: Problem, chosen: Record, key: str) -> 
         if not (needs := set(judge.objectives[column].needs)) or not needs <= known
     ]
     answers = {
-        judge.objectives[column].name: foretelling(problem.space, judge, records, column)
+        judge.objectives[column].name: foretelling(
+            problem.space, judge, records, column, fewest=FEWEST_FOR_A_GUESS, least_tau=-1.0
+        )
         for column in trained or columns
     }
     told = [answer for answer in answers.values() if not isinstance(answer, str)]
     if not told:
         why = "; ".join(f"{name}: {answer}" for name, answer in answers.items())
         raise ValueError(f"{key}: which changes are telling cannot be foretold: {why}")
+    if min(one.tau for one in told) < LEAST_TAU:
+        log.warning("%s: these networks tell little of others: the changes are a guess", key)
     return told
 
 

@@ -56,12 +56,17 @@ class Foretelling:
 
 
 def foretelling(
-    space: Space, judge: Judge, records: Sequence[Record], objective: int
+    space: Space,
+    judge: Judge,
+    records: Sequence[Record],
+    objective: int,
+    fewest: int = FEWEST,
+    least_tau: float = LEAST_TAU,
 ) -> Foretelling | str:
     """What the feasible records foretell of one objective; why they foretell nothing, in words."""
     sound = [record for record in records if judge.feasible(record)]
-    if len(sound) < FEWEST:
-        return f"{len(sound)} networks are too few; {FEWEST} are needed"
+    if len(sound) < fewest:
+        return f"{len(sound)} networks are too few; {fewest} are needed"
     losses = judge.losses(sound)[:, objective]
     order = numpy.argsort(losses, kind="stable")
     if losses[order[0]] == losses[order[-1]]:
@@ -71,10 +76,10 @@ def foretelling(
     order = numpy.sort(order)
     genomes = [space.canonical(list(sound[place].genome)) for place in order]
     model, tau = _fitted(_encoded(space, genomes), losses[order], len(space.genes))
-    if tau < LEAST_TAU:
+    if tau < least_tau:
         return (
             f"{len(sound)} networks do not tell yet: what they foretell of each other agrees too "
-            f"little with what was measured (Kendall's tau {tau:.2f}; {LEAST_TAU} is needed)"
+            f"little with what was measured (Kendall's tau {tau:.2f}; {least_tau} is needed)"
         )
     return Foretelling(space, model, len(sound), tau)
 

@@ -28,6 +28,7 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_mlflow_has_parameters_metrics_and_the_report_of_the_last_session_alone(folder, command):
     from mlflow import MlflowClient
 
@@ -51,6 +52,7 @@ def test_mlflow_has_parameters_metrics_and_the_report_of_the_last_session_alone(
     ]
 
 
+@pytest.mark.slow
 def test_trackio_has_parameters_metrics_and_the_report(folder, command):
     for _ in range(2):
         status, out, error = command("onemax.toml", "--trackio", "--json")
