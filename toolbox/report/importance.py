@@ -239,7 +239,11 @@ def importance(told: Foretelling, sampled: Sampled) -> Importance | str:
         beyond = max(0.0, float(share / variance) - alone[a] - alone[b])
         pairs.append(Share(f"{names[a]} and {names[b]}", beyond))
     parts = [
-        Share(_part_name([names[gene] for gene in positions]), None, total[positions])
+        Share(
+            _part_name([names[gene] for gene in positions]),
+            None,
+            max(total[positions], *(alone[gene] for gene in positions)),
+        )
         for positions in _parts(space)
     ]
     return Importance(

@@ -16,7 +16,8 @@ TITLE = "Which genes matter"
 CAPTION = (
     "Alone: the share of the variance over the whole space that the gene tells by itself; in all: "
     "with every way in which it acts together with others.  Best and worst choice: in the mean "
-    "over all networks, which need not be the best one beside the other genes of a certain network."
+    "over all networks, which need not be so beside the other genes of a certain network.  Where a "
+    "rule of the space ties genes together, each tells what it tells of the others too."
 )
 
 
