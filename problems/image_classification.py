@@ -89,7 +89,6 @@ class ImageClassification:
     folder: Path | None = field(default=None, metadata={"declared": False})
 
     grow_with_epochs: ClassVar = ("epochs", "train_seconds")
-    own_names: ClassVar = "measure"
 
     def __post_init__(self) -> None:
         if self.threads < 1:

@@ -205,8 +205,9 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
     # At last what may have to import torch, which takes seconds: a mistake elsewhere is known now,
     # and so is most of what may be wrong with the problem and the objectives.
     source = check_source(found["problem"], problems, "problem")
-    adds_names = source.constant("own_names") if source else None
-    if adds_names and adds_names not in found["problem"]:
+    add_names = source.read_by("quantities") if source else None
+    said = found["problem"] if isinstance(found["problem"], Mapping) else {}
+    if add_names and not add_names & said.keys():  # it has no names of its own
         _check_names(found["objectives"], OBJECTIVES)
     problem = _problem(found["problem"], problems, found["seed"])
     objectives = _objectives(found["objectives"], problem)

@@ -66,10 +66,6 @@ class Problem:
     """What the problem's own names mean, for labels and as objectives, by name: any of "label",
     "unit", "direction" ("maximize" or "minimize"), "worst" and "percent"; see quantities.py."""
 
-    own_names: str = ""
-    """The key of a declaration that adds names to `quantities`, where there are none without it.
-    Read off the source, so that an unknown objective is refused before the problem is imported."""
-
     def known(self, genome: list[int]) -> Measurement:
         """What arithmetic tells of a genome without an evaluation, by the names of a measurement.
 

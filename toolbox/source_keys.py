@@ -69,13 +69,20 @@ class Class:
         nested = None if "shelf" in metadata else self.module.named(node.annotation)
         return Field(name, declared, node.annotation, shelf, nested)
 
-    def constant(self, name: str) -> Any:
-        """What a class attribute holds, where that is a plain value; None if it has none."""
+    def read_by(self, name: str) -> set[str] | None:
+        """The fields that a method or property reads; None if the class has none of this name."""
         for node in self.node.body:
-            held = _assigned(node, name)
-            if isinstance(held, ast.Constant):
-                return held.value
-        return next((found for base in self.bases if (found := base.constant(name))), None)
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                return {
+                    one.attr
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Attribute)
+                    and isinstance(one.value, ast.Name)
+                    and one.value.id == "self"
+                    and one.attr in self.fields
+                }
+        found = (base.read_by(name) for base in self.bases)
+        return next((fields for fields in found if fields is not None), None)
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,13 @@ def test_the_source_tells_every_key_of_a_problem_and_of_what_it_holds(use):
             elif field.nested:
                 waiting.append((field.nested, parameter.annotation))
     assert seen
+
+
+def test_only_the_keys_that_add_names_let_an_unknown_objective_wait_for_the_import():
+    classification = class_of(PROBLEMS["image_classification"])
+    assert "measure" in classification.read_by("quantities")
+    assert "training" not in classification.read_by("quantities")
+    assert class_of(PROBLEMS["weight_sharing"]).read_by("quantities") == (
+        classification.read_by("quantities")
+    )
+    assert class_of(PROBLEMS["tabular"]).read_by("quantities") is None
