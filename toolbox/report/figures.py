@@ -492,7 +492,7 @@ def importance_plot(name: str, title: str, shares: Sequence[tuple[str, float, fl
         subplot.barh(place, 100 * alone, height=0.4, color=COLOURS[0])
     subplot.set_yticks(range(len(shown)), [gene for gene, _, _ in shown])
     subplot.set_ylim(len(shown) - 0.5, -0.5)
-    subplot.set_xlabel("share of the variance (%); dark: alone, light: in all")
+    subplot.set_xlabel("share of the variance (%); blue: alone, grey: in all")
     subplot.grid(axis="y", visible=False)
     left_out = f"The first {len(shown)} of {len(shares)} genes." if len(shares) > MOST_BARS else ""
     return Plot(name, f"What tells {title}", figure, left_out)
