@@ -86,6 +86,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="write scalars for TensorBoard into the run folder (needs the package tensorboard)",
     )
+    for name, kept in (("mlflow", "RUNS/mlflow.db"), ("trackio", "its own folder")):
+        parser.add_argument(
+            f"--{name}",
+            action="store_true",
+            help=f"tell {name} of each generation, in {kept} (needs the package {name})",
+        )
     parser.add_argument(
         "--seeds",
         type=_positive,

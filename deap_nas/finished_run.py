@@ -61,12 +61,17 @@ def notice_edits(path: Path, declaration: Declaration, archive: Archive) -> None
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A search's declaration, problem and archive; nothing here writes."""
+    """A search's declaration, problem and archive; nothing here writes.
+
+    declared_in: the folder of its declaration.toml; of several seeds that are read as one run, the
+    first one's.
+    """
 
     path: Path
     declaration: Declaration
     problem: Any
     archive: Archive
+    declared_in: Path
 
     @classmethod
     def open(cls, path: Path) -> "FinishedRun":
@@ -84,11 +89,11 @@ class FinishedRun:
         admit_again(path)
         declaration = declared(path)
         notice_edits(path, declaration, archive)
-        return cls(path, declaration, declaration.problem.build(), archive)
+        return cls(path, declaration, declaration.problem.build(), archive, path)
 
     def redeclared(self, overrides: Sequence[str]) -> Declaration:
         """The declaration with `key=value` overrides applied.  Raises ValueError as `load` does."""
-        return declared(self.path, overrides)
+        return declared(self.declared_in, overrides)
 
     @cached_property
     def judge(self) -> Judge:

@@ -15,7 +15,7 @@ from toolbox.event_log import EventLog
 from toolbox.judge import Judge
 from toolbox.progress import LOG_LINE, SearchProgress
 from toolbox.quantities import Quantity
-from toolbox.work import heartbeat
+from toolbox.work import Work, heartbeat, told_work
 
 OURS = ("deap_nas", "toolbox", "problems")
 REFRESH_SECONDS = 0.2
@@ -51,37 +51,61 @@ def _nowhere() -> Console:
 class NotebookProgress(SearchProgress):
     """The progress of a search in one area below a cell, updated in place."""
 
-    _shown: Any = None
-    _refreshed = 0.0
+    _area: "Area | None" = None
+
+    @contextmanager
+    def readying(self) -> Iterator[None]:
+        """Show what a problem does before its first evaluation, an area for each piece of it."""
+        areas: dict[str, Area] = {}
+
+        def shown(work: Work) -> None:
+            areas.setdefault(work.title, Area()).show(work, at_once=work.done >= work.total)
+
+        with told_work(_nowhere(), shown):
+            yield
 
     def __enter__(self) -> "NotebookProgress":
-        from IPython.display import HTML, display
-
-        self._shown = display(HTML(self.html()), display_id=True)
+        self._area = Area()
+        self._area.show(self.work)
         super().__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._refreshed = 0.0
-        self._refresh()
+        super()._refresh()
+        assert self._area
+        self._area.show(self.work, at_once=True)
         super().__exit__(*error)
 
     def _refresh(self) -> None:
         super()._refresh()
+        if self._area:
+            self._area.show(self.work)
+
+
+class Area:
+    """An area below a cell that shows how far a work is, updated in place."""
+
+    _shown: Any = None
+    _refreshed = 0.0
+
+    def show(self, work: Work, at_once: bool = False) -> None:
+        """Show the work as it is now, a few times a second at most unless it must be at once."""
+        from IPython.display import HTML, display
+
         now = time.monotonic()
-        if self._shown is not None and now - self._refreshed >= REFRESH_SECONDS:
-            from IPython.display import HTML
+        if self._shown is None:
+            self._shown = display(HTML(html_of(work)), display_id=True)
+        elif at_once or now - self._refreshed >= REFRESH_SECONDS:
+            self._shown.update(HTML(html_of(work)))
+        else:
+            return
+        self._refreshed = now
 
-            self._shown.update(HTML(self.html()))
-            self._refreshed = now
 
-    def html(self) -> str:
-        """The state of the search: generation, networks, the best values so far."""
-        work = self.work
-        bar = f"<progress value='{work.done}' max='{work.total}'></progress>"
-        return (
-            f"<div>{escape(work.title)} {bar} {escape(work.share)}<br>{escape(work.details)}</div>"
-        )
+def html_of(work: Work) -> str:
+    """A title, a bar, the share done and what else is told of a work."""
+    bar = f"<progress value='{work.done}' max='{work.total}'></progress>"
+    return f"<div>{escape(work.title)} {bar} {escape(work.share)}<br>{escape(work.details)}</div>"
 
 
 @contextmanager

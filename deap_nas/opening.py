@@ -210,8 +210,9 @@ class OpenSearch:
                 summary = self._use.summary()
                 row = self.folder.write_generation(generation, summary)
                 self.follower.generation_done(generation, summary)
+                told = row | generation.means(self.declaration.objectives)
                 for event_log in self.events:
-                    event_log.generation(row)
+                    event_log.generation(told)
                 if generation.stopped:
                     self._end(generation, time.process_time() - begun)
                 yield generation

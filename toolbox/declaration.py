@@ -28,6 +28,7 @@ from toolbox.screening import SCREENS
 from toolbox.selection import SELECTIONS
 from toolbox.shelf import did_you_mean, take
 from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
+from toolbox.source_keys import check_source
 
 # Each alias of the toolbox: the shelf it is taken from, how many parameters the search passes by
 # position, and what it uses if the declaration does not say.
@@ -216,7 +217,13 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         )
     bounds = _bounds(found["bounds"])
     halving = read(Halving, found["halving"], "halving") if found["halving"] else None
-    # At last what may have to import torch, which takes seconds: a mistake elsewhere is known now.
+    # At last what may have to import torch, which takes seconds: a mistake elsewhere is known now,
+    # and so is most of what may be wrong with the problem and the objectives.
+    source = check_source(found["problem"], problems, "problem")
+    add_names = source.read_by("quantities") if source else None
+    said = found["problem"] if isinstance(found["problem"], Mapping) else {}
+    if add_names and not add_names & said.keys():  # it has no names of its own
+        _check_names(found["objectives"], OBJECTIVES)
     problem = _problem(found["problem"], problems, found["seed"])
     objectives = _objectives(found["objectives"], problem)
     if len(objectives) > 1 and facts_of(algorithm.target).one_objective:
@@ -266,6 +273,14 @@ def _objectives(entries: Sequence[Any], problem: Chosen) -> tuple[Objective, ...
         if names.count(name) > 1:
             raise ValueError(f"objectives = {names}: {name!r} is named twice")
     return objectives
+
+
+def _check_names(entries: Sequence[Any], shelf: Mapping[str, Any]) -> None:
+    """Raise ValueError for an objective that is neither on the shelf nor anybody's own."""
+    for number, entry in enumerate(entries):
+        use = entry.get("use") if isinstance(entry, Mapping) else entry
+        if isinstance(use, str) and ":" not in use:
+            take(use, shelf, f"objectives[{number}]")
 
 
 def _legal_objectives(entries: Sequence[Any], problem: Chosen) -> Mapping[str, Any]:

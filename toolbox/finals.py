@@ -187,8 +187,9 @@ def standings(judge: Judge, records: Iterable[Record]) -> list[Standing]:
         return []
     trainings = [(record, *record.further) for record in finalists]
     failed = [sum(not judge.feasible(one) for one in ones) for ones in trainings]
-    sound = [ones for ones, failures in zip(trainings, failed, strict=True) if not failures]
-    deviation = _deviation([[judge.fitness(one) for one in ones] for ones in sound])
+    deviation = deviation_within(judge, finalists)
+    known = deviation is not None
+    deviation = deviation if known else numpy.zeros(1)
     counts = numpy.array([len(ones) for ones in trainings])
     errors = deviation / numpy.sqrt(counts)[:, None]
     shares = _undominated(mean_losses(judge, finalists), errors)
@@ -196,7 +197,7 @@ def standings(judge: Judge, records: Iterable[Record]) -> list[Standing]:
         Standing(
             record,
             mean_fitness(judge, record),
-            tuple(map(float, error)) if sound else None,
+            tuple(map(float, error)) if known else None,
             int(count),
             failures,
             round(float(share), 4),
@@ -207,13 +208,14 @@ def standings(judge: Judge, records: Iterable[Record]) -> list[Standing]:
     ]
 
 
-def _deviation(values: Sequence[Sequence[tuple[float, ...]]]) -> numpy.ndarray:
-    """(objectives,) the standard deviation within a network, pooled; 0 if there is none.
-
-    values: of each network the fitness of each training.
-    """
+def deviation_within(judge: Judge, records: Iterable[Record]) -> numpy.ndarray | None:
+    """(objectives,) the standard deviation within a network, pooled over those of the records that
+    were trained again and never failed; None if there are none."""
+    trainings = [(record, *record.further) for record in records if record.further]
+    sound = [ones for ones in trainings if all(map(judge.feasible, ones))]
+    values = [[judge.fitness(one) for one in ones] for ones in sound]
     if not values:
-        return numpy.zeros(1)
+        return None
     squares = sum(((numpy.array(v) - numpy.mean(v, axis=0)) ** 2).sum(axis=0) for v in values)
     return numpy.asarray(numpy.sqrt(squares / sum(len(v) - 1 for v in values)))
 

@@ -4,9 +4,9 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import moocore
@@ -52,6 +52,12 @@ class Generation:
     epochs: float = 0.0
     stopped: str = ""
     finals: tuple[Standing, ...] = ()
+
+    def means(self, objectives: Sequence[Objective]) -> dict[str, float]:
+        """`mean_<name>` of each objective over the population."""
+        columns = zip(*(one.fitness.values for one in self.population), strict=True)
+        names = [f"mean_{objective.name}" for objective in objectives]
+        return {name: fmean(column) for name, column in zip(names, columns, strict=True)}
 
 
 def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Generation]:

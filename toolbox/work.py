@@ -4,7 +4,7 @@ import bisect
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -208,12 +208,17 @@ class Heartbeat(logging.Filter):
 heartbeat = Heartbeat()  # of this process
 
 
+# Called with a work whenever it has moved on, and once more when it is over.
+Shown = Callable[["Work"], None]
+
+
 class _Told(logging.Handler):
     """Shows the work that log records tell of."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, shown: Shown | None = None):
         super().__init__(logging.DEBUG)
         self._console = console
+        self._shown = shown
         self._work: Work | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -226,8 +231,10 @@ class _Told(logging.Handler):
             self._work = Work(self._console, unit, total, title)
             self._work.__enter__()
             self._work.reach(done, free=done)  # from an earlier session
-            return
-        self._work.reach(done, free=self._work.free)
+        else:
+            self._work.reach(done, free=self._work.free)
+        if self._shown:
+            self._shown(self._work)
         if done >= total:
             self.end()
 
@@ -238,12 +245,13 @@ class _Told(logging.Handler):
 
 
 @contextmanager
-def told_work(console: Console) -> Iterator[None]:
+def told_work(console: Console, shown: Shown | None = None) -> Iterator[None]:
     """Show the work that log records tell of by `extra={"work": (title, unit, done, total)}`.
 
-    The first record of a title begins it.  So those who work need not know who shows it.
+    The first record of a title begins it.  So those who work need not know who shows it.  shown:
+    shows it too, where the console is no terminal.
     """
-    handler = _Told(console)
+    handler = _Told(console, shown)
     logging.getLogger().addHandler(handler)
     try:
         yield

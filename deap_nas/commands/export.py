@@ -1,7 +1,9 @@
-"""Export a retrained network for other programs, and check that it computes the same there.
+"""Export a retrained network for other programs, and check that it computes the same there; or
+export the record of a search.
 
-onnx writes network.onnx and needs pip install 'deap-nas[export]'; torch writes network.pt2
-(torch.export).  Both take any number of images at a time: (N, C, H, W), float32, scaled to [0, 1].
+--format FORMAT, of a network: onnx writes network.onnx and needs pip install 'deap-nas[export]';
+torch writes network.pt2 (torch.export).  Both take any number of images at a time: (N, C, H, W),
+float32, scaled to [0, 1].
 
 Each file is read again and run on validation images of the search (never the test images); the
 largest difference in a logit is reported, and one that is too large is refused.  The latency of one
@@ -14,7 +16,12 @@ what was exported and seen.
 --pick RULE: as for retrain; a network must have been retrained before, and without a rule the only
 one that has been is taken.  Of several recipes the one
 that was finished last is taken, and of its seeds the first: to choose by test accuracy would make
-that accuracy a lie."""
+that accuracy a lie.
+
+--to optuna: the record of a search, or of those of several seeds in their folder, as studies of
+Optuna in DIR/optuna.sqlite (default: RUN_FOLDER), which optuna-dashboard opens.  A trial is a
+network: genes, objectives, bounds as constraints, and what else was measured.  It needs
+pip install 'deap-nas[optuna]'."""
 
 import argparse
 import json
@@ -25,7 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
-from deap_nas.finished_run import FinishedRun
+from deap_nas.finished_run import FinishedRun, run_folders
+from deap_nas.seeds_together import open_together
 from toolbox.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -76,24 +84,31 @@ CENTRE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
-    parser.add_argument("--format", required=True, choices=list(SUFFIXES))
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--format", choices=list(SUFFIXES), help="of a network")
+    kind.add_argument("--to", choices=["optuna"], help="the record of a search")
     parser.add_argument("--pick", metavar="RULE", help="default: as for retrain")
     parser.add_argument(
         "--retrained", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/exported/KEY")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: RUN_FOLDER/exported/KEY, or RUN_FOLDER"
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Export what was picked; 0.  Raises ValueError if it was not retrained."""
+    """Export what was picked, or a search; 0.  Raises ValueError if it was not retrained."""
     from rich.console import Console
 
     from toolbox.progress import log_to_console
 
-    log_to_console(Console(width=None if sys.stdout.isatty() else 160))
+    screen = Console(width=None if sys.stdout.isatty() else 160)
+    log_to_console(screen)
+    if chosen.to:
+        return _export_record(chosen, screen)
     for name in ("onnx_ir", "onnxscript"):  # they tell of every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
-    finished = FinishedRun.open(chosen.run_folder)
+    finished = open_together(chosen.run_folder)
     require_networks(finished)
     folder = chosen.retrained or chosen.run_folder / FOLDER
     one = _pick(finished, folder, chosen.pick)
@@ -155,6 +170,23 @@ def run(chosen: argparse.Namespace) -> int:
             problem.threads,
         )
     log.info("written: %s (%s bytes) and %s", path, f"{len(exported.content):,}", used_by)
+    return 0
+
+
+def _export_record(chosen: argparse.Namespace, screen: Any) -> int:
+    """Write the record of the search, or of those in the folder of several seeds."""
+    from deap_nas.optuna_study import require_optuna, write_studies
+
+    for name in ("pick", "retrained"):
+        if getattr(chosen, name) is not None:
+            raise ValueError(f"--{name}: it is for --format; --to {chosen.to} takes all networks")
+    require_optuna()
+    runs = [FinishedRun.open(path) for path in run_folders([chosen.run_folder])]
+    path = (chosen.out or chosen.run_folder) / "optuna.sqlite"
+    names = write_studies(runs, path, screen)
+    log.info(
+        "written: %s with %s; now: optuna-dashboard sqlite:///%s", path, ", ".join(names), path
+    )
     return 0
 
 

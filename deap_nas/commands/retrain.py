@@ -9,6 +9,9 @@ No images are left to watch, so there is no early stop and the last weights are 
 runs for the number of epochs that it ran in the search (which an early stop may have cut short; one
 that a halving stopped runs for all of them), or for training.epochs if that is overridden.
 
+Of a folder of the seeds of one search it takes what they found together, and writes into that
+folder: a network that several seeds found counts once, with its best measurement.
+
 --pick RULE (several may be given; default: best for one objective, knee for several):
   best                 by the first objective
   knee                 of the front: each objective scaled to [0, 1] over the front, the least sum
@@ -37,6 +40,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from deap_nas.finished_run import FinishedRun
+from deap_nas.seeds_together import open_together
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
 from toolbox.hooks import offers
@@ -77,7 +81,9 @@ class Pick:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
+    parser.add_argument(
+        "run_folder", type=Path, metavar="RUN_FOLDER", help="or a folder of those of several seeds"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--pick", action="append", metavar="RULE", help="see above")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
@@ -106,7 +112,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.seeds < 1:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
     new_writer = tensorboard_writer() if chosen.tensorboard else None
-    finished = FinishedRun.open(chosen.run_folder)
+    finished = open_together(chosen.run_folder)
     require_networks(finished)
     picks = picked(finished, chosen.pick)
     problem, epochs = overridden(finished, chosen.overrides)
@@ -153,6 +159,11 @@ def inheriting(finished: FinishedRun, problem: "ImageClassification") -> "ImageC
         raise ValueError(
             f"--inherit: the problem of {finished.path} is {finished.declaration.problem.use!r}, "
             "which has no shared weights; weight_sharing is needed"
+        )
+    if finished.declared_in != finished.path:
+        raise ValueError(
+            f"--inherit: each seed has a supernet of its own; name one run folder, like "
+            f"{finished.declared_in}"
         )
     found = searched.found(finished.path)
     return replace(problem, supernet_file=found.supernet_file, first_weights="inherited")

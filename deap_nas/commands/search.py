@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +21,7 @@ from toolbox.progress import SearchProgress, log_to_console
 from toolbox.quantities import as_number, quantities_with
 from toolbox.report.ranking import front
 from toolbox.report.tables import print_results
+from toolbox.trackers import TRACKERS, Tracked, flattened
 from toolbox.whole_file import write_table
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ def run(chosen: argparse.Namespace) -> int:
     log_to_console(screen)
     with refusing(ValueError):
         new_writer = tensorboard_writer() if chosen.tensorboard else None
+        trackers = {name: TRACKERS[name]() for name in TRACKERS if getattr(chosen, name)}
         # SCOOP started this process as its leading one.
         overrides = [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])]
         declarations = [
@@ -44,9 +47,15 @@ def run(chosen: argparse.Namespace) -> int:
         ]
         problem = rehearsed(declarations[0])
 
-    def new_events(folder: Path) -> list[EventLog]:
+    def new_events(declaration: Declaration, folder: Path) -> list[EventLog]:
         events: list[EventLog] = [JsonLines(sys.stdout)] if chosen.json else []
-        return events + ([TensorBoard(folder / "tensorboard", new_writer)] if new_writer else [])
+        events += [TensorBoard(folder / "tensorboard", new_writer)] if new_writer else []
+        for name, begin in trackers.items():
+            from deap_nas.commands.report import write_report  # it draws, which is slow to import
+
+            run = begin(chosen.runs, folder, flattened(declaration.table()))
+            events.append(Tracked(name, run, partial(write_report, [folder])))
+        return events
 
     rows = []
     for number, declaration in enumerate(declarations):
@@ -80,7 +89,7 @@ def _search(
     chosen: argparse.Namespace,
     declaration: Declaration,
     problem: Problem,
-    new_events: Callable[[Path], list[EventLog]],
+    new_events: Callable[[Declaration, Path], list[EventLog]],
     screen: Any,
 ) -> dict[str, Any]:
     """Search in a run folder; the row of the summary over several seeds."""
@@ -97,7 +106,7 @@ def _search(
         problem,
         chosen.runs,
         new_follower,
-        new_events,
+        partial(new_events, declaration),
         retry_failed=chosen.retry_failed,
         command=chosen.command,
     ) as opened:

@@ -4,7 +4,9 @@ How many images and classes there are is known only when they are read, so `loca
 must and returns the data set with its numbers filled in.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -145,6 +147,20 @@ class ImageFolder(OwnImages):
         return self._pixels(map(pil_loader, paths)), labels
 
 
+@contextmanager
+def _silent_library() -> Iterator[None]:
+    """Nothing is told of each try to reach the hub: what comes of them is told once."""
+    logger = logging.getLogger("huggingface_hub")
+    disabled, logger.disabled = logger.disabled, True
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # of its parts too, which ask it for its level
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+        logger.setLevel(level)
+
+
 @dataclass(frozen=True, kw_only=True)
 class HuggingFace(OwnImages):
     """`path` (and configuration `name`) as `datasets.load_dataset` takes them, hub or local.
@@ -171,7 +187,8 @@ class HuggingFace(OwnImages):
             ) from error
         split = self.train_split if part == "train" else self.test_split
         try:
-            opened = datasets.load_dataset(self.path, self.name, split=split)
+            with _silent_library():
+                opened = datasets.load_dataset(self.path, self.name, split=split)
         except (OSError, ValueError) as error:  # all that the library raises for what is not there
             reason = str(error).splitlines()[0]
             raise DataMissing(f"path = {self.path!r}: it cannot be loaded ({reason})") from error

@@ -1,3 +1,4 @@
+import logging
 import re
 import shutil
 import sys
@@ -164,6 +165,33 @@ def test_without_the_package_it_is_one_line(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataMissing, match=r"pip install 'deap-nas\[hugging_face\]'"):
         made(HuggingFace, folder).located()
+
+
+def test_a_hub_that_is_not_reached_is_one_line_and_the_library_says_nothing(monkeypatch, capfd):
+    import datasets
+
+    def unreachable(*arguments, **options):
+        for name in ("huggingface_hub.utils._http", "huggingface_hub"):
+            logging.getLogger(name).warning("Retrying in 1s [Retry 1/5].")
+        raise ConnectionError("Couldn't reach 'nobody/nothing' on the Hub\nand more")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    logger = logging.getLogger("huggingface_hub")
+    heard = []
+    handler = logging.Handler()
+    handler.emit = heard.append
+    logger.addHandler(handler)
+    before = logger.level
+    try:
+        with pytest.raises(
+            DataMissing, match=r"^path = 'nobody/nothing': .*\(Couldn't reach [^\n]*\)$"
+        ):
+            HuggingFace(path="nobody/nothing", validation=4).located()
+    finally:
+        logger.removeHandler(handler)
+    assert not heard
+    assert capfd.readouterr().err == ""
+    assert (logger.level, logger.disabled) == (before, False)
 
 
 def test_test_images_of_other_classes_or_none_are_refused(folder, tmp_path):

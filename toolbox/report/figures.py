@@ -29,6 +29,7 @@ from toolbox.report.origins import Ancestry, made_by
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 MOST_OPEN = 1200  # points of a plot that can be opened; the others are drawn as one picture
+MOST_BARS = 15  # genes
 FEWEST_FOR_A_BAND = 3  # runs; two are seen as their lines
 MOST_ANCESTORS = 300  # births of a drawing in which a line can still be followed
 STYLE: dict[str, Any] = {
@@ -477,6 +478,24 @@ def operators_plot(rows: Sequence[dict[str, Any]]) -> Plot:
     subplot.set_xlabel("individuals; dark: those that survived their generation")
     subplot.grid(axis="y", visible=False)
     return Plot("operators", "Survivors by operator", figure)
+
+
+def importance_plot(name: str, title: str, shares: Sequence[tuple[str, float, float]]) -> Plot:
+    """The genes that an objective hangs on most.
+
+    shares: the name of each gene, what it tells alone and in all; the most important first.
+    """
+    shown = shares[:MOST_BARS]
+    figure, subplot = _figure(5.6, 1.3 + 0.32 * len(shown))
+    for place, (_, alone, in_all) in enumerate(shown):
+        subplot.barh(place, 100 * in_all, height=0.7, color="#c9d3df")
+        subplot.barh(place, 100 * alone, height=0.4, color=COLOURS[0])
+    subplot.set_yticks(range(len(shown)), [gene for gene, _, _ in shown])
+    subplot.set_ylim(len(shown) - 0.5, -0.5)
+    subplot.set_xlabel("share of the variance (%); blue: alone, grey: in all")
+    subplot.grid(axis="y", visible=False)
+    left_out = f"The first {len(shown)} of {len(shares)} genes." if len(shares) > MOST_BARS else ""
+    return Plot(name, f"What tells {title}", figure, left_out)
 
 
 def ancestry_plot(run: Evaluations, found: Ancestry, objective: Axis, column: int) -> Plot:

@@ -1,6 +1,6 @@
 """The sections of a report, of plain data that the toolbox knows.
 
-A problem comes in by one function only: the layers of a network.
+A problem comes in by its space, and by one function: the layers of a network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ from toolbox.report.axes import Axes, Axis
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.finals import finals_facts, finals_sections
 from toolbox.report.generations import course, generation_table, parent_table
+from toolbox.report.mattering import importance_sections
 from toolbox.report.network_drawing import Layer, network_plot
 from toolbox.report.origins import (
     ancestry,
@@ -31,6 +32,7 @@ from toolbox.report.origins import (
 from toolbox.report.page import Fact, Page, Section, Table
 from toolbox.report.picking import knee
 from toolbox.report.tables import TOP
+from toolbox.space import Space
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,18 @@ class Reported:
     """A run of a report.  layers: of a record's network, the image first; [] if they are unknown.
 
     ended: whether the search came to its end.  retrained: what its networks reached on the test
-    images.  tested: the same in a line, by the network's key.
+    images.  tested: the same in a line, by the network's key.  ablated: what single changes of its
+    networks did.
     """
 
     declaration: Declaration
     evaluations: Evaluations
     ended: bool
+    space: Space
     layers: Callable[[Record], list[Layer]]
     retrained: Sequence[Section] = ()
     tested: Mapping[str, str] = field(default_factory=dict)
+    ablated: Sequence[Section] = ()
 
 
 def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> Page:
@@ -64,6 +69,9 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         sections.append(Section("All networks", text=EXPLORE, explored=True))
         for one in reported:
             sections += one.retrained
+        sections += importance_sections(runs, [one.space for one in reported], quantities)
+        for one in reported:
+            sections += one.ablated
         sections.append(_progress(runs, axes))
         sections += _generations(runs, axes)
         sections += _tradeoffs(runs, axes)

@@ -87,7 +87,7 @@ def test_the_retraining_that_was_finished_last_is_exported(run, tmp_path, comman
     ("arguments", "message"),
     [
         (["--format", "tflite"], "argument --format: invalid choice: 'tflite'"),
-        ([], "the following arguments are required: --format"),
+        ([], "one of the arguments --format --to is required"),
         (["--format", "onnx", "--pick", "bst"], "'bst' is unknown; .*did you mean 'best'"),
         (["--format", "onnx", "--pick", "params<1"], "none of .* networks is within it"),
         (["--format", "onnx", "--retrained", "nowhere"], "nowhere: knee .* has not been retrained"),
