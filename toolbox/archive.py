@@ -1,8 +1,8 @@
 """Every distinct network is measured once, ever: the archive that remembers.
 
-One SQLite file, one writer.  Each evaluation is committed when it is known, so a kill at any moment
-loses only what was still training; a search continues by running again from its start and being
-served from here.
+One SQLite file, one writer.  Evaluations are committed as they become known, those that arrived
+together in one transaction, so a kill at any moment loses only what was still training; a search
+continues by running again from its start and being served from here.
 """
 
 import contextlib
@@ -196,29 +196,34 @@ class Archive:
             text += json.dumps(less, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def add(self, record: Record) -> None:
-        """Keep a record for good: it is on disk when this returns.
+    def add(self, *records: Record) -> None:
+        """Keep records for good, in their order and in one transaction: all of them are on disk
+        when this returns, and none if it raises.
 
-        It takes the place of a record of the same key, of a network refused by bounds that have
+        Each takes the place of a record of the same key, of a network refused by bounds that have
         been widened since.
         """
-        if self._connection is not None:
-            row = (
-                record.key,
-                json.dumps(record.genome),
-                record.architecture,
-                record.status,
-                json.dumps(record.measurement),
-                record.message,
-                record.attempts,
-                record.finished_at,
-            )
-            with self._transaction() as connection:
-                connection.execute(
-                    "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+        if self._connection is not None and records:
+            rows = [
+                (
+                    record.key,
+                    json.dumps(record.genome),
+                    record.architecture,
+                    record.status,
+                    json.dumps(record.measurement),
+                    record.message,
+                    record.attempts,
+                    record.finished_at,
                 )
-        self._records[record.key] = record
-        self._positions[record.key] = next(self._ticks)
+                for record in records
+            ]
+            with self._transaction() as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+                )
+        for record in records:
+            self._records[record.key] = record
+            self._positions[record.key] = next(self._ticks)
 
     def get(self, key: str) -> Record | None:
         return self._records.get(key)

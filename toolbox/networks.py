@@ -115,16 +115,14 @@ class Networks:
         return record if refused_by_a_rule or beyond else None
 
     def refused(self, key: str, genome: list[int]) -> Record | None:
-        """The record of a network that a rule of the space or a bound refuses; it is archived.
+        """The record of a network that a rule of the space or a bound refuses, to be archived.
 
         None if it must be measured.
         """
         reason = self.space.violation(genome)
         known = {} if reason else self.bounded(genome)
         reason = reason or self.judge.bounds.reason(known)
-        return (
-            self.archived(key, genome, Outcome(0, "infeasible", known, reason)) if reason else None
-        )
+        return self.record(key, genome, Outcome(0, "infeasible", known, reason)) if reason else None
 
     def options(self, individual: list[int], key: str) -> dict[str, Any]:
         """What `evaluate` is given of an individual beside its genome; `key` is its network's."""
@@ -134,11 +132,9 @@ class Networks:
         parents = [self.archive.key(record.architecture) for record in records if record]
         return {"key": key, "parents": list(dict.fromkeys(parents))}
 
-    def archived(self, key: str, genome: list[int], outcome: Outcome) -> Record:
-        """The record of an outcome; it is on disk when this returns."""
-        record = Record.of(key, genome, self.space.decode(genome), outcome)
-        self.archive.add(record)
-        return record
+    def record(self, key: str, genome: list[int], outcome: Outcome) -> Record:
+        """The record of an outcome; nobody may be told of it before the archive has it."""
+        return Record.of(key, genome, self.space.decode(genome), outcome)
 
     def learn(self, record: Record, first: bool = True) -> None:
         """Take in a network's own record: from now on this search knows it.
