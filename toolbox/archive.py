@@ -319,9 +319,9 @@ class Archive:
             with self._transaction() as connection:
                 connection.execute("DELETE FROM births WHERE generation >= ?", (generation,))
                 connection.executemany("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?)", rows)
-        for number in [number for number in self._births if number >= generation]:
-            del self._births[number]
         self._births[generation] = list(births)
+        while self._births.pop(generation := generation + 1, None) is not None:
+            pass  # of another search
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -117,7 +117,9 @@ class Evaluator:
             on_the_way = {key: new[key] for key in self._promoted(self.halving, in_order)}
             for key in found.keys() - on_the_way.keys():
                 self.problem.forget(key)
-            self.networks.records |= {key: found[key] for key in found if key not in on_the_way}
+            for key, record in found.items():
+                if key not in on_the_way and record.key != key:
+                    self.networks.keep(key, record)
         return how
 
     def _promoted(self, halving: Halving, found: dict[str, Record]) -> list[str]:

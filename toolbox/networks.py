@@ -56,6 +56,7 @@ class Networks:
         self.retry_failed = retry_failed
         self._on_record = on_record
         self.records: dict[str, Record] = {}
+        self._new: list[Record] = []
         self.awaited: Container[str] = ()
         self.epochs = 0.0
         self.counts: Counter[str] = Counter()
@@ -141,8 +142,13 @@ class Networks:
 
         first: as for `epochs_for`.
         """
-        self.records[record.key] = record
+        self.keep(record.key, record)
         self.learn_on_the_way(record, first)
+
+    def keep(self, key: str, record: Record) -> None:
+        """From now on this is what is known of a network, even if it was stopped on its way."""
+        self.records[key] = record
+        self._new.append(record)
 
     def learn_on_the_way(self, record: Record, first: bool) -> None:
         """Take in a record that is not the network's own: of fewer epochs, or of another seed."""
@@ -157,6 +163,11 @@ class Networks:
         self.counts["evaluated"] += 1
         self.counts["failed"] += record.failed
         self.counts[how] += 1
+
+    def take_new(self) -> list[Record]:
+        """The records that became known since the last call, in their order."""
+        taken, self._new = self._new, []
+        return taken
 
     def take_counts(self) -> Counter[str]:
         """The counts since the last call."""

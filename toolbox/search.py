@@ -148,7 +148,6 @@ class History:
     networks: Networks
     front: numpy.ndarray | None = None  # of what was evaluated, as losses (minimized)
     reference: numpy.ndarray | None = None
-    seen: int = 0
     stale: int = 0
     seconds: list[float] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
@@ -200,14 +199,15 @@ class History:
 
     def _update_front(self) -> None:
         judge = self.networks.judge
-        records = list(self.networks.records.values())[self.seen :]
-        self.seen = len(self.networks.records)
+        records = self.networks.take_new()
         losses = judge.losses([record for record in records if judge.feasible(record)])
         if self.reference is None and len(losses):
             self.reference = losses.max(axis=0)
         old = self.front if self.front is not None else losses[:0]
-        merged = numpy.unique(numpy.vstack([old, losses]), axis=0)
-        self.front = merged[moocore.is_nondominated(merged)] if len(merged) else merged
+        front = numpy.vstack([old, losses])
+        if len(front):
+            front = numpy.unique(front[moocore.is_nondominated(front)], axis=0)
+        self.front = front
         self.stale = self.stale + 1 if numpy.array_equal(self.front, old) else 0
 
     def _hypervolume(self) -> float | None:
