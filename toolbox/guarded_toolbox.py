@@ -149,7 +149,7 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
                         f"toolbox.{alias}: it must return a tuple of {len(parents)}, as DEAP's "
                         f"operators do; it returned {children!r}"
                     )
-                if all([belongs(child, self.space, alias) for child in children]):
+                if all(belongs(child, self.space, alias) for child in children):
                     _check_individuals(children, alias)
                     if not redraws or not any(map(networks.known_violation, children)):
                         return children

@@ -17,6 +17,7 @@ from toolbox.measure import Outcome
 from toolbox.problem import Problem
 
 KEYS_AT_HAND = 100_000  # genomes whose keys are remembered
+TEXTS_AT_HAND = 20_000  # genomes whose architectures are
 # How the record of an individual became known: measured for it, known before, or refused.
 How = Literal["trained", "reused", "infeasible"]
 
@@ -63,6 +64,10 @@ class Networks:
         self.lineage = Lineage()
         # Asked for when a child is bred, and again when it is evaluated.
         self._identity_of = lru_cache(maxsize=KEYS_AT_HAND)(self._identity)
+        # Asked for then, and again when there is a record of it.
+        self._decode = lru_cache(maxsize=TEXTS_AT_HAND)(
+            lambda genes: self.space.decode(list(genes))
+        )
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
@@ -71,7 +76,7 @@ class Networks:
 
     def _identity(self, genes: tuple[int, ...]) -> tuple[str, list[int]]:
         canonical = list(map(int, self.space.canonical(list(genes))))
-        return self.archive.key(self.space.decode(canonical)), canonical
+        return self.archive.key(self._decode(tuple(canonical))), canonical
 
     def key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
         """The key of a network's record after a number of epochs: its own after all of them."""
@@ -135,7 +140,7 @@ class Networks:
 
     def record(self, key: str, genome: list[int], outcome: Outcome) -> Record:
         """The record of an outcome; nobody may be told of it before the archive has it."""
-        return Record.of(key, genome, self.space.decode(genome), outcome)
+        return Record.of(key, genome, self._decode(tuple(genome)), outcome)
 
     def learn(self, record: Record, first: bool = True) -> None:
         """Take in a network's own record: from now on this search knows it.

@@ -1,5 +1,6 @@
 """The search: one generation a call of the algorithm, until a stop rule holds."""
 
+import gc
 import logging
 import random
 import time
@@ -61,6 +62,14 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
     archive takes the same steps and is served what the first one measured.  Raises NothingMeasured
     after a generation in which all that was ever evaluated failed.
     """
+    gc.freeze()  # torch and the archive are large, and Python looks for garbage in them ever again
+    try:
+        yield from _generations(declaration, toolbox)
+    finally:
+        gc.unfreeze()
+
+
+def _generations(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Generation]:
     random.seed(declaration.seed)
     numpy.random.seed(declaration.seed % 2**32)  # for operators of the user's own that draw from it
     history = History(declaration, toolbox.evaluator.networks)
