@@ -3,10 +3,11 @@
     python -m benchmarks.search_overhead [--populations 100 1000 10000] [--generations 10]
         [--repeats 5] [--out FILE.md]
 
-NSGA-II with two objectives and the genetic algorithm with one, on two spaces: 40 bits, and chains of
-convolutions, 21 genes of which some are inert; each of their genomes is a network.  Both sides vary in the same way: uniform crossover of 9 pairs in 10,
-then each gene takes another choice with probability 1 / genes.  The losses are weighted sums of
-the genes, so that hardly a genome is asked for twice.
+NSGA-II with two objectives and the genetic algorithm with one, on two spaces: 40 bits, and chains
+of convolutions, 20 genes of which some are inert; each of their genomes is a network.  Both sides
+vary in the same way: uniform crossover of 9 pairs in 10, then each gene takes another choice with
+probability 1 / genes.  The losses are weighted sums of the genes, so that hardly a genome is asked
+for twice.
 
 Processor time without that of the evaluations: pymoo's is one vectorized step a generation, ours
 one call a network.  Ours does all that a search does: the archive (in memory), the network behind
@@ -80,11 +81,12 @@ class WeightedSums:
 class ResetGene(Mutation):
     """Each gene takes another of its choices with probability 1 / genes, as our `reset_gene`."""
 
-    def _do(self, problem: Any, X: numpy.ndarray, **_: Any) -> numpy.ndarray:
-        draw = numpy.random if (state := _.get("random_state")) is None else state
+    def _do(
+        self, problem: Any, X: numpy.ndarray, *args: Any, random_state: Any, **kwargs: Any
+    ) -> numpy.ndarray:
         choices = (problem.xu + 1).astype(int)
-        hit = (draw.random(X.shape) < 1 / len(choices)) & (choices > 1)
-        moved = X + 1 + numpy.floor(draw.random(X.shape) * (choices - 1)).astype(int)
+        hit = (random_state.random(X.shape) < 1 / len(choices)) & (choices > 1)
+        moved = X + 1 + numpy.floor(random_state.random(X.shape) * (choices - 1)).astype(int)
         return numpy.where(hit, moved % choices, X)
 
 

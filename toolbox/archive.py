@@ -34,7 +34,7 @@ TABLES = (
 BIRTHS = TABLES[-1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One evaluation, as the archive keeps it.  `finished_at` is UTC, ISO 8601.
 

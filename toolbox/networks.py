@@ -16,8 +16,7 @@ from toolbox.lineage import Lineage
 from toolbox.measure import Outcome
 from toolbox.problem import Problem
 
-KEYS_AT_HAND = 100_000  # genomes whose keys are remembered
-TEXTS_AT_HAND = 20_000  # genomes whose architectures are
+AT_HAND = 20_000  # genomes whose keys, and whose architectures, are remembered
 # How the record of an individual became known: measured for it, known before, or refused.
 How = Literal["trained", "reused", "infeasible"]
 
@@ -63,20 +62,19 @@ class Networks:
         self.counts: Counter[str] = Counter()
         self.lineage = Lineage()
         # Asked for when a child is bred, and again when it is evaluated.
-        self._identity_of = lru_cache(maxsize=KEYS_AT_HAND)(self._identity)
+        self._identity_of = lru_cache(maxsize=AT_HAND)(self._identity)
         # Asked for then, and again when there is a record of it.
-        self._decode = lru_cache(maxsize=TEXTS_AT_HAND)(
-            lambda genes: self.space.decode(list(genes))
-        )
+        self._decode = lru_cache(maxsize=AT_HAND)(lambda genes: self.space.decode(list(genes)))
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
         key, canonical = self._identity_of(tuple(genome))
         return key, list(canonical)
 
-    def _identity(self, genes: tuple[int, ...]) -> tuple[str, list[int]]:
-        canonical = list(map(int, self.space.canonical(list(genes))))
-        return self.archive.key(self._decode(tuple(canonical))), canonical
+    def _identity(self, genes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+        canonical = tuple(map(int, self.space.canonical(list(genes))))
+        canonical = genes if canonical == genes else canonical  # there are many of them
+        return self.archive.key(self._decode(canonical)), canonical
 
     def key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
         """The key of a network's record after a number of epochs: its own after all of them."""
