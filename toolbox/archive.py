@@ -163,12 +163,15 @@ class Archive:
     def _read_births(self, connection: sqlite3.Connection) -> None:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'births'").fetchone():
             return
+        names: dict[str, tuple[str, ...]] = {}
         for number, generation, key, operators, parents, survived in connection.execute(
             "SELECT number, generation, key, operators, parents, survived FROM births "
             "ORDER BY number"
         ):
-            made_by, made_of = tuple(json.loads(operators)), tuple(json.loads(parents))
-            birth = Birth(number, generation, key, made_by, made_of, bool(survived))
+            if operators not in names:  # few, and the same for many
+                names[operators] = tuple(json.loads(operators))
+            made_of = tuple(json.loads(parents))
+            birth = Birth(number, generation, key, names[operators], made_of, bool(survived))
             self._births.setdefault(generation, []).append(birth)
 
     def _create(self, connection: sqlite3.Connection) -> None:

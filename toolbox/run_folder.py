@@ -16,7 +16,7 @@ from toolbox.finals import Standing, standings
 from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
-from toolbox.whole_file import write_table, write_whole
+from toolbox.whole_file import GrowingTable, write_table, write_whole
 
 log = logging.getLogger(__name__)
 COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
@@ -25,15 +25,16 @@ COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
 class RunFolder:
     """`<runs>/<name of the declaration>/seed-<seed>/`, held by one search at a time.
 
-    Each file is replaced whole, so a reader never sees half of one.  Use as a context manager;
-    raises ValueError if another search is in the folder, or it cannot be written.
+    Each file is replaced whole or grows by whole lines, so a reader never sees half of one.  Use as
+    a context manager; raises ValueError if another search is in the folder, or it cannot be
+    written.
     """
 
     def __init__(self, runs: Path, declaration: Declaration):
         self.path = runs / declaration.name / f"seed-{declaration.seed}"
         self.declaration = declaration
         self._lock = FileLock(self.path / ".lock")
-        self._generations: list[dict[str, Any]] = []
+        self._generations = GrowingTable(self.path / "generations.csv")
 
     def __enter__(self) -> "RunFolder":
         try:
@@ -82,9 +83,8 @@ class RunFolder:
         if generation.epochs:
             row["epochs"] = generation.epochs
         row |= {"seconds": round(generation.seconds, 3), **device_use}
-        self._generations.append(row)
         try:
-            write_table(self.path / "generations.csv", self._generations)
+            self._generations.add(row)
         except OSError as error:  # a spreadsheet may hold it open; the next generation tries again
             log.warning("generations.csv cannot be written now: %s", error.strerror)
         return row

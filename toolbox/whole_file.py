@@ -24,9 +24,36 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], header: Sequence[str] = ()) -> None:
     """Rows as CSV, with every name in any of them as a column; `header` if there are no rows."""
-    columns = dict.fromkeys(column for row in rows for column in row) or header
+    columns = list(dict.fromkeys(column for row in rows for column in row) or header)
+    write_whole(path, _lines([dict(zip(columns, columns, strict=True)), *rows], columns))
+
+
+class GrowingTable:
+    """Rows as CSV, one more a call: the file is put in place whole, and then grows by lines.
+
+    A line is added in one write, so that a reader sees whole lines.  The file is put in place anew
+    for the first row, for one with a new column, and after a row that could not be written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._rows: list[Mapping[str, Any]] = []
+        self._columns: list[str] = []  # of the file, if all rows before the next one are in it
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row.  Raises OSError if it cannot be written; it is with the next one then."""
+        self._rows.append(row)
+        columns, self._columns = self._columns, []
+        if columns and set(row) <= set(columns):
+            with self.path.open("ab", buffering=0) as file:
+                file.write(_lines([row], columns).encode())
+        else:
+            write_table(self.path, self._rows)
+            columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        self._columns = columns
+
+
+def _lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(columns))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue())
+    csv.DictWriter(text, fieldnames=columns).writerows(rows)
+    return text.getvalue()
