@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,8 @@ COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
 class RunFolder:
     """`<runs>/<name of the declaration>/seed-<seed>/`, held by one search at a time.
 
-    Each file is replaced whole or grows by whole lines, so a reader never sees half of one.  Use as
-    a context manager; raises ValueError if another search is in the folder, or it cannot be
-    written.
+    Each file is replaced whole, so a reader never sees half of one.  Use as a context manager;
+    raises ValueError if another search is in the folder, or it cannot be written.
     """
 
     def __init__(self, runs: Path, declaration: Declaration):
@@ -50,6 +50,8 @@ class RunFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
+        with _warning_of_generations():
+            self._generations.write()
         self._lock.release()
 
     def begin_session(self, archive: Archive, command: str, versions: str) -> None:
@@ -83,10 +85,10 @@ class RunFolder:
         if generation.epochs:
             row["epochs"] = generation.epochs
         row |= {"seconds": round(generation.seconds, 3), **device_use}
-        try:
+        with _warning_of_generations():
             self._generations.add(row)
-        except OSError as error:  # a spreadsheet may hold it open; the next generation tries again
-            log.warning("generations.csv cannot be written now: %s", error.strerror)
+            if generation.stopped:
+                self._generations.write()
         return row
 
     def write_population(self, population: Sequence[Any], space: Any) -> None:
@@ -138,3 +140,12 @@ class RunFolder:
             **{k: v for k, v in record.measurement.items() if k not in names},
             "key": record.key,
         }
+
+
+@contextmanager
+def _warning_of_generations() -> Iterator[None]:
+    """Go on without the file: a spreadsheet may hold it open, and it is tried again."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("generations.csv cannot be written now: %s", error.strerror)

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,36 +25,37 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], header: Sequence[str] = ()) -> None:
     """Rows as CSV, with every name in any of them as a column; `header` if there are no rows."""
-    columns = list(dict.fromkeys(column for row in rows for column in row) or header)
-    write_whole(path, _lines([dict(zip(columns, columns, strict=True)), *rows], columns))
+    columns = dict.fromkeys(column for row in rows for column in row) or header
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 class GrowingTable:
-    """Rows as CSV, one more a call: the file is put in place whole, and then grows by lines.
+    """Rows as CSV, one more a call.  The file is put in place whole, and no sooner after the last
+    time than takes twenty times as long, so that many rows do not cost the square of their number.
 
-    A line is added in one write, so that a reader sees whole lines.  The file is put in place anew
-    for the first row, for one with a new column, and after a row that could not be written.
+    Both methods raise OSError if it cannot be written; the next call then tries again.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._rows: list[Mapping[str, Any]] = []
-        self._columns: list[str] = []  # of the file, if all rows before the next one are in it
+        self._written = 0
+        self._due = 0.0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add a row.  Raises OSError if it cannot be written; it is with the next one then."""
+        """Add a row."""
         self._rows.append(row)
-        columns, self._columns = self._columns, []
-        if columns and set(row) <= set(columns):
-            with self.path.open("ab", buffering=0) as file:
-                file.write(_lines([row], columns).encode())
-        else:
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Put all rows in place now."""
+        if self._written < len(self._rows):
+            began = time.monotonic()
             write_table(self.path, self._rows)
-            columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        self._columns = columns
-
-
-def _lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, fieldnames=columns).writerows(rows)
-    return text.getvalue()
+            self._written = len(self._rows)
+            self._due = time.monotonic() + 20 * (time.monotonic() - began)
