@@ -106,7 +106,7 @@ def main() -> None:
     for backend in arguments.backends:
         for algorithm, population, generations in (
             ("random_search", 10 * workers, many),
-            ("steady_state", 10 * workers, many),
+            ("regularized_evolution", 10 * workers, many),
             ("random_search", workers, 10 * many),
         ):
             changes = [*options[backend], f"problem.seconds={seconds}"]
