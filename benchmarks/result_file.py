@@ -5,9 +5,8 @@ import os
 import platform
 from collections.abc import Sequence
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 
 def parser_of(doc: str) -> argparse.ArgumentParser:
@@ -19,10 +18,14 @@ def parser_of(doc: str) -> argparse.ArgumentParser:
 
 def machine(device: str = "cpu") -> str:
     """The date, the machine and the versions that a figure depends on."""
-    gpu = "" if device == "cpu" else f" {torch.cuda.get_device_name(device)},"
+    gpu = ""
+    if device != "cpu":
+        import torch  # takes seconds, in each worker that imports a benchmark
+
+        gpu = f" {torch.cuda.get_device_name(device)},"
     return (
         f"{date.today()},{gpu} {platform.machine()}, {os.cpu_count()} cores, "
-        f"torch {torch.__version__}, Python {platform.python_version()}"
+        f"torch {version('torch')}, Python {platform.python_version()}"
     )
 
 

@@ -1,10 +1,12 @@
 """How close to ideal do many workers come, and what does the leading process need for each network?
 
-    python -m benchmarks.scaling [--workers 64] [--backends scoop ray] [--out FILE.md]
+    python -m benchmarks.scaling [--workers 64] [--seconds 1] [--backends scoop ray]
+        [--out FILE.md]
 
-Evaluations that only sleep, a second each, so that all time beyond that is the search's own.  Two
-generations of ten evaluations for each worker; the second one is looked at, when all workers have
-joined.  Then ten generations of one evaluation for each, with a barrier after each.
+Evaluations that only sleep, so that all time beyond that is the search's own.  Generations of ten
+evaluations for each worker, looked at from the second one on, when all workers have joined; the
+same number without a barrier; and ten generations of one evaluation for each, with a barrier after
+each.
 """
 
 import csv
@@ -25,7 +27,7 @@ objectives = ["ones"]
 [problem]
 use = "benchmarks.scaling:Sleeping"
 [algorithm]
-use = "random_search"
+use = "{algorithm}"
 population = {population}
 generations = {generations}
 """
@@ -49,13 +51,14 @@ class Sleeping:
 
 
 def measured(
-    options: list[str], workers: int, population: int, generations: int
+    options: list[str], algorithm: str, population: int, generations: int
 ) -> tuple[float, float]:
-    """Share of the ideal throughput after the first generation, and the leading process's own
-    time for each evaluation in milliseconds."""
+    """Evaluations a second after the first generation, and the leading process's own time for
+    each evaluation in milliseconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        text = DECLARATION.format(population=population, generations=generations)
+        sizes = {"population": population, "generations": generations}
+        text = DECLARATION.format(algorithm=algorithm, **sizes)
         (folder / "scaling.toml").write_text(text, encoding="utf-8")
         command = [sys.executable, REPOSITORY / "run_search.py", folder / "scaling.toml"]
         subprocess.run(
@@ -73,34 +76,45 @@ def measured(
     found = re.search(r"leading process: ([\d.]+) s of processor time", log)
     assert found, log
     own = float(found[1]) / sum(int(row["trained"]) for row in rows)
-    return evaluated / workers / seconds, own * 1000
+    return evaluated / seconds, own * 1000
 
 
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each evaluation")
     parser.add_argument("--backends", nargs="+", default=["scoop", "ray"])
     arguments = parser.parse_args()
-    workers = arguments.workers
+    workers, seconds = arguments.workers, arguments.seconds
     options = {
         "scoop": ["--workers", str(workers)],
         "ray": [f"toolbox.map={{use='ray', workers={workers}}}"],
         "processes": [f"toolbox.map={{use='processes', workers={workers}}}"],
     }
     lines = [
-        f"# {workers} workers on tasks of one second",
+        f"# {workers} workers on tasks of {seconds:g} s",
         "",
-        f"{machine()}; `python -m benchmarks.scaling --workers {workers}`; one run.",
+        f"{machine()}; `python -m benchmarks.scaling --workers {workers} --seconds {seconds:g}`; "
+        "one run.",
         "",
-        "| backend | evaluations a generation | share of the ideal | "
-        "leading process, ms an evaluation |",
-        "|---|---|---|---|",
+        "| backend | algorithm | evaluations a generation | evaluations a second | share of the "
+        "ideal | leading process, ms an evaluation |",
+        "|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
+    many = max(1, round(1 / seconds))  # generations, so that each row takes as long
     for backend in arguments.backends:
-        for population, generations in ((10 * workers, 1), (workers, 10)):
-            share, own = measured(options[backend], workers, population, generations)
-            line = f"| {backend} | {population} | {share:.1%} | {own:.2f} |"
+        for algorithm, population, generations in (
+            ("random_search", 10 * workers, many),
+            ("regularized_evolution", 10 * workers, many),
+            ("random_search", workers, 10 * many),
+        ):
+            changes = [*options[backend], f"problem.seconds={seconds}"]
+            rate, own = measured(changes, algorithm, population, generations)
+            line = (
+                f"| {backend} | {algorithm} | {population} | {rate:.0f} | "
+                f"{rate * seconds / workers:.1%} | {own:.2f} |"
+            )
             lines.append(line)
             print(line, flush=True)
     keep(lines, arguments.out)

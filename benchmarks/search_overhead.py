@@ -1,15 +1,18 @@
-"""What does NSGA-II take itself, ours against pymoo's, where evaluations cost nothing?
+"""What does a search take itself, ours against pymoo's, where evaluations cost nothing?
 
-    python -m benchmarks.search_overhead [--table FILE.json] [--populations 100 1000]
-        [--generations 20] [--repeats 7] [--out FILE.md]
+    python -m benchmarks.search_overhead [--populations 100 1000 10000] [--generations 10]
+        [--repeats 5] [--out FILE.md]
 
-Three objectives on two spaces: accuracy, parameters and FLOPs of NAS-Bench-Macro (8 genes of 3,
-6,561 networks), and three weighted sums of 40 bits, where hardly a genome is asked for twice.
+NSGA-II with two objectives and the genetic algorithm with one, on two spaces: 40 bits, and chains
+of convolutions, 20 genes of which some are inert; each of their genomes is a network.  Both sides
+vary in the same way: uniform crossover of 9 pairs in 10, then each gene takes another choice with
+probability 1 / genes.  The losses are weighted sums of the genes, so that hardly a genome is asked
+for twice.
 
-Processor seconds of a generation without those of the evaluation: pymoo's is one vectorized step a
-generation, ours one call a network.  Ours does all that a search does: the archive (in memory),
-lineage, guarded operators, the front and hypervolume of each generation.  The two take turns in one
-process, with the same seeds; the first population is left out.
+Processor time without that of the evaluations: pymoo's is one vectorized step a generation, ours
+one call a network.  Ours does all that a search does: the archive (in memory), the network behind
+each genome, lineage, guarded operators, the front and hypervolume of each generation.  The two take
+turns in one process, with the same seeds; the first population is left out.
 """
 
 import random
@@ -19,117 +22,134 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy
 from pymoo.algorithms.moo.nsga2 import NSGA2
+from pymoo.algorithms.soo.nonconvex.ga import GA
+from pymoo.core.mutation import Mutation
 from pymoo.functions import is_compiled
+from pymoo.operators.crossover.ux import UX
+from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-from benchmarks.peers import Integers, integer_operators
+from benchmarks.peers import Integers
 from benchmarks.result_file import keep, machine, parser_of
-from benchmarks.search_quality import MUTATED, TABLE, Stopwatch
-from problems import PROBLEMS
+from benchmarks.search_quality import Stopwatch
 from problems.spaces.bit_string import BitString
-from problems.tabular import Tabular
+from problems.spaces.conv_chain import ConvChain
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
 from toolbox.search import search
 
-OBJECTIVES = ("val_accuracy", "params", "flops")
-BITS = 40
+SPACES: dict[str, Any] = {
+    "40 bits": BitString(40),
+    "chain": ConvChain(depth=(1, 8), pool_after="second_and_last", batch_norm="gene"),
+}
+ALGORITHMS: dict[str, tuple[str, int]] = {  # ours, and its number of objectives
+    "NSGA-II": ("nsga2", 2),
+    "genetic algorithm": ("genetic_algorithm", 1),
+}
+CROSSOVER = 0.9
 
 
 @cache
-def weights() -> list[list[float]]:
-    """Of each bit in each of three sums, the same in every run."""
+def weights(genes: int) -> list[list[float]]:
+    """Of each gene in each of two sums, the same in every run."""
     draw = random.Random(0)
-    return [[draw.uniform(-1, 1) for _ in range(BITS)] for _ in range(3)]
+    return [[draw.uniform(-1, 1) for _ in range(genes)] for _ in range(2)]
 
 
 @dataclass(frozen=True)
 class WeightedSums:
-    """Three sums of bits, each with weights of its own, all to be minimized."""
+    """Two sums of genes, each with weights of its own, to be minimized."""
+
+    of: str
 
     @property
-    def space(self) -> BitString:
-        return SPACE
+    def space(self) -> Any:
+        return SPACES[self.of]
 
     def evaluate(self, genome: list[int]) -> dict[str, float]:
         return {
-            f"sum{number}": sum(weight for weight, bit in zip(row, genome, strict=True) if bit)
-            for number, row in enumerate(weights())
+            f"sum{number}": sum([weight * gene for weight, gene in zip(row, genome, strict=True)])
+            for number, row in enumerate(weights(len(genome)))
         }
 
 
-SPACE = BitString(BITS)
+class ResetGene(Mutation):
+    """Each gene takes another of its choices with probability 1 / genes, as our `reset_gene`."""
+
+    def _do(
+        self, problem: Any, X: numpy.ndarray, *args: Any, random_state: Any, **kwargs: Any
+    ) -> numpy.ndarray:
+        choices = (problem.xu + 1).astype(int)
+        hit = (random_state.random(X.shape) < 1 / len(choices)) & (choices > 1)
+        moved = X + 1 + numpy.floor(random_state.random(X.shape) * (choices - 1)).astype(int)
+        return numpy.where(hit, moved % choices, X)
 
 
-def tables_of(space: str, table: str) -> dict[str, Any]:
-    """What the declarations of the two spaces differ in."""
-    if space == "table":
-        return {
-            "objectives": list(OBJECTIVES),
-            "problem": {"use": "tabular", "path": table, "format": "nas_bench_macro"},
-            "toolbox": {"map": "serial", "mutate": MUTATED},
-        }
-    sums = [{"use": "measured", "name": f"sum{number}"} for number in range(3)]
-    return {
-        "objectives": [{**one, "direction": "minimize", "worst": BITS} for one in sums],
-        "problem": {"use": "benchmarks.search_overhead:WeightedSums"},
-        "toolbox": {"map": "serial", "mutate": {"use": "reset_gene", "gene_probability": 1 / BITS}},
-    }
-
-
-def of_ours(space: str, table: str, population: int, generations: int, seed: int) -> list[float]:
+def of_ours(
+    space: str, algorithm: str, population: int, generations: int, seed: int
+) -> list[float]:
     """Seconds of each generation of ours."""
-    sizes = {"population": population, "generations": generations}
-    tables = {"seed": seed, "algorithm": {"use": "nsga2", **sizes}, **tables_of(space, table)}
-    declaration = declare(tables, PROBLEMS, name="overhead")
-    problem = declaration.problem.build()
-    problem = problem.prepared() if hasattr(problem, "prepared") else problem
-    timed = Stopwatch(problem)
-    toolbox = assemble(declaration, timed, Archive(declaration.identity(problem)))
+    use, objectives = ALGORITHMS[algorithm]
+    genes = len(SPACES[space].genes)
+    tables = {
+        "seed": seed,
+        "objectives": [
+            {"use": "measured", "name": f"sum{n}", "direction": "minimize", "worst": 1000.0}
+            for n in range(objectives)
+        ],
+        "problem": {"use": "benchmarks.search_overhead:WeightedSums", "of": space},
+        "toolbox": {
+            "map": "serial",
+            "mate": "uniform",
+            "mutate": {"use": "reset_gene", "gene_probability": 1 / genes},
+            **({"select": {"use": "tournament", "size": 2}} if objectives == 1 else {}),
+        },
+        "algorithm": {
+            "use": use,
+            "population": population,
+            "generations": generations,
+            "crossover_probability": CROSSOVER,
+            "mutation_probability": 1.0,
+        },
+    }
+    declaration = declare(tables, {}, name="overhead")
+    timed = Stopwatch(declaration.problem.build())
+    toolbox = assemble(declaration, timed, Archive(declaration.identity(timed.problem)))
     with closing(toolbox):
         steps = search(declaration, toolbox)
         return by_generation(lambda: next(steps), lambda: timed.seconds, generations)
 
 
-def of_pymoo(space: str, table: str, population: int, generations: int, seed: int) -> list[float]:
+def of_pymoo(
+    space: str, algorithm: str, population: int, generations: int, seed: int
+) -> list[float]:
     """Seconds of each generation of pymoo's."""
-    choices, losses = vectorized(space, table)
+    _, objectives = ALGORITHMS[algorithm]
+    choices = [len(gene.choices) for gene in SPACES[space].genes]
+    each = numpy.array(weights(len(choices))[:objectives]).T
     seconds = 0.0
 
     def timed(x: numpy.ndarray) -> numpy.ndarray:
         nonlocal seconds
         began = time.process_time()
-        found = losses(x.astype(int))
+        found = x.astype(int) @ each
         seconds += time.process_time() - began
         return found
 
-    algorithm = NSGA2(pop_size=population, **integer_operators())
-    problem = Integers(choices, 3, timed)
-    algorithm.setup(problem, termination=("n_gen", generations + 1), seed=seed, verbose=False)
-    return by_generation(algorithm.next, lambda: seconds, generations)
-
-
-@cache
-def vectorized(space: str, table: str) -> tuple[list[int], Callable]:
-    """The genes' numbers of choices, and the losses of genomes (n, genes) as (n, 3)."""
-    if space != "table":
-        each = numpy.array(weights()).T
-        return [2] * BITS, lambda x: x @ each
-    problem = Tabular(path=table, format="nas_bench_macro").prepared()
-    choices = [len(gene.choices) for gene in problem.space.genes]
-    place = numpy.cumprod([1, *choices[:0:-1]])[::-1]
-    known = numpy.zeros((numpy.prod(choices), len(OBJECTIVES)))
-    for genome in problem.file.table().rows:
-        measurement = problem.evaluate(list(genome))
-        known[place @ genome] = [measurement[name] for name in OBJECTIVES]
-    known[:, 0] *= -1
-    return choices, lambda x: known[x @ place]
+    made = (NSGA2 if objectives == 2 else GA)(
+        pop_size=population,
+        sampling=IntegerRandomSampling(),
+        crossover=UX(prob=CROSSOVER),
+        mutation=ResetGene(),
+    )
+    problem = Integers(choices, objectives, timed)
+    made.setup(problem, termination=("n_gen", generations + 1), seed=seed, verbose=False)
+    return by_generation(made.next, lambda: seconds, generations)
 
 
 def by_generation(
@@ -145,49 +165,50 @@ def by_generation(
     return spent
 
 
-def milliseconds(repeats: list[list[float]]) -> str:
-    """Median and extremes over the repeats of the mean generation."""
-    each = [1000 * sum(spent) / len(spent) for spent in repeats]
-    return f"{median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
+def microseconds(repeats: list[list[float]], population: int) -> str:
+    """Median and extremes over the repeats of the time for a network, in microseconds."""
+    each = [1e6 * sum(spent) / len(spent) / population for spent in repeats]
+    return f"{median(each):.0f} ({min(each):.0f} to {max(each):.0f})"
 
 
 def main() -> None:
     parser = parser_of(__doc__)
-    parser.add_argument("--table", type=Path, default=TABLE)
-    parser.add_argument("--populations", type=int, nargs="+", default=[100, 1000])
-    parser.add_argument("--generations", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--populations", type=int, nargs="+", default=[100, 1000, 10000])
+    parser.add_argument("--generations", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    table = str(arguments.table.absolute())
+    generations, repeats = arguments.generations, arguments.repeats
     built = "compiled" if is_compiled() else "not compiled"
     lines = [
-        "# NSGA-II without the evaluations: ours against pymoo",
+        "# A search without the evaluations: ours against pymoo",
         "",
         f"{machine()}, numpy {version('numpy')}, moocore {version('moocore')}, deap "
-        f"{version('deap')}, pymoo {version('pymoo')} ({built}); three objectives, "
-        f"{arguments.generations} generations, {arguments.repeats} repeats in turns; median "
-        "(extremes) of the mean generation.",
+        f"{version('deap')}, pymoo {version('pymoo')} ({built}); {generations} generations, "
+        f"{repeats} repeats in turns; microseconds of processor time for a network, median "
+        "(extremes) of the repeats.",
         "",
-        f"`python -m benchmarks.search_overhead --generations {arguments.generations} "
-        f"--repeats {arguments.repeats}`",
+        f"`python -m benchmarks.search_overhead --generations {generations} --repeats {repeats}`",
         "",
-        "| space | population | ours, ms a generation | pymoo | ours / pymoo, pair by pair |",
-        "|---|---|---|---|---|",
+        "| algorithm | space | population | ours | pymoo | ours / pymoo, pair by pair |",
+        "|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    for space, name in (("table", "NAS-Bench-Macro"), ("sums", f"{BITS} bits")):
-        for population in arguments.populations:
-            ours, pymoos = [], []
-            for seed in range(arguments.repeats):
-                for found, of in ((ours, of_ours), (pymoos, of_pymoo)):
-                    found.append(of(space, table, population, arguments.generations, seed))
-            ratios = [sum(a) / sum(b) for a, b in zip(ours, pymoos, strict=True)]
-            line = (
-                f"| {name} | {population:,} | {milliseconds(ours)} | {milliseconds(pymoos)} | "
-                f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
-            )
-            print(line, flush=True)
-            lines.append(line)
+    for algorithm in ALGORITHMS:
+        for space in SPACES:
+            for population in arguments.populations:
+                found: dict[Any, list[list[float]]] = {of_ours: [], of_pymoo: []}
+                for seed in range(repeats):
+                    for of in found:
+                        found[of].append(of(space, algorithm, population, generations, seed))
+                ours, pymoos = found.values()
+                ratios = [sum(a) / sum(b) for a, b in zip(ours, pymoos, strict=True)]
+                line = (
+                    f"| {algorithm} | {space} | {population:,} | "
+                    f"{microseconds(ours, population)} | {microseconds(pymoos, population)} | "
+                    f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+                )
+                print(line, flush=True)
+                lines.append(line)
     keep(lines, arguments.out)
 
 

@@ -1,5 +1,6 @@
 """What the tests share: small declarations, the command line, and the real images."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -63,6 +64,24 @@ class Run:
     @property
     def population(self):
         return self.generations[-1].population
+
+
+class Gathering:
+    """A backend in this process whose outcomes arrive `size` at a time, the last of them first."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, function, jobs):
+        return itertools.chain.from_iterable(self.together(function, jobs))
+
+    def together(self, function, jobs):
+        jobs = iter(jobs)
+        while hand := [job for job in itertools.islice(jobs, self.size) if job is not None]:
+            yield [function(job) for job in reversed(hand)]
+
+    def room(self, function):
+        return self.size
 
 
 def run_search(*arguments, cwd, launcher=(), env=None, **options):

@@ -25,6 +25,8 @@ class Bounds:
         >>> Bounds({"params": 1000, "macs": 2e6}).violation({"params": 1500, "macs": 1e6})
         0.5
         """
+        if not self.limits:
+            return 0.0
         return sum(
             max(0.0, measurement[name] / limit - 1)
             for name, limit in self.limits.items()
@@ -37,6 +39,8 @@ class Bounds:
         >>> Bounds({"params": 1000}).reason({"params": 1500})
         'params = 1,500, at most 1,000'
         """
+        if not self.limits:
+            return ""
         return "; ".join(
             f"{name} = {measurement[name]:,g}, at most {limit:,g}"
             for name, limit in self.limits.items()

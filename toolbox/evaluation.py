@@ -1,11 +1,11 @@
 """Individuals in, fitness out: the archive in front of the backend, behind `toolbox.map`."""
 
 import random
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 from deap import base
@@ -18,6 +18,8 @@ from toolbox.measure import Job, Measure, Outcome
 from toolbox.networks import BudgetSpent, How, Networks
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem
+
+T = TypeVar("T")  # what is noted of a job
 
 
 class Evaluator:
@@ -115,7 +117,9 @@ class Evaluator:
             on_the_way = {key: new[key] for key in self._promoted(self.halving, in_order)}
             for key in found.keys() - on_the_way.keys():
                 self.problem.forget(key)
-            self.networks.records |= {key: found[key] for key in found if key not in on_the_way}
+            for key, record in found.items():
+                if key not in on_the_way and record.key != key:
+                    self.networks.keep(key, record)
         return how
 
     def _promoted(self, halving: Halving, found: dict[str, Record]) -> list[str]:
@@ -141,7 +145,9 @@ class Evaluator:
         """
         networks = self.networks
         found: dict[str, Record] = {}
-        jobs, waiting = [], {}
+        jobs: list[Job] = []
+        waiting: dict[int, tuple[str, str]] = {}
+        known: list[tuple[str, Record, How]] = []  # without an evaluation
 
         def learn(key: str, record: Record, became_known: How) -> None:
             found[key] = record
@@ -155,18 +161,24 @@ class Evaluator:
         for key, job in asked.items():
             own = networks.key_after(epochs, key, job.genome)
             if record := networks.settled(own) or (networks.settled(key) if own != key else None):
-                learn(key, record, "reused")
+                known.append((key, record, "reused"))
             elif refused := networks.refused(key, job.genome):
-                learn(key, refused, "infeasible")
+                known.append((key, refused, "infeasible"))
             else:
                 if epochs is not None:
                     job = replace(job, options={**job.options, "epochs": epochs, "key": key})
                 jobs.append(job)
                 waiting[job.number] = key, own
-        for outcome in self._outcomes(backend, jobs):
-            key, own = waiting.pop(outcome.number)
-            record = networks.archived(own, asked[key].genome, outcome)
-            learn(key, record, how_measured(outcome))
+        networks.archive.add(*(record for _, record, how_known in known if how_known != "reused"))
+        for one in known:
+            learn(*one)
+        for together in self._outcomes(backend, jobs, waiting):
+            records = [
+                networks.record(own, asked[key].genome, outcome) for (key, own), outcome in together
+            ]
+            networks.archive.add(*records)
+            for ((key, _), outcome), record in zip(together, records, strict=True):
+                learn(key, record, how_measured(outcome))
         return found
 
     def again(self, backend: Map, asked: Sequence[tuple[Record, int]]) -> list[Record]:
@@ -177,58 +189,70 @@ class Evaluator:
         """
         networks = self.networks
         found: dict[int, Record] = {}
-        jobs = []
+        jobs: list[Job] = []
+        waiting: dict[int, tuple[int, str]] = {}
 
         def learn(number: int, record: Record) -> None:
             found[number] = replace(record, seed=asked[number][1])
             networks.learn_on_the_way(found[number], first=True)
 
         for number, (record, seed) in enumerate(asked):
-            if known := networks.settled(networks.key_of_seed(seed, record)):
+            key = networks.key_of_seed(seed, record)
+            if known := networks.settled(key):
                 learn(number, known)
             else:
                 jobs.append(Job(number, record.genome, {"seed": seed}))
-        for outcome in self._outcomes(backend, jobs):
-            record, seed = asked[outcome.number]
-            key = networks.key_of_seed(seed, record)
-            learn(outcome.number, networks.archived(key, record.genome, outcome))
+                waiting[number] = number, key
+        for together in self._outcomes(backend, jobs, waiting):
+            records = [
+                networks.record(key, asked[number][0].genome, outcome)
+                for (number, key), outcome in together
+            ]
+            networks.archive.add(*records)
+            for ((number, _), _), record in zip(together, records, strict=True):
+                learn(number, record)
         return [found[number] for number in range(len(asked))]
 
-    def _outcomes(self, backend: Map, jobs: list[Job]) -> Iterator[Outcome]:
-        """The outcome of every job, in the order in which they become known."""
+    def _outcomes(
+        self, backend: Map, jobs: list[Job], waiting: dict[int, T]
+    ) -> Iterator[list[tuple[T, Outcome]]]:
+        """The outcome of every job, in the order in which they become known; see `outcomes`."""
         if not jobs:
             return
         # Longest first, so that no worker is left with a long one when the others are done.
         jobs.sort(key=lambda job: self.problem.cost(job.genome), reverse=True)
-        awaited = {job.number for job in jobs}
         with unmoved_generators():
-            for outcome in outcomes(backend, self.measure, jobs, awaited):
-                awaited.remove(outcome.number)
-                yield outcome
-        if awaited:
-            raise OperatorError(f"toolbox.map: it answered for all but {len(awaited)} jobs")
+            yield from outcomes(backend, self.measure, jobs, waiting)
+        if waiting:
+            raise OperatorError(f"toolbox.map: it answered for all but {len(waiting)} jobs")
 
 
 def outcomes(
-    backend: Map, function: Measuring, jobs: Any, awaited: Container[int]
-) -> Iterator[Outcome]:
-    """What a backend answers, as each becomes known.
+    backend: Map, function: Measuring, jobs: Any, waiting: dict[int, T]
+) -> Iterator[list[tuple[T, Outcome]]]:
+    """What a backend answers, in the order in which it becomes known: lists of what arrived
+    together, each outcome with what was noted of its job.
 
-    awaited: the numbers of the jobs without an answer.  Raises OperatorError for anything else.
+    waiting: the notes of the jobs without an answer, by their numbers; each goes with its answer.
+    Raises OperatorError for anything else.
     """
-    answers = backend(function, jobs)
+    together = getattr(backend, "together", None)
+    answers: Any = backend(function, jobs) if together is None else together(function, jobs)
     if not isinstance(answers, Iterable):
         raise OperatorError(
             f"toolbox.map: it returned {answers!r}; the result of each job is needed"
         )
     try:
-        for answer in answers:
-            if not isinstance(answer, Outcome) or answer.number not in awaited:
-                raise OperatorError(
-                    f"toolbox.map: it yielded {answer!r}; what the function returns for a job is "
-                    "needed, once for each"
-                )
-            yield answer
+        for arrived in answers:
+            found = []
+            for answer in [arrived] if together is None else arrived:
+                if not isinstance(answer, Outcome) or answer.number not in waiting:
+                    raise OperatorError(
+                        f"toolbox.map: it yielded {answer!r}; what the function returns for a job "
+                        "is needed, once for each"
+                    )
+                found.append((waiting.pop(answer.number), answer))
+            yield found
     finally:
         getattr(answers, "close", lambda: None)()
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -28,7 +29,8 @@ class JsonLines:
         self._file = file
 
     def network(self, record: Record) -> None:
-        self._write("network", {k: v for k, v in vars(record).items() if k != "further"})
+        names = [field.name for field in fields(record) if field.name != "further"]
+        self._write("network", {name: getattr(record, name) for name in names})
 
     def generation(self, row: Mapping[str, Any]) -> None:
         self._write("generation", row)

@@ -11,6 +11,8 @@ from typing import Any
 import moocore
 import numpy
 
+MOST_COMPARED = 1_000_000  # pairs of points at a time
+
 
 def non_dominated_fronts(individuals: Sequence[Any], k: int) -> list[list[Any]]:
     """The fronts, best first, until they hold k individuals (Deb et al., 2002)."""
@@ -41,9 +43,36 @@ def _last_dominator(front: numpy.ndarray, following: numpy.ndarray) -> numpy.nda
     takes a point off its list when the last that dominates it has been dealt with, which
     decides the order in the next front.
     """
-    return numpy.array(
-        [numpy.flatnonzero((front <= point).all(axis=1))[-1] for point in following], dtype=int
-    )
+    if front.shape[1] == 2:
+        return _last_in_range(front, following)
+    last = []
+    rows = max(1, MOST_COMPARED // len(front))
+    for start in range(0, len(following), rows):
+        points = following[start : start + rows, None]
+        dominates = numpy.all(front <= points, axis=2)
+        last.append(len(front) - 1 - dominates[:, ::-1].argmax(axis=1))
+    return numpy.concatenate(last)
+
+
+def _last_in_range(front: numpy.ndarray, following: numpy.ndarray) -> numpy.ndarray:
+    """The same for two objectives in O((n + m) log n).
+
+    Along the front one objective grows and the other falls, so those that dominate a point stand
+    side by side; the last of each such range is the larger of two powers of two that cover it.
+    """
+    order = numpy.argsort(front[:, 0], kind="stable")
+    x, y = front[order].T
+    start = len(order) - numpy.searchsorted(y[::-1], following[:, 1], side="right")
+    stop = numpy.searchsorted(x, following[:, 0], side="right")
+    largest = [order]  # of the 1, 2, 4, ... from each place on
+    for step in 2 ** numpy.arange(int(numpy.log2(len(order)))):
+        row = largest[-1].copy()
+        numpy.maximum(row[:-step], row[step:], out=row[:-step])
+        largest.append(row)
+    power = numpy.log2(stop - start).astype(int)
+    table = numpy.array(largest)
+    last: numpy.ndarray = numpy.maximum(table[power, start], table[power, stop - 2**power])
+    return last
 
 
 def assign_crowding_distances(fronts: Sequence[Sequence[Any]]) -> None:

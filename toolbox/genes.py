@@ -11,6 +11,18 @@ Between = Literal["genes", "layers"]
 MOST_GENOMES_DRAWN = 10_000  # until one breaks no rule of the space
 
 
+_sizes: tuple[Any, list[int]] = ((), [])  # of the genes that were asked for last
+
+
+def gene_sizes(space: Any) -> list[int]:
+    """How many choices each gene of a space has."""
+    global _sizes
+    genes = space.genes
+    if genes is not _sizes[0]:  # the same for every child of a search
+        _sizes = genes, [len(gene.choices) for gene in genes]
+    return _sizes[1]
+
+
 def random_genome(space: Any) -> list[int]:
     """A genome of the space, each with the same probability.
 
@@ -18,7 +30,7 @@ def random_genome(space: Any) -> list[int]:
     draws is a network.
     """
     for _ in range(MOST_GENOMES_DRAWN):
-        genome = [random.randrange(len(gene.choices)) for gene in space.genes]
+        genome = [random.randrange(size) for size in gene_sizes(space)]
         reason = space.violation(genome)
         if not reason:
             return genome

@@ -8,6 +8,7 @@ included.
 """
 
 import functools
+import inspect
 import numbers
 import operator
 from collections import Counter
@@ -19,7 +20,9 @@ from deap import base
 from toolbox.archive import Record
 from toolbox.backends.backend import Map
 from toolbox.evaluation import Evaluator
-from toolbox.lineage import noting_origin
+from toolbox.genes import gene_sizes
+from toolbox.individual import clone
+from toolbox.lineage import note_origin, origin
 from toolbox.operator_error import OperatorError, failed
 from toolbox.stream import Stream
 
@@ -49,6 +52,7 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         self.has_screened = False
         self.redrawn: Counter[str] = Counter()
         super().__init__()
+        self.register("clone", clone)
         self.register("evaluate", evaluator.evaluate)
         self.register("map", backend)
 
@@ -67,7 +71,7 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         a pool's `map` or `imap_unordered`, SCOOP's `futures.map`.
         """
         if alias in ("mate", "mutate"):
-            function = noting_origin(alias, function, self._guarded(alias, function))
+            function = self._guarded(alias, function)
         elif alias == "select":
             function = _checked_choice(alias, function)
         elif alias == "screen":
@@ -119,10 +123,20 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         return noting
 
     def _guarded(self, alias: str, operator: Callable[..., Any]) -> Callable[..., Any]:
+        label = f"{alias}:{_name(operator, alias)}"
+
         @functools.wraps(operator)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             parents = [argument for argument in args if isinstance(argument, list)]
             before = [list(parent) for parent in parents]
+            origins = [origin(parent) for parent in parents]
+            children = drawn(parents, before, args, kwargs)
+            note_origin(label, children, before, origins)
+            return children
+
+        def drawn(
+            parents: list[Any], before: list[list[int]], args: Any, kwargs: dict[str, Any]
+        ) -> tuple[Any, ...]:
             bounds, networks = self.evaluator.judge.bounds, self.evaluator.networks
             redraws = bounds.redraws if bounds.limits else 0
             for _ in range(MOST_CHILDREN_DRAWN):
@@ -148,6 +162,13 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         return guarded
 
 
+def _name(operator: Callable[..., Any], alias: str) -> str:
+    operator = inspect.unwrap(operator)
+    while isinstance(operator, functools.partial):
+        operator = inspect.unwrap(operator.func)
+    return getattr(operator, "__name__", alias)
+
+
 def belongs(genome: Any, space: Any, alias: str) -> bool:
     """Whether a genome is a network of the space.
 
@@ -155,9 +176,10 @@ def belongs(genome: Any, space: Any, alias: str) -> bool:
     """
     if not isinstance(genome, list):
         raise OperatorError(f"toolbox.{alias}: it returned {genome!r}; a list of genes is needed")
-    if len(genome) != len(space.genes):
+    sizes = gene_sizes(space)
+    if len(genome) != len(sizes):
         raise OperatorError(
-            f"toolbox.{alias}: it returned {len(genome)} genes; this space has {len(space.genes)}"
+            f"toolbox.{alias}: it returned {len(genome)} genes; this space has {len(sizes)}"
         )
     if set(map(type, genome)) != {int}:  # an abstract class is slow to ask
         for gene, index in zip(space.genes, genome, strict=True):
@@ -165,8 +187,7 @@ def belongs(genome: Any, space: Any, alias: str) -> bool:
                 raise OperatorError(
                     f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
                 )
-    choices = [len(gene.choices) for gene in space.genes]
-    if min(genome) < 0 or not all(map(operator.lt, genome, choices)):
+    if min(genome) < 0 or not all(map(operator.lt, genome, sizes)):
         return False
     return not space.violation(list(genome))
 

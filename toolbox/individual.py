@@ -35,6 +35,7 @@ class Individual(list[int]):
     ([0, 2, 1], (0.9, 3264.0))
     """
 
+    fitness: Fitness
     born: int | None = None  # the number of its birth, once it was evaluated
     made_by: tuple[str, ...] = ()  # until then, the operators that changed it
     made_of: tuple[int, ...] = ()  # and the births that it was made of
@@ -49,6 +50,19 @@ class Individual(list[int]):
         copy = type(self).__new__(type(self))
         memo[id(self)] = copy
         copy.extend(self)
+        notes = vars(copy)
         for name, value in vars(self).items():
-            vars(copy)[name] = value if name in ORIGIN else deepcopy(value, memo)
+            if name in ORIGIN:
+                notes[name] = value
+            elif type(value) is Fitness:
+                notes[name] = value.__deepcopy__(memo)
+            else:
+                notes[name] = deepcopy(value, memo)
         return copy
+
+
+def clone(individual: Any) -> Any:
+    """A deep copy, as `toolbox.clone` makes it."""
+    if type(individual) is Individual:
+        return individual.__deepcopy__({})
+    return deepcopy(individual)

@@ -40,7 +40,7 @@ class Judge:
         the bounds, if it is beyond them.
         """
         if self.feasible(record):
-            return tuple(self.value(objective, record) for objective in self.objectives)
+            return tuple([self.value(objective, record) for objective in self.objectives])
         beyond = self.bounds.violation(record.measurement)
         return tuple(objective.infeasible(beyond) for objective in self.objectives)
 
@@ -53,16 +53,16 @@ class Judge:
 
     def feasible(self, record: Record) -> bool:
         """Whether a record has all that the objectives need, and is within the bounds."""
-        return (
-            not record.failed
-            and self.complete(record)
-            and not self.bounds.violation(record.measurement)
-        )
+        if record.failed or not self.complete(record):
+            return False
+        return not (self.bounds.limits and self.bounds.violation(record.measurement))
 
     def complete(self, record: Record) -> bool:
         """Whether a record has all that the objectives need, within the bounds or not."""
+        if record.status == "ok":
+            return True
         needed = self._needed
-        return record.status == "ok" or (bool(needed) and needed <= set(record.measurement))
+        return bool(needed) and needed <= set(record.measurement)
 
     def losses(self, records: Sequence[Record]) -> numpy.ndarray:
         """The fitness of records (records, objectives), negated where it is maximized."""

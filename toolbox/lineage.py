@@ -4,14 +4,12 @@ It draws nothing and decides nothing, so a search takes the same steps with it, 
 run again tells the same births.
 """
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Birth:
     """One individual that was evaluated.
 
@@ -41,8 +39,8 @@ class Lineage:
         if not hasattr(individual, "__dict__"):
             return  # a bare list keeps no notes
         number = getattr(individual, "born", None)
-        operators, parents = _operators(individual), _sources(individual)
-        if any(parent >= len(self._keys) for parent in parents):
+        operators, parents = origin(individual)
+        if parents and max(parents) >= len(self._keys):
             operators, parents = (), ()  # it was born in another search
         elif number is not None:
             if self._keys[number] == key:
@@ -55,7 +53,7 @@ class Lineage:
     def parents(self, individual: Any) -> list[str]:
         """The keys of the networks that an individual which is not evaluated yet was made of."""
         known = range(len(self._keys))
-        return [self._keys[number] for number in _sources(individual) if number in known]
+        return [self._keys[number] for number in origin(individual)[1] if number in known]
 
     def generation(self, generation: int, population: Iterable[Any]) -> list[Birth]:
         """The births since the last call; those in the population have survived."""
@@ -69,50 +67,32 @@ class Lineage:
         return births
 
 
-def noting_origin(
-    alias: str, operator: Callable[..., Any], apply: Callable[..., Any]
-) -> Callable[..., Any]:
-    """`apply`, which applies an operator, and each child then knows what it was made by and of.
+Origin = tuple[tuple[str, ...], tuple[int, ...]]  # operators, and the numbers of births
 
-    A child that is what it was before is a copy of one parent.
+
+def origin(individual: Any) -> Origin:
+    """What an individual was made by and of: of itself alone, once it is evaluated."""
+    notes = getattr(individual, "__dict__", {})
+    born = notes.get("born")
+    return notes.get("made_by", ()), notes.get("made_of", ()) if born is None else (born,)
+
+
+def note_origin(
+    label: str, children: Sequence[Any], before: Sequence[list[int]], origins: Sequence[Origin]
+) -> None:
+    """Each child knows from now on what it was made by and of.
+
+    label: of the operator that made them.  before, origins: the genome and the origin of each
+    parent.  A child that is what its parent was before is a copy of this one parent.
     """
-    label = f"{alias}:{_name(operator, alias)}"
-
-    @functools.wraps(apply)
-    def noting(*args: Any, **kwargs: Any) -> Any:
-        before = [
-            (list(argument), _operators(argument), _sources(argument))
-            for argument in args
-            if isinstance(argument, list)
-        ]
-        children = apply(*args, **kwargs)
-        together = tuple(dict.fromkeys(source for *_, sources in before for source in sources))
-        for child, (genome, operators, sources) in zip(children, before, strict=True):
-            if hasattr(child, "__dict__"):
-                changed = list(child) != genome
-                child.born = None
-                child.made_by = (*operators, label) if changed else operators
-                child.made_of = together if changed else sources
-        return children
-
-    return noting
-
-
-def _operators(individual: Any) -> tuple[str, ...]:
-    return getattr(individual, "made_by", ())
-
-
-def _sources(individual: Any) -> tuple[int, ...]:
-    """The number of an individual's own birth, or before it is evaluated those of its parents."""
-    born = getattr(individual, "born", None)
-    return getattr(individual, "made_of", ()) if born is None else (born,)
-
-
-def _name(operator: Callable[..., Any], alias: str) -> str:
-    operator = inspect.unwrap(operator)
-    while isinstance(operator, functools.partial):
-        operator = inspect.unwrap(operator.func)
-    return getattr(operator, "__name__", alias)
+    together = tuple(dict.fromkeys([source for _, sources in origins for source in sources]))
+    for child, genome, (operators, sources) in zip(children, before, origins, strict=True):
+        if hasattr(child, "__dict__"):
+            child.born = None
+            if child == genome:
+                child.made_by, child.made_of = operators, sources
+            else:
+                child.made_by, child.made_of = (*operators, label), together
 
 
 def ancestors(births: Sequence[Birth], number: int) -> list[Birth]:

@@ -16,7 +16,7 @@ from toolbox.lineage import Lineage
 from toolbox.measure import Outcome
 from toolbox.problem import Problem
 
-KEYS_AT_HAND = 100_000  # genomes whose keys are remembered
+AT_HAND = 20_000  # genomes whose keys, and whose architectures, are remembered
 # How the record of an individual became known: measured for it, known before, or refused.
 How = Literal["trained", "reused", "infeasible"]
 
@@ -56,21 +56,25 @@ class Networks:
         self.retry_failed = retry_failed
         self._on_record = on_record
         self.records: dict[str, Record] = {}
+        self._new: list[Record] = []
         self.awaited: Container[str] = ()
         self.epochs = 0.0
         self.counts: Counter[str] = Counter()
         self.lineage = Lineage()
         # Asked for when a child is bred, and again when it is evaluated.
-        self._identity_of = lru_cache(maxsize=KEYS_AT_HAND)(self._identity)
+        self._identity_of = lru_cache(maxsize=AT_HAND)(self._identity)
+        # Asked for then, and again when there is a record of it.
+        self._decode = lru_cache(maxsize=AT_HAND)(lambda genes: self.space.decode(list(genes)))
 
     def identify(self, genome: list[int]) -> tuple[str, list[int]]:
         """The archive's key of a genome's network, and the one genome that stands for it."""
         key, canonical = self._identity_of(tuple(genome))
         return key, list(canonical)
 
-    def _identity(self, genes: tuple[int, ...]) -> tuple[str, list[int]]:
-        canonical = list(map(int, self.space.canonical(list(genes))))
-        return self.archive.key(self.space.decode(canonical)), canonical
+    def _identity(self, genes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+        canonical = tuple(map(int, self.space.canonical(list(genes))))
+        canonical = genes if canonical == genes else canonical  # there are many of them
+        return self.archive.key(self._decode(canonical)), canonical
 
     def key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
         """The key of a network's record after a number of epochs: its own after all of them."""
@@ -115,16 +119,14 @@ class Networks:
         return record if refused_by_a_rule or beyond else None
 
     def refused(self, key: str, genome: list[int]) -> Record | None:
-        """The record of a network that a rule of the space or a bound refuses; it is archived.
+        """The record of a network that a rule of the space or a bound refuses, to be archived.
 
         None if it must be measured.
         """
         reason = self.space.violation(genome)
         known = {} if reason else self.bounded(genome)
         reason = reason or self.judge.bounds.reason(known)
-        return (
-            self.archived(key, genome, Outcome(0, "infeasible", known, reason)) if reason else None
-        )
+        return self.record(key, genome, Outcome(0, "infeasible", known, reason)) if reason else None
 
     def options(self, individual: list[int], key: str) -> dict[str, Any]:
         """What `evaluate` is given of an individual beside its genome; `key` is its network's."""
@@ -134,19 +136,22 @@ class Networks:
         parents = [self.archive.key(record.architecture) for record in records if record]
         return {"key": key, "parents": list(dict.fromkeys(parents))}
 
-    def archived(self, key: str, genome: list[int], outcome: Outcome) -> Record:
-        """The record of an outcome; it is on disk when this returns."""
-        record = Record.of(key, genome, self.space.decode(genome), outcome)
-        self.archive.add(record)
-        return record
+    def record(self, key: str, genome: list[int], outcome: Outcome) -> Record:
+        """The record of an outcome; nobody may be told of it before the archive has it."""
+        return Record.of(key, genome, self._decode(tuple(genome)), outcome)
 
     def learn(self, record: Record, first: bool = True) -> None:
         """Take in a network's own record: from now on this search knows it.
 
         first: as for `epochs_for`.
         """
-        self.records[record.key] = record
+        self.keep(record.key, record)
         self.learn_on_the_way(record, first)
+
+    def keep(self, key: str, record: Record) -> None:
+        """From now on this is what is known of a network, even if it was stopped on its way."""
+        self.records[key] = record
+        self._new.append(record)
 
     def learn_on_the_way(self, record: Record, first: bool) -> None:
         """Take in a record that is not the network's own: of fewer epochs, or of another seed."""
@@ -161,6 +166,11 @@ class Networks:
         self.counts["evaluated"] += 1
         self.counts["failed"] += record.failed
         self.counts[how] += 1
+
+    def take_new(self) -> list[Record]:
+        """The records that became known since the last call, in their order."""
+        taken, self._new = self._new, []
+        return taken
 
     def take_counts(self) -> Counter[str]:
         """The counts since the last call."""

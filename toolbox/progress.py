@@ -97,6 +97,7 @@ class SearchProgress:
         self.archived = set(archived)
         self._console = console
         self.work = Work(console, "networks", most)
+        self.work.tell = self._details
 
     @contextmanager
     def readying(self) -> Iterator[None]:
@@ -143,8 +144,9 @@ class SearchProgress:
             if not record.seed:  # a single training of it was its best already
                 for objective in self.judge.objectives:
                     self._improve(objective, self.judge.value(objective, record))
-            seed = f" (seed {record.seed})" if record.seed else ""
-            log.debug("%s%s: %s", record.architecture, seed, record.measurement)
+            if record.key not in self.archived:  # else an earlier session has logged it
+                seed = f" (seed {record.seed})" if record.seed else ""
+                log.debug("%s%s: %s", record.architecture, seed, record.measurement)
         self._refresh()
 
     def generation_done(self, generation: Generation, device_use: Mapping[str, float]) -> None:
@@ -207,6 +209,6 @@ class SearchProgress:
         if (self.known, self.reused) != (work.done, work.free):
             work.reach(self.known, self.reused)
         work.title = f"generation {min(self.generation, self.generations)}/{self.generations}"
-        work.details = (
-            f"{self._best()}; {self.new} trained, {self.reused} reused, {self.failed} failed"
-        )
+
+    def _details(self) -> str:
+        return f"{self._best()}; {self.new} trained, {self.reused} reused, {self.failed} failed"

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from toolbox.finals import Standing, standings
 from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
-from toolbox.whole_file import write_table, write_whole
+from toolbox.whole_file import GrowingTable, write_table, write_whole
 
 log = logging.getLogger(__name__)
 COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
@@ -33,7 +34,7 @@ class RunFolder:
         self.path = runs / declaration.name / f"seed-{declaration.seed}"
         self.declaration = declaration
         self._lock = FileLock(self.path / ".lock")
-        self._generations: list[dict[str, Any]] = []
+        self._generations = GrowingTable(self.path / "generations.csv")
 
     def __enter__(self) -> "RunFolder":
         try:
@@ -49,6 +50,8 @@ class RunFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
+        with _warning_of_generations():
+            self._generations.write()
         self._lock.release()
 
     def begin_session(self, archive: Archive, command: str, versions: str) -> None:
@@ -82,11 +85,10 @@ class RunFolder:
         if generation.epochs:
             row["epochs"] = generation.epochs
         row |= {"seconds": round(generation.seconds, 3), **device_use}
-        self._generations.append(row)
-        try:
-            write_table(self.path / "generations.csv", self._generations)
-        except OSError as error:  # a spreadsheet may hold it open; the next generation tries again
-            log.warning("generations.csv cannot be written now: %s", error.strerror)
+        with _warning_of_generations():
+            self._generations.add(row)
+            if generation.stopped:
+                self._generations.write()
         return row
 
     def write_population(self, population: Sequence[Any], space: Any) -> None:
@@ -138,3 +140,12 @@ class RunFolder:
             **{k: v for k, v in record.measurement.items() if k not in names},
             "key": record.key,
         }
+
+
+@contextmanager
+def _warning_of_generations() -> Iterator[None]:
+    """Go on without the file: a spreadsheet may hold it open, and it is tried again."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("generations.csv cannot be written now: %s", error.strerror)

@@ -1,5 +1,6 @@
 """The search: one generation a call of the algorithm, until a stop rule holds."""
 
+import gc
 import logging
 import random
 import time
@@ -67,6 +68,14 @@ def search(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Genera
     archive takes the same steps and is served what the first one measured.  Raises NothingMeasured
     after a generation in which all that was ever evaluated failed.
     """
+    gc.freeze()  # torch and the archive are large, and Python looks for garbage in them ever again
+    try:
+        yield from _generations(declaration, toolbox)
+    finally:
+        gc.unfreeze()
+
+
+def _generations(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[Generation]:
     random.seed(declaration.seed)
     numpy.random.seed(declaration.seed % 2**32)  # for operators of the user's own that draw from it
     history = History(declaration, toolbox.evaluator.networks)
@@ -154,7 +163,6 @@ class History:
     networks: Networks
     front: numpy.ndarray | None = None  # of what was evaluated, as losses (minimized)
     reference: numpy.ndarray | None = None
-    seen: int = 0
     stale: int = 0
     seconds: list[float] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
@@ -206,14 +214,15 @@ class History:
 
     def _update_front(self) -> None:
         judge = self.networks.judge
-        records = list(self.networks.records.values())[self.seen :]
-        self.seen = len(self.networks.records)
+        records = self.networks.take_new()
         losses = judge.losses([record for record in records if judge.feasible(record)])
         if self.reference is None and len(losses):
             self.reference = losses.max(axis=0)
         old = self.front if self.front is not None else losses[:0]
-        merged = numpy.unique(numpy.vstack([old, losses]), axis=0)
-        self.front = merged[moocore.is_nondominated(merged)] if len(merged) else merged
+        front = numpy.vstack([old, losses])
+        if len(front):
+            front = numpy.unique(front[moocore.is_nondominated(front)], axis=0)
+        self.front = front
         self.stale = self.stale + 1 if numpy.array_equal(self.front, old) else 0
 
     def _hypervolume(self) -> float | None:

@@ -7,6 +7,7 @@ became known, and that order is the archive's: of those on their way, what the a
 out first, in the archive's order.  So a continued search breeds what it bred before.
 """
 
+import heapq
 import itertools
 import logging
 from collections import deque
@@ -47,9 +48,12 @@ class Stream:
     in_flight: int
     _on_their_way: dict[str, OnItsWay] = field(default_factory=dict)
     _numbers: dict[int, str] = field(default_factory=dict)  # of jobs, to their keys
+    # Those on their way that the archive knows: where each stands in it, and the key; a heap.
+    _archived: list[tuple[int, str]] = field(default_factory=list)
+    _how: dict[str, How] = field(default_factory=dict)  # each of them became known
     _queue: deque[Job] = field(default_factory=deque)
     _known: deque[Individual] = field(default_factory=deque)
-    _outcomes: Iterator[Outcome] | None = None
+    _outcomes: Iterator[list[tuple[str, Outcome]]] | None = None
     _counter: Iterator[int] = field(default_factory=itertools.count)
     added: int = 0
 
@@ -131,13 +135,13 @@ class Stream:
             return True
         if len(self._on_their_way) >= networks.left:
             return False
-        settled = networks.settled(key)
-        if not settled and (refused := networks.refused(key, genome)):
-            networks.learn(refused)
-            self._take(individual, key, "infeasible")
-            return True
         self._on_their_way[key] = OnItsWay(genome, [individual])
-        if not settled:
+        if networks.settled(key):
+            self._comes_out(key, "reused")
+        elif refused := networks.refused(key, genome):
+            networks.archive.add(refused)
+            self._comes_out(key, "infeasible")
+        else:
             number = next(self._counter)
             self._numbers[number] = key
             self._queue.append(Job(number, genome, networks.options(individual, key)))
@@ -151,27 +155,35 @@ class Stream:
 
     def _wait(self) -> None:
         """Until one network more is known."""
-        evaluator = self.toolbox.evaluator
-        networks = evaluator.networks
-        archived = {key: record for key in self._on_their_way if (record := networks.settled(key))}
-        how: How
-        if archived:
-            key = min(archived, key=networks.archive.position)
-            record, how = archived[key], "reused"
-        else:
-            if self._outcomes is None:
-                self._outcomes = outcomes(
-                    self.backend, evaluator.measure, self._jobs(), self._numbers
-                )
-            with unmoved_generators():
-                outcome = next(self._outcomes)
-            key = self._numbers.pop(outcome.number)
-            record = networks.archived(key, self._on_their_way[key].genome, outcome)
-            how = how_measured(outcome)
-        networks.learn(record)
+        if not self._archived:
+            self._archive_arrivals()
+        networks = self.toolbox.evaluator.networks
+        _, key = heapq.heappop(self._archived)
+        networks.learn(networks.archive.get(key))
+        how = self._how.pop(key)
         for individual in self._on_their_way.pop(key).individuals:
             self._take(individual, key, how)
             how = "reused"
+
+    def _archive_arrivals(self) -> None:
+        """Wait until something is measured, and keep all that has arrived by then."""
+        evaluator = self.toolbox.evaluator
+        networks = evaluator.networks
+        if self._outcomes is None:
+            self._outcomes = outcomes(self.backend, evaluator.measure, self._jobs(), self._numbers)
+        with unmoved_generators():
+            together = next(self._outcomes)
+        networks.archive.add(
+            *(networks.record(key, self._on_their_way[key].genome, one) for key, one in together)
+        )
+        for key, outcome in together:
+            self._comes_out(key, how_measured(outcome))
+
+    def _comes_out(self, key: str, how: How) -> None:
+        """The archive has a network that is on its way: it comes out in the archive's order."""
+        self._how[key] = how
+        position = self.toolbox.evaluator.networks.archive.position(key)
+        heapq.heappush(self._archived, (position, key))
 
     def _jobs(self) -> Iterator[Job | None]:
         """What the backend takes from: never at its end, and empty at times."""
@@ -190,12 +202,8 @@ class Stream:
         for job in self._queue:
             del self._numbers[job.number]
         self._queue.clear()
-        networks = self.toolbox.evaluator.networks
         while self._numbers and self._outcomes is not None:
-            with unmoved_generators():
-                outcome = next(self._outcomes)
-            key = self._numbers.pop(outcome.number)
-            networks.archived(key, self._on_their_way[key].genome, outcome)
+            self._archive_arrivals()
         self.close()
 
     def close(self) -> None:

@@ -51,12 +51,14 @@ class Work:
     On a terminal it is two lines, whatever the width: the title, a bar, the share that is done and
     the time that is left; and below them `details`.  Elsewhere `heartbeat` tells of it.
 
-    unit: what the steps are, like "networks".  title, details: may be changed at any time.
+    unit: what the steps are, like "networks".  title, details: may be changed at any time; tell:
+    what says the details whenever they are shown, in place of words that do not change.
     free: of the steps that are done, those that took no time, such as what an archive held.
     """
 
     def __init__(self, console: Console, unit: str, total: int, title: str = ""):
-        self.unit, self.total, self.title, self.details = unit, total, title, ""
+        self.unit, self.total, self.title = unit, total, title
+        self.tell: Callable[[], str] = str
         self.done = self.free = 0
         self._console = console
         self._began = self._stepped = time.monotonic()
@@ -66,6 +68,14 @@ class Work:
             if console.is_terminal
             else None
         )
+
+    @property
+    def details(self) -> str:
+        return self.tell()
+
+    @details.setter
+    def details(self, words: str) -> None:
+        self.tell = lambda: words
 
     @property
     def shown(self) -> bool:
@@ -131,7 +141,8 @@ class Work:
     def __str__(self) -> str:
         """What is told of it where there is no bar."""
         title = f"{self.title}: " if self.title else ""
-        return f"{title}{self.share}{f'; {self.details}' if self.details else ''}"
+        details = self.details
+        return f"{title}{self.share}{f'; {details}' if details else ''}"
 
     @property
     def share(self) -> str:

@@ -128,8 +128,27 @@ class ConvChain:
             dict(zip(self._layer_genes, values[slot], strict=True))
             for slot in self.slots[: values[0]]
         ]
-        network = values[len(values) - len(self._network_genes) :]
-        return layers, dict(zip(self._network_genes, network, strict=True))
+        return layers, self._network(genome)
+
+    def _network(self, genome: list[int]) -> dict[str, Any]:
+        """The genes of the network, by name."""
+        genes = self._network_genes.items()
+        last = genome[len(genome) - len(genes) :]
+        return {name: choices[index] for (name, choices), index in zip(genes, last, strict=True)}
+
+    @cached_property
+    def _words(self) -> dict[tuple[int, ...], str]:
+        return {}
+
+    def _word(self, *genes: int) -> str:
+        """A convolution in this space's notation, by whether a pool follows it and its genes."""
+        if genes not in self._words:
+            pooled, *layer = genes
+            pairs = zip(self._layer_genes.items(), layer, strict=True)
+            values = {name: choices[index] for (name, choices), index in pairs}
+            pool = values.get("pool", "") if pooled else ""
+            self._words[genes] = f"{values['filters']}k{values['kernel']}{pool}"
+        return self._words[genes]
 
     def _pooled(self, depth: int) -> set[int]:
         """The numbers, from 1, of the convolutions that a pool follows."""
@@ -150,29 +169,49 @@ class ConvChain:
     def canonical(self, genome: list[int]) -> list[int]:
         """The same network's one genome: inert genes are 0."""
         canonical = list(genome)
-        depth = self.genes[0].choices[genome[0]]
-        pooled = self._pooled(depth)
-        for number, slot in enumerate(self.slots, start=1):
-            if number > depth:
-                canonical[slot] = [0] * (slot.stop - slot.start)
-            elif "pool" in self._layer_genes and number not in pooled:
-                canonical[slot.stop - 1] = 0
-        _, network = self._read(genome)
-        inert = self.fc_layers[1] - len(self._units(network))
-        canonical[len(canonical) - inert :] = [0] * inert
-        if "pool" in network and not pooled:
-            first = len(canonical) - len(self._network_genes)
-            canonical[first + list(self._network_genes).index("pool")] = 0
+        for position in self._inert(genome[0], genome[-self.fc_layers[1] - 1]):
+            canonical[position] = 0
         return canonical
+
+    @cached_property
+    def _inert_of(self) -> dict[tuple[int, int], list[int]]:
+        return {}
+
+    def _inert(self, depth: int, before_units: int) -> list[int]:
+        """The positions that are inert, by the first gene and the one before the units, which says
+        how many of these there are, if that is a gene.
+        """
+        key = (depth, before_units)
+        if key not in self._inert_of:
+            self._inert_of[key] = self._found_inert(*key)
+        return self._inert_of[key]
+
+    def _found_inert(self, depth: int, before_units: int) -> list[int]:
+        layers = self.genes[0].choices[depth]
+        pooled = self._pooled(layers)
+        inert: list[int] = []
+        for number, slot in enumerate(self.slots, start=1):
+            if number > layers:
+                inert += range(slot.start, slot.stop)
+            elif "pool" in self._layer_genes and number not in pooled:
+                inert.append(slot.stop - 1)
+        first = len(self.genes) - len(self._network_genes)
+        if "pool" in self._network_genes and not pooled:
+            inert.append(first + list(self._network_genes).index("pool"))
+        if "fc_layers" in self._network_genes:
+            hidden = self._network_genes["fc_layers"][before_units]
+            inert += range(len(self.genes) - self.fc_layers[1] + hidden, len(self.genes))
+        return inert
 
     def decode(self, genome: list[int]) -> str:
         """The architecture in this space's notation; inert genes leave no trace in it."""
-        layers, network = self._read(self.canonical(genome))
-        pooled = self._pooled(len(layers))
+        genome = self.canonical(genome)
+        network = self._network(genome)
+        depth = self.genes[0].choices[genome[0]]
+        pooled = self._pooled(depth)
         convolutions = [
-            f"{layer['filters']}k{layer['kernel']}"
-            + (layer["pool"] if "pool" in layer and number in pooled else "")
-            for number, layer in enumerate(layers, start=1)
+            self._word(number in pooled, *genome[slot])
+            for number, slot in enumerate(self.slots[:depth], start=1)
         ]
         sections = [f"conv {' '.join(convolutions)}"]
         for name in ("batch_norm", "pool", "activation"):
@@ -253,7 +292,16 @@ class ConvChain:
 
     def violation(self, genome: list[int]) -> str:
         """Why a genome is not a network of this space; empty if it is one."""
-        return misfit(self.chain(genome), self.image_shape)
+        return self._misfits[genome[0]]
+
+    @cached_property
+    def _misfits(self) -> list[str]:
+        """The same by depth, as pools alone make planes smaller."""
+        rest = [0] * (len(self.genes) - 1)
+        return [
+            misfit(self.chain([depth, *rest]), self.image_shape)
+            for depth in range(len(self.genes[0].choices))
+        ]
 
     def chain(self, genome: list[int]) -> Chain:
         """The layers of the network, head included."""

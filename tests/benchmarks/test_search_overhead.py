@@ -1,6 +1,5 @@
+import numpy
 import pytest
-
-from benchmarks.search_quality import TABLE
 
 pytest.importorskip("pymoo")
 pytest.importorskip("optuna")
@@ -22,24 +21,22 @@ def test_the_time_of_a_generation_is_without_the_first_and_without_the_evaluatio
     assert now == 9.0
 
 
-def test_the_vectorized_sums_are_those_of_the_problem():
-    choices, losses = search_overhead.vectorized("sums", "")
-    genome = [1, 0, 1] + [0] * (len(choices) - 3)
-    found = search_overhead.WeightedSums().evaluate(genome)
-    (row,) = losses(search_overhead.numpy.array([genome]))
-    assert row.tolist() == pytest.approx([found["sum0"], found["sum1"], found["sum2"]])
-
-
-@pytest.mark.skipif(not TABLE.is_file(), reason=f"{TABLE} is not there")
-def test_the_vectorized_table_is_the_table():
-    choices, losses = search_overhead.vectorized("table", str(TABLE))
-    genome = [0, 2, 0, 1, 2, 1, 0, 0]
-    found = search_overhead.Tabular(path=str(TABLE), format="nas_bench_macro").evaluate(genome)
-    (row,) = losses(search_overhead.numpy.array([genome]))
-    assert choices == [3] * 8
-    assert row.tolist() == [-found["val_accuracy"], found["params"], found["flops"]]
+@pytest.mark.parametrize("space", search_overhead.SPACES)
+def test_both_sides_reset_a_gene_to_another_choice_as_often(space):
+    choices = [len(gene.choices) for gene in search_overhead.SPACES[space].genes]
+    problem = search_overhead.Integers(choices, 1, None)
+    genomes = numpy.zeros((4000, len(choices)), dtype=int)
+    varied = search_overhead.ResetGene()._do(
+        problem, genomes, random_state=numpy.random.default_rng(0)
+    )
+    assert (varied < choices).all()
+    assert (varied >= 0).all()
+    changed = (varied != genomes).sum(axis=1)
+    assert changed.mean() == pytest.approx(sum(n > 1 for n in choices) / len(choices), rel=0.1)
+    assert set(varied[:, 0]) == set(range(choices[0]))
 
 
 @pytest.mark.parametrize("of", [search_overhead.of_ours, search_overhead.of_pymoo])
-def test_both_sides_evolve_the_declared_generations(of):
-    assert len(of("sums", "", 8, 3, 1)) == 3
+@pytest.mark.parametrize("algorithm", search_overhead.ALGORITHMS)
+def test_both_sides_evolve_the_declared_generations(of, algorithm):
+    assert len(of("chain", algorithm, 8, 3, 1)) == 3

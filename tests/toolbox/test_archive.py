@@ -156,6 +156,18 @@ def test_a_disk_that_is_full_stops_the_search_and_keeps_what_was_written(tmp_pat
     again.close()
 
 
+def test_records_are_kept_together_or_not_at_all(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive({}, path)
+    archive.add(Record("a", [1], "x", "ok"), Record("b", [2], "y", "ok"))
+    with pytest.raises(SearchStopped, match="cannot be written"):
+        archive.add(Record("c", [1], "z", "ok"), Record("d", [2], object(), "ok"))
+    assert [record.key for record in archive] == ["a", "b"]
+    assert [archive.position(key) for key in "ab"] == [0, 1]
+    archive.close()
+    assert [record.key for record in Archive.read(path)] == ["a", "b"]
+
+
 @pytest.mark.parametrize("left", [100, 4096, 9000])
 def test_a_truncated_archive_is_refused_and_left_alone(tmp_path, left):
     path = tmp_path / "archive.sqlite"

@@ -12,7 +12,8 @@ from problems import PROBLEMS
 from problems.spaces.bit_string import BitString
 from tests.conftest import Run, onemax
 from toolbox.assemble import rehearse
-from toolbox.backends import BACKENDS, Processes, Scoop, Serial
+from toolbox.backends import BACKENDS, Processes, Scoop, Serial, backend
+from toolbox.backends.backend import GATHER_SECONDS, Arrivals
 from toolbox.backends.child import resident_bytes
 from toolbox.backends.station import rank_on_this_machine
 from toolbox.declaration import declare
@@ -402,3 +403,34 @@ def test_workers_that_share_a_gpu_are_told_of(caplog):
     assert caplog.text == ""
     Processes(threads=1, gpus=1, workers=2).close()
     assert "toolbox.map.workers = 2: they share 1 GPU, so times are of a shared one" in caplog.text
+
+
+def test_outcomes_wait_for_others_only_as_long_as_a_commit_is_not_long_ago(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(backend.time, "monotonic", lambda: now)
+    arrivals = Arrivals()
+    first, second, third = (Outcome(number, "ok") for number in range(3))
+    assert arrivals.patience == float("inf")
+    assert arrivals.take(last=True) == []
+    arrivals.add([first])
+    assert arrivals.take(last=False) == [first]
+    arrivals.add([second])
+    assert arrivals.patience == pytest.approx(GATHER_SECONDS)
+    assert arrivals.take(last=False) == []
+    arrivals.add([third])
+    now += 1.1 * GATHER_SECONDS
+    assert arrivals.patience == 0
+    assert arrivals.take(last=False) == [second, third]
+    arrivals.add([first])
+    assert arrivals.take(last=True) == [first]
+
+
+def test_processes_answer_together_for_each_job_once():
+    processes = Processes(threads=1, workers=2)
+    try:
+        jobs = [Job(number, [0, 0, 0, 0, 0, number % 2]) for number in range(12)]
+        together = list(processes.together(Measure(Misbehaving()), jobs))
+    finally:
+        processes.close()
+    assert sorted(one.number for outcomes in together for one in outcomes) == list(range(12))
+    assert all(together)

@@ -144,7 +144,7 @@ def test_generations_csv_has_its_columns(tmp_path):
     ) as f:
         f.write_generation(generations[0], {})
         f.write_generation(generations[1], {"gpu_utilization_percent": 55.0})
-        header, first, second = (f.path / "generations.csv").read_text().splitlines()
+    header, first, second = (f.path / "generations.csv").read_text().splitlines()
     assert header.endswith("seconds,gpu_utilization_percent")
     assert first.endswith(",")
     assert second.endswith(",55.0")

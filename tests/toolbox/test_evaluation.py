@@ -1,13 +1,17 @@
 """What becomes of a network that fails: a record, a finite worst, and never a second try."""
 
 import math
+import signal
+import sqlite3
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy
 import pytest
 
 from problems.spaces.bit_string import BitString
-from tests.conftest import Run, onemax
+from tests.conftest import REPOSITORY, Gathering, Run, onemax
 from toolbox.archive import Archive
 from toolbox.individual import Individual
 from toolbox.measure import Job, Measure, Outcome
@@ -199,3 +203,110 @@ def test_two_genomes_of_one_network_share_a_record():
     identify = run.toolbox.evaluator.networks.identify
     assert genome != inert
     assert identify(genome) == identify(inert)
+
+
+def told_to(records, path):
+    """Note each record that anybody is told of, and that it is on disk by then."""
+
+    def watch(toolbox, problem):
+        toolbox.register("map", Gathering(3))
+        reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+        def told(record):
+            on_disk = reader.execute("SELECT count(*) FROM evaluations WHERE key = ?", [record.key])
+            records.append((record.key, on_disk.fetchone()[0]))
+
+        toolbox.evaluator.networks._on_record = told
+
+    return watch
+
+
+GENERATIONAL, STREAM = onemax(), onemax(use="steady_state", in_flight=3)
+
+
+@pytest.mark.parametrize("tables", [GENERATIONAL, STREAM], ids=["generations", "stream"])
+def test_nobody_is_told_of_an_evaluation_that_is_not_on_disk(tables, tmp_path):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive({}, path)
+    told = []
+    run = Run(tables, archive=archive, swap=told_to(told, path))
+    assert told == [(record.key, 1) for record in archive]
+    assert len(told) == sum(generation.trained for generation in run.generations) > 20
+    archive.close()
+
+
+def test_what_arrives_together_is_one_transaction(tmp_path):
+    archive = Archive({}, tmp_path / "archive.sqlite")
+    commits = []
+    archive._connection.set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
+    one_by_one = len(commits)
+    run = Run(
+        onemax(population=12, generations=0),
+        archive=archive,
+        swap=lambda toolbox, problem: toolbox.register("map", Gathering(4)),
+    )
+    transactions = -(-len(archive) // 4)
+    others = 2  # births, and what the generation took
+    assert len(commits) - one_by_one == transactions + others
+    assert run.generations[0].trained == len(archive)
+    archive.close()
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from functools import partial
+from pathlib import Path
+from tests.conftest import Gathering, Run
+from tests.toolbox.test_evaluation import GENERATIONAL, STREAM
+from toolbox import archive
+
+_, path, told, tables, moment = sys.argv
+commits = 0
+
+class Killed(sqlite3.Connection):
+    def executemany(self, statement, rows):
+        global commits
+        commits += "evaluations" in statement
+        return super().executemany(statement, rows)
+
+    def __exit__(self, *error):
+        if moment == "before" and commits == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__exit__(*error)
+        if moment == "after" and commits == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def watch(toolbox, problem):
+    toolbox.register("map", Gathering(3))
+    toolbox.evaluator.networks._on_record = lambda record: print(record.key, file=told_to)
+
+told_to = open(told, "w", buffering=1)
+sqlite3.connect = partial(sqlite3.connect, factory=Killed)
+Run(globals()[tables], archive=archive.Archive({}, Path(path)), swap=watch)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("tables", "moment"), [("GENERATIONAL", "before"), ("STREAM", "after")])
+def test_a_kill_between_arrival_and_telling_loses_nothing_that_anybody_was_told(
+    tables, moment, tmp_path
+):
+    path, told = tmp_path / "archive.sqlite", tmp_path / "told"
+    command = [sys.executable, "-c", KILLED, path, told, tables, moment]
+    assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    known = Archive.read(path)
+    heard = told.read_text(encoding="utf-8").split()
+    assert heard == [record.key for record in known][: len(heard)]
+    assert len(known) - len(heard) == (3 if moment == "after" else 0)
+    archive = Archive({}, path)
+    gathering = Gathering(3)
+    again = Run(globals()[tables], archive, swap=lambda box, _: box.register("map", gathering))
+    undisturbed = Run(
+        globals()[tables], Archive({}), swap=lambda box, _: box.register("map", gathering)
+    )
+    assert again.population == undisturbed.population
+    assert [record.key for record in archive] == [record.key for record in undisturbed.archive]
+    assert sum(generation.trained for generation in again.generations) == len(archive) - len(known)
+    archive.close()

@@ -6,6 +6,7 @@ import pytest
 
 from problems import PROBLEMS
 from tests.conftest import Run, lotz, onemax
+from toolbox import whole_file
 from toolbox.declaration import declare
 from toolbox.run_folder import RunFolder
 
@@ -115,3 +116,25 @@ def test_a_table_that_is_held_open_is_written_later(tmp_path, caplog):
         (folder.path / "generations.csv").rmdir()
         folder.write_generation(generations[1], {})
         assert len(table(folder.path / "generations.csv")) == 2
+
+
+def test_a_table_that_grows_is_not_written_for_every_row(tmp_path, monkeypatch):
+    written = []
+    now = 100.0
+
+    def write(path, rows):
+        nonlocal now
+        now += 0.01
+        written.append(len(rows))
+
+    monkeypatch.setattr(whole_file.time, "monotonic", lambda: now)
+    monkeypatch.setattr(whole_file, "write_table", write)
+    growing = whole_file.GrowingTable(tmp_path / "table.csv")
+    for _ in range(100):
+        growing.add({"generation": 0})
+        now += 0.05
+    growing.write()
+    growing.write()
+    assert written[:3] == [1, 6, 11]
+    assert written[-1] == 100
+    assert len(written) == 21

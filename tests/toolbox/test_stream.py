@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from problems.bit_counting import OneMax
-from tests.conftest import Run, onemax
+from tests.conftest import Gathering, Run, onemax
 from toolbox.archive import Archive
 from toolbox.operator_error import OperatorError
 
@@ -174,6 +174,20 @@ def test_our_backends_say_how_much_they_hold(backend):
     from toolbox.shelf import take
 
     assert callable(take(backend, BACKENDS, "toolbox.map").room)
+
+
+@pytest.mark.parametrize("most_ones", [24, 12], ids=["unbounded", "bounded"])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_what_arrives_together_is_bred_from_in_the_order_of_the_archive(most_ones, size):
+    tables = steady(in_flight=4)
+    tables |= {"problem": {"use": "fenced", "length": 24}}
+    tables |= {"bounds": {"ones": most_ones, "redraws": 0}}
+    problems = {"fenced": Fenced}
+    first = Run(tables, problems=problems, swap=use(Gathering(size)))
+    again = Run(tables, archive=first.archive, problems=problems)
+    assert again.population == first.population
+    assert sum(g.trained + g.infeasible for g in again.generations) == 0
+    assert any(g.infeasible for g in first.generations) == (most_ones == 12)
 
 
 @pytest.mark.slow

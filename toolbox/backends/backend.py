@@ -3,7 +3,7 @@
 A plain function `map(function, jobs)` is enough: `toolbox.map = "module:function"`, or registered
 by hand.  It returns `function(job)` of each job, once, in any order, and is told `threads` and
 `gpus` if it has parameters of these names.  A class is built with its declared options, and its
-instances are the map; they may have `room` and `close` as below.
+instances are the map; they may have `together`, `room` and `close` as below.
 
 The function that it is given is a `toolbox.measure.Measure`, which never raises and can be pickled.
 Beside being called with a job it has
@@ -17,10 +17,14 @@ on_worker(rank)
     The same function for the worker of this rank on its machine, counted from 0.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any, Protocol
 
 from toolbox.measure import Job, Outcome
+
+GATHER_SECONDS = 0.005  # an outcome waits so long at most for others to arrive
 
 Measuring = Callable[[Job], Outcome]
 # Jobs in any number.  Those of an asynchronous algorithm come one by one, with None among them.
@@ -48,3 +52,50 @@ class Backend(Protocol):
     def close(self) -> None:
         """Release processes and connections; called at the end of a search.  Optional."""
         ...
+
+
+class Together(Backend, Protocol):
+    """A backend that also tells which outcomes arrived together."""
+
+    def together(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterable[list[Outcome]]:
+        """The outcomes of the map, in lists of those that arrived together.
+
+        A list is committed to the archive in one transaction, where each outcome that the map
+        itself yields is one.
+        """
+        ...
+
+
+def one_by_one(together: Generator[list[Outcome], None, None]) -> Iterator[Outcome]:
+    """The map of a backend that has `together`."""
+    with closing(together):
+        for outcomes in together:
+            yield from outcomes
+
+
+class Arrivals:
+    """What has arrived and is not handed on yet.
+
+    Each time it is handed on costs a commit, so that this does not happen again within
+    GATHER_SECONDS, unless there is nothing to wait for.
+    """
+
+    def __init__(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._due = 0.0
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        self._outcomes.extend(outcomes)
+
+    @property
+    def patience(self) -> float:
+        """Seconds until they are handed on; infinity if there are none."""
+        return max(0.0, self._due - time.monotonic()) if self._outcomes else float("inf")
+
+    def take(self, last: bool) -> list[Outcome]:
+        """Those that are to be handed on now.  last: no other is on its way."""
+        if not last and self.patience:
+            return []
+        taken, self._outcomes = self._outcomes, []
+        self._due = time.monotonic() + GATHER_SECONDS
+        return taken

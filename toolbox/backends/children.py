@@ -6,13 +6,14 @@ import pickle
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
+from toolbox.backends.backend import Arrivals, one_by_one
 from toolbox.backends.child import STOP, serve
 from toolbox.measure import Job, Outcome, one_line
 
@@ -113,22 +114,31 @@ class Children:
     ) -> Iterator[Outcome]:
         """The outcome of each job as it becomes known.  A None among the jobs means that there is
         none right now."""
+        return one_by_one(self.together(function, jobs))
+
+    def together(
+        self, function: Callable[[Job], Outcome], jobs: Iterable[Job | None]
+    ) -> Generator[list[Outcome], None, None]:
+        """The same, in lists of those that arrived together."""
         return self.outcomes(pickled(function), getattr(function, "at_once", 1), jobs)
 
     def outcomes(
         self, payload: bytes, at_once: int, jobs: Iterable[Job | None]
-    ) -> Iterator[Outcome]:
+    ) -> Generator[list[Outcome], None, None]:
         """The same for a pickled function; a child has `at_once` jobs in hand at most."""
-        tickets = Tickets(jobs)
+        tickets, arrivals = Tickets(jobs), Arrivals()
         try:
             while True:
                 self._feed(payload, at_once, tickets)
-                if not any(child.tickets for child in self._children.values()):
-                    if tickets.exhausted:
-                        return
+                idle = not any(child.tickets for child in self._children.values())
+                if outcomes := arrivals.take(last=idle):
+                    yield outcomes
+                elif not idle:
+                    arrivals.add(self._collect(tickets, arrivals.patience))
+                elif tickets.exhausted:
+                    return
+                else:
                     wait(self.also)
-                    continue
-                yield from self._collect(tickets)
         finally:
             for child in self._busy():
                 self._end(child, kill=True)
@@ -156,11 +166,12 @@ class Children:
         full = child.retired or any(ticket.alone for ticket in child.tickets.values())
         return at_once if full else len(child.tickets)
 
-    def _collect(self, tickets: "Tickets") -> Iterator[Outcome]:
-        """Wait until something happens, and tell what has become known."""
+    def _collect(self, tickets: "Tickets", patience: float) -> Iterator[Outcome]:
+        """Wait until something happens, or these seconds; tell what has become known."""
         busy = self._busy()
         deadline = min(t.deadline for child in busy for t in child.tickets.values())
-        timeout = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+        seconds = min(patience, deadline - time.monotonic())
+        timeout = None if seconds == float("inf") else max(0.0, seconds)
         watched = [w for child in busy for w in (child.connection, child.process.sentinel)]
         wait([*watched, *self.also], timeout)
         for child in busy:

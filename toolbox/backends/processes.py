@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Annotated
 
 from annotated_types import Ge, Gt
@@ -47,6 +47,12 @@ class Processes:
 
     def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         return self._children(function, jobs)
+
+    def together(
+        self, function: Measuring, jobs: Iterable[Job | None]
+    ) -> Generator[list[Outcome], None, None]:
+        """The same, in lists of those that arrived together."""
+        return self._children.together(function, jobs)
 
     def room(self, function: Measuring) -> int:
         """How many jobs are in hand at once."""

@@ -9,13 +9,13 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import lru_cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from toolbox.backends.backend import Measuring
+from toolbox.backends.backend import GATHER_SECONDS, Measuring, one_by_one
 from toolbox.backends.child import answer
 from toolbox.backends.children import Tickets, pickled
 from toolbox.measure import Job, Outcome, one_line
@@ -95,6 +95,12 @@ class Ray:
         self._connected = True
 
     def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
+        return one_by_one(self.together(function, jobs))
+
+    def together(
+        self, function: Measuring, jobs: Iterable[Job | None]
+    ) -> Generator[list[Outcome], None, None]:
+        """The same, in lists of those that arrived together."""
         ray = self._ray
         self._connect()
         payload = ray.put(pickled(function))
@@ -108,11 +114,12 @@ class Ray:
                     running[reference] = (ticket.job, time.monotonic())
                 if not running:
                     return
-                done, _ = ray.wait(list(running), timeout=self._patience(running))
-                for reference in done:
-                    job, _ = running.pop(reference)
-                    yield self._outcome(job, reference)
-                yield from self._late(running)
+                ray.wait(list(running), timeout=self._patience(running))
+                done, _ = ray.wait(list(running), num_returns=len(running), timeout=GATHER_SECONDS)
+                outcomes = [self._outcome(running.pop(one)[0], one) for one in done]
+                outcomes += self._late(running)
+                if outcomes:
+                    yield outcomes
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)

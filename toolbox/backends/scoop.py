@@ -13,14 +13,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Listener
 from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from toolbox.backends.backend import Measuring
+from toolbox.backends.backend import Arrivals, Measuring, one_by_one
 from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Ticket, Tickets, pickled
 from toolbox.backends.station import ALIVE, BEAT_SECONDS, stand_ready
@@ -89,17 +89,24 @@ class Scoop:
         self._broker_seen = 0.0
 
     def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
+        return one_by_one(self.together(function, jobs))
+
+    def together(
+        self, function: Measuring, jobs: Iterable[Job | None]
+    ) -> Generator[list[Outcome], None, None]:
+        """The same, in lists of those that arrived together."""
         payload = pickled(function)
         self._invite()
-        tickets = Tickets(jobs)
+        tickets, arrivals = Tickets(jobs), Arrivals()
         try:
             self._give(payload, tickets)
             while not tickets.exhausted or any(worker.ticket for worker in self._workers):
-                outcomes = list(self._collect(tickets))
+                arrivals.add(self._collect(tickets, arrivals.patience))
                 self._give(payload, tickets)  # before the outcomes are written to the archive
-                yield from outcomes
-                if outcomes:  # of which more jobs may have come
-                    self._give(payload, tickets)
+                idle = not any(worker.ticket for worker in self._workers)
+                if outcomes := arrivals.take(last=idle):
+                    yield outcomes
+                    self._give(payload, tickets)  # more jobs may have come of them
         finally:
             for worker in [worker for worker in self._workers if worker.ticket]:
                 self._dismiss(worker)  # the map was abandoned: its evaluation is of no use
@@ -155,9 +162,10 @@ class Scoop:
             except OSError:
                 log.debug("%s is gone", worker.name)  # noticed when its answer is waited for
 
-    def _collect(self, tickets: Tickets) -> Iterator[Outcome]:
-        """Wait until something happens, and tell what has become known."""
-        ready = {key.fileobj for key, _ in self._selector.select(BEAT_SECONDS)}
+    def _collect(self, tickets: Tickets, patience: float) -> Iterator[Outcome]:
+        """Wait until something happens, or these seconds; tell what has become known."""
+        seconds = min(BEAT_SECONDS, patience)
+        ready = {key.fileobj for key, _ in self._selector.select(seconds)}
         now = time.monotonic()
         if self._bell in ready:
             self._bell.recv_bytes()

@@ -71,8 +71,9 @@ class Station:
             payload = self.connection.recv()
             while payload != STOP:
                 self._next_payload = STOP
-                for outcome in self.children.outcomes(payload, 1, self._jobs()):
-                    self._send(outcome)
+                for together in self.children.outcomes(payload, 1, self._jobs()):
+                    for outcome in together:
+                        self._send(outcome)
                 payload = self._next_payload
         except (EOFError, OSError):
             pass  # the leading process is gone

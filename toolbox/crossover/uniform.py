@@ -15,7 +15,8 @@ def uniform(
     >>> uniform([0, 0], [1, 1], swap_probability=1.0)
     ([1, 1], [0, 0])
     """
+    draw = random.random  # a search spends much of its own time in this loop
     for gene in range(len(a)):
-        if random.random() < swap_probability:
+        if draw() < swap_probability:
             a[gene], b[gene] = b[gene], a[gene]
     return a, b

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from toolbox.genes import another
+from toolbox.genes import another, gene_sizes
 from toolbox.probability import Probability
 
 
@@ -14,7 +14,8 @@ def reset_gene(
 
     Works in place.  A gene with a single choice stays.
     """
-    for position, gene in enumerate(space.genes):
-        if len(gene.choices) > 1 and random.random() < gene_probability:
-            individual[position] = another(individual[position], len(gene.choices))
+    draw = random.random  # a search spends much of its own time in this loop
+    for position, size in enumerate(gene_sizes(space)):
+        if size > 1 and draw() < gene_probability:
+            individual[position] = another(individual[position], size)
     return (individual,)

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from toolbox.genes import another
+from toolbox.genes import another, gene_sizes
 from toolbox.probability import Probability
 
 
@@ -15,12 +15,12 @@ def shift_gene(
     At an end it moves inwards.  A gene whose choices have no order is reset to another one.
     Works in place.
     """
-    for position, gene in enumerate(space.genes):
-        last = len(gene.choices) - 1
-        if last > 0 and random.random() < gene_probability:
-            index = individual[position]
-            if not gene.ordered:
-                individual[position] = another(index, len(gene.choices))
+    draw = random.random  # a search spends much of its own time in this loop
+    for position, size in enumerate(gene_sizes(space)):
+        if size > 1 and draw() < gene_probability:
+            index, last = individual[position], size - 1
+            if not space.genes[position].ordered:
+                individual[position] = another(index, size)
             elif index in (0, last):
                 individual[position] = 1 if index == 0 else last - 1
             else:

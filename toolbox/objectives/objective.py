@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from toolbox.quantities import Direction
 
@@ -33,7 +34,7 @@ class Objective:
         share = 1 - 1 / (1 + violation)  # an infinite violation has the whole share
         return self.worst - self.weight * share * max(1.0, abs(self.worst))
 
-    @property
+    @cached_property
     def weight(self) -> float:
         """DEAP's: +1 maximize, -1 minimize."""
         return 1.0 if self.direction == "maximize" else -1.0
