@@ -286,8 +286,13 @@ def peer(task: Task) -> Course:
         measurement = problem.evaluate(genome)
         return [-measurement[ACCURACY], measurement[problem.cost_column]][:objectives]
 
+    def cost(genome: list[int]) -> float:
+        return problem.known(genome)[problem.cost_column]
+
     choices = [len(gene.choices) for gene in problem.space.genes]
-    memory = Memory(evaluate, choices, task.budget, MOST_ASKS * task.budget)
+    memory = Memory(
+        evaluate, choices, task.budget, MOST_ASKS * task.budget, problem.space.canonical, cost
+    )
     began = time.process_time()
     PEERS[task.objectives][task.name](memory, objectives, task.seed, POPULATION)
     seconds = time.process_time() - began - memory.seconds

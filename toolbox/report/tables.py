@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toolbox.archive import Record
-from toolbox.finals import Standing, mean_fitness, standings
+from toolbox.finals import Standing, estimated_fitness, standings
 from toolbox.judge import Judge
 from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.report.ranking import front, ranking
@@ -96,7 +96,7 @@ def _table(
         table.add_column(meant(name, quantities).heading, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     for record in records:
-        values = [*mean_fitness(judge, record), *(record.measurement[name] for name in also)]
+        values = [*estimated_fitness(judge, record), *(record.measurement[name] for name in also)]
         shown = zip((*objectives, *also), values, strict=True)
         numbers = [meant(name, quantities).number(value) for name, value in shown]
         table.add_row(*numbers, record.architecture)

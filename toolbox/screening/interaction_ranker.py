@@ -16,6 +16,7 @@ from annotated_types import Ge, Le
 from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
+from toolbox.belief import Belief
 from toolbox.evaluation import Evaluator
 from toolbox.fronts import best_first
 from toolbox.individual import Individual
@@ -35,13 +36,17 @@ REMEMBERED = 3  # fits whose predictions are held against the results
 AT_ONCE = 4096  # networks that are predicted together
 HOPES = (0.0, 1.0, 2.0)  # standard deviations by which a network may be better than believed
 STRANGERS = 0.25  # networks from anywhere in the space, for each child that is bred
+NEIGHBOURS = 0.5  # networks next to the best, for each child that is bred
+MOST_NOISE = 0.98  # of what is expected of a network, the most that is taken for noise
+BEST = 10  # networks whose neighbours are looked at
 
 
 class Ranker(Protocol):
     """What learns which of two networks is better."""
 
-    def fit(self, networks: Encoded, losses: numpy.ndarray) -> numpy.ndarray:
-        """Learn losses (networks,) of mean 0; the prediction of each by what has not seen it."""
+    def fit(self, networks: Encoded, losses: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Learn losses (networks,) of mean 0; the mean and the standard deviation of what is
+        expected of each by what has not seen it."""
 
     def predict(self, networks: Encoded) -> tuple[numpy.ndarray, numpy.ndarray]:
         """The mean and the standard deviation of the losses of networks, (networks,) each."""
@@ -60,9 +65,10 @@ class Fit:
     """The rankers of one moment.
 
     chosen: of each predicted objective.  center, spread: of the numbers.  networks: how many were
-    known.  among: the canonical genomes that it was fitted on.  beside: what it believes of them,
-    once that was asked for.  foreseen: what was predicted, by
-    the network's key.
+    known.  among: the canonical genomes that it was fitted on.  beside: what it believes of them.
+    unseen: of each predicted objective what was expected of them by fits that had not seen them,
+    means and standard deviations, in normal scores.  noise: of a single training, in the same.
+    foreseen: what was predicted, by the network's key.
     """
 
     chosen: dict[int, Ranker]
@@ -70,7 +76,9 @@ class Fit:
     spread: numpy.ndarray
     networks: int
     among: list[list[int]]
-    beside: numpy.ndarray | None = None
+    unseen: dict[int, tuple[numpy.ndarray, numpy.ndarray]]
+    noise: dict[int, float]
+    beside: numpy.ndarray = field(init=False)
     foreseen: dict[str, Prediction] = field(default_factory=dict)
 
 
@@ -80,15 +88,15 @@ class InteractionRanker:
     An objective that the problem knows without training is taken as it is.  Every other one is
     predicted by the best of four rankers, fitted on the ranks of the networks evaluated so far
     (encoding.py tells on what of them): genes that add up, that act in pairs, that are smooth
-    (gaussian_process.py), and trees (trees.py).  The best is the one with the largest Kendall's
-    tau between the results and what it believes of each network by fits that have not seen that
-    network.  With several objectives the best networks are those on the first predicted fronts,
-    beside the networks evaluated so far, and there those with the largest crowding distance.
+    (gaussian_process.py), and trees (trees.py).  The best is the one by which the results were
+    most probable, each network's by a fit that has not seen that network.  With several objectives
+    the best networks are those on the first predicted fronts, beside the networks evaluated so far,
+    and there those with the largest crowding distance.
 
-    So that no search sticks, networks from anywhere in the space stand beside the children, a
-    network that is known is not chosen again while there is another, and those that choose take
-    turns: one by the mean of what is believed, the others by what could be, one and two standard
-    deviations better (upper confidence bounds; Srinivas et al., 2010).
+    So that no search sticks, networks next to the best and networks from anywhere in the space
+    stand beside the children, a network that is known is not chosen again while there is another,
+    and those that choose take turns: one by the mean of what is believed, the others by what could
+    be, one and two standard deviations better (upper confidence bounds; Srinivas et al., 2010).
 
     random_share: of the children is trained as it comes; it shows whether the ranker is right.
     least_tau: while Kendall's tau between predictions and results is lower, no ranker chooses, and
@@ -130,7 +138,9 @@ class InteractionRanker:
         share = int(count * self.random_share + random.random()) if self._helps else count
         by_chance = random.sample(range(len(pool)), share)
         if self._helps:
-            pool += self._strangers(int(STRANGERS * len(pool)))
+            bred = len(pool)
+            pool += self._neighbours(fit, int(NEIGHBOURS * bred))
+            pool += self._strangers(int(STRANGERS * bred))
         with threadpool_limits(1):
             means, deviations = self._believed(fit, pool)
         others = self._new(pool, [n for n in range(len(pool)) if n not in by_chance])
@@ -142,12 +152,27 @@ class InteractionRanker:
 
     def _strangers(self, count: int) -> list[Individual]:
         """Networks drawn anywhere in the space, those that are legal of `count`."""
-        found = []
-        for _ in range(count):
-            genome = [random.randrange(len(gene.choices)) for gene in self.space.genes]
-            if not self.space.violation(genome) and not self.networks.known_violation(genome):
-                found.append(Individual(genome, weights=self.judge.weights))
-        return found
+        sizes = [len(gene.choices) for gene in self.space.genes]
+        return self._legal([random.randrange(size) for size in sizes] for _ in range(count))
+
+    def _neighbours(self, fit: Fit, count: int) -> list[Individual]:
+        """Networks that differ in a gene from one of those that are believed to be the best."""
+        best = best_first(fit.beside)[:BEST]
+
+        def changed() -> list[int]:
+            genome = list(fit.among[random.choice(best)])
+            place = random.randrange(len(genome))
+            genome[place] = random.randrange(len(self.space.genes[place].choices))
+            return genome
+
+        return self._legal(changed() for _ in range(count))
+
+    def _legal(self, genomes: Iterable[list[int]]) -> list[Individual]:
+        return [
+            Individual(genome, weights=self.judge.weights)
+            for genome in genomes
+            if not self.space.violation(genome) and not self.networks.known_violation(genome)
+        ]
 
     def _new(self, pool: Sequence[Individual], places: Iterable[int]) -> list[int]:
         """The places, those first whose network is neither known nor stands before."""
@@ -167,13 +192,11 @@ class InteractionRanker:
         """The places, the most promising first, in turns by how much the unknown is hoped for."""
         if not places:
             return []
-        if len(self.objectives) > 1 and fit.beside is None:
-            fit.beside, _ = self._believed(fit, fit.among)
         orders = []
         for hope in HOPES:
             losses = means[places] - hope * deviations[places]
             ranks = None
-            if fit.beside is not None:
+            if len(self.objectives) > 1:
                 ranks = moocore.pareto_rank(numpy.vstack([losses, fit.beside]))[: len(places)]
             orders.append(best_first(losses, ranks).tolist())
         in_turns = dict.fromkeys(index for turn in zip(*orders, strict=True) for index in turn)
@@ -196,25 +219,68 @@ class InteractionRanker:
         center, spread = encoded.numbers.mean(axis=0), encoded.numbers.std(axis=0)
         spread[spread < 1e-9] = 1.0
         encoded = Encoded(encoded.choices, (encoded.numbers - center) / spread)
-        chosen: dict[int, Ranker] = {}
+        fit = Fit({}, center, spread, len(records), genomes, {}, {})
         taus = []
         for column in self._predicted:
             targets = normal_scores(losses[rows, column])
             found = {}
             for name, new in RANKERS.items():
                 ranker = self._rankers.setdefault((column, name), new())
-                unseen = ranker.fit(encoded, targets)
-                found[name] = float(numpy.nan_to_num(kendalltau(unseen, targets).statistic))
-            best = max(found, key=found.__getitem__)
-            chosen[column] = self._rankers[column, best]
-            taus.append(found[best])
-            log.debug("after %d networks %s ranks by %r: %s", len(records), column, best, found)
+                found[name] = ranker.fit(encoded, targets)
+            said = {name: log_density(targets, *found[name]) for name in found}
+            best = max(said, key=said.__getitem__)
+            fit.chosen[column] = self._rankers[column, best]
+            fit.unseen[column] = found[best]
+            processes = {
+                said[name]: ranker  # trees tell no noise
+                for name in RANKERS
+                if isinstance(ranker := self._rankers[column, name], GaussianProcess)
+            }
+            fit.noise[column] = processes[max(processes)].noise_deviation
+            taus.append(float(numpy.nan_to_num(kendalltau(found[best][0], targets).statistic)))
+            log.debug("after %d networks %s ranks by %r: %s", len(records), column, best, said)
         tau = self._tau() if self._fits else min(taus, default=None)
         if tau is not None and (tau >= self.least_tau) != self._helps:
             self._helps = not self._helps
             log.info("the interaction ranker is %s: tau %.2f", "on" if self._helps else "off", tau)
-        fit = Fit(chosen, center, spread, len(records), genomes)
+        fit.beside, _ = self._believed(fit, fit.among)
         self._fits = [*self._fits[1 - REMEMBERED :], fit]
+
+    def beliefs(self) -> dict[str, Belief]:
+        """What is believed of each network of the search by all others, by its key; nothing while
+        no ranker chooses."""
+        if len(self.networks.records) < FEWEST:
+            return {}
+        with threadpool_limits(1):
+            self._refit()
+            if not self._helps:
+                return {}
+            return self._of_records()
+
+    def _of_records(self) -> dict[str, Belief]:
+        fit, records = self._fits[-1], self._records()
+        losses = self.judge.losses(records)
+        means, spreads = self._believed(fit, [record.genome for record in records])
+        noises = numpy.zeros_like(means)
+        rows = kept(losses)
+        sound = numpy.array([self.judge.feasible(records[row]) for row in rows])
+        for column, (unseen, expected) in fit.unseen.items():
+            noise = fit.noise[column]
+            spread = numpy.hypot(spreads[:, column], noise)
+            means[rows, column], spread[rows] = unseen, expected
+            scores = normal_scores(losses[rows, column])
+            in_units = Scale(scores[sound], losses[rows[sound], column])
+            center = means[:, column]
+            means[:, column] = in_units(center)
+            width = (in_units(center + spread) - in_units(center - spread)) / 2
+            share = numpy.minimum(noise / spread, MOST_NOISE)
+            noises[:, column] = width * share
+            spreads[:, column] = width * numpy.sqrt(1 - share**2)
+        weights = numpy.array(self.judge.weights)
+        return {
+            record.key: Belief(*(tuple(row.tolist()) for row in (-mean * weights, spread, noise)))
+            for record, mean, spread, noise in zip(records, means, spreads, noises, strict=True)
+        }
 
     def _tau(self) -> float | None:
         return worst_tau((fit.foreseen for fit in self._fits), self.networks, self._predicted)
@@ -252,6 +318,32 @@ def kept(losses: numpy.ndarray) -> numpy.ndarray:
     best, rest = order[: MOST // 2], order[MOST // 2 :]
     evenly = numpy.linspace(0, len(rest) - 1, MOST - len(best)).astype(int)
     return numpy.sort(numpy.r_[best, rest[evenly]])
+
+
+def log_density(losses: numpy.ndarray, means: numpy.ndarray, deviations: numpy.ndarray) -> float:
+    """How probable losses were, each by a normal distribution of its own."""
+    away = (losses - means) / deviations
+    return float(-(numpy.log(deviations) + away**2 / 2).mean())
+
+
+class Scale:
+    """From normal scores to the losses that they are of; straight on beyond the best and worst."""
+
+    def __init__(self, scores: numpy.ndarray, losses: numpy.ndarray):
+        order = numpy.argsort(scores, kind="stable")
+        self.scores, self.losses = scores[order], losses[order]
+        tenth = max(1, len(order) // 10)
+        ends = (0, min(tenth, len(order) - 1)), (-1 - min(tenth, len(order) - 1), -1)
+        self.slopes = [
+            (self.losses[b] - self.losses[a]) / max(self.scores[b] - self.scores[a], 1e-9)
+            for a, b in ends
+        ]
+
+    def __call__(self, scores: numpy.ndarray) -> numpy.ndarray:
+        below = numpy.minimum(scores - self.scores[0], 0) * self.slopes[0]
+        above = numpy.maximum(scores - self.scores[-1], 0) * self.slopes[1]
+        losses: numpy.ndarray = numpy.interp(scores, self.scores, self.losses) + below + above
+        return losses
 
 
 def normal_scores(losses: numpy.ndarray) -> numpy.ndarray:
