@@ -66,6 +66,12 @@ class NoisyTable:
         return self.tabular.space
 
     @property
+    def networks(self) -> list[Genome]:
+        """The genomes that stand for the different networks."""
+        table = self.tabular.file.table()
+        return list(dict.fromkeys(map(table.canonical, table.rows)))
+
+    @property
     def truth(self) -> Truth:
         return _truth(replace(self, seed=0))
 
