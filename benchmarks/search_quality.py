@@ -278,8 +278,8 @@ def ours(task: Task, budget: int) -> Course:
     found, judge = archive.networks(), toolbox.evaluator.judge
     one = task.objectives == "one"
     returned = [pick(judge, found, "best")] if one else front(judge, found)
-    names = [[record.architecture for record in records] for records in (found, returned)]
-    return Course(*names, asked, seconds)
+    networks, names = ([one.architecture for one in some] for some in (found, returned))
+    return Course(networks, names, asked, seconds)
 
 
 def peer(task: Task) -> list[Course]:

@@ -25,7 +25,7 @@ from toolbox.judge import Judge
 from toolbox.problem import Problem
 
 DRAWS = 10_000  # of the true values, for the probabilities
-SEEDS = 3
+SEEDS = 2
 FEWEST = 2  # networks of finals that are a share of all trainings
 # What the guide says of its own errors counts as so many networks, and of the noise as so many
 # trainings, beside those of the finals.

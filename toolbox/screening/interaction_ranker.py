@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 
 import moocore
 import numpy
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
@@ -23,7 +23,6 @@ from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
 from toolbox.probability import Probability
 from toolbox.screening.encoding import Encoded, Encoding
-from toolbox.screening.foreseen import Prediction, unknown_objectives, worst_tau
 from toolbox.screening.gaussian_process import GaussianProcess, added, in_pairs, smooth
 from toolbox.screening.trees import Trees
 
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 FEWEST = 20  # networks that it is fitted on
 MOST = 300  # networks that it is fitted on; of more the better half, and the rest from the others
 GROWTH = 1.1  # it is fitted again when so many times more networks are known
-REMEMBERED = 3  # fits whose predictions are held against the results
+SURE = 3.0  # of the log of how much more probable the results are by a ranker than without one
 AT_ONCE = 4096  # networks that are predicted together
 HOPES = (0.0, 1.0, 2.0)  # standard deviations by which a network may be better than believed
 STRANGERS = 0.25  # networks from anywhere in the space, for each child that is bred
@@ -68,7 +67,6 @@ class Fit:
     known.  among: the canonical genomes that it was fitted on.  beside: what it believes of them.
     unseen: of each predicted objective what was expected of them by fits that had not seen them,
     means and standard deviations, in normal scores.  noise: of a single training, in the same.
-    foreseen: what was predicted, by the network's key.
     """
 
     chosen: dict[int, Ranker]
@@ -79,7 +77,6 @@ class Fit:
     unseen: dict[int, tuple[numpy.ndarray, numpy.ndarray]]
     noise: dict[int, float]
     beside: numpy.ndarray = field(init=False)
-    foreseen: dict[str, Prediction] = field(default_factory=dict)
 
 
 class InteractionRanker:
@@ -98,10 +95,10 @@ class InteractionRanker:
     and those that choose take turns: one by the mean of what is believed, the others by what could
     be, one and two standard deviations better (upper confidence bounds; Srinivas et al., 2010).
 
-    random_share: of the children is trained as it comes; it shows whether the ranker is right.
-    least_tau: while Kendall's tau between predictions and results is lower, no ranker chooses, and
-    only as many children are bred as are trained.  The tau is taken over the pairs of the last fits
-    in which at least one was not chosen; in the beginning it is the best ranker's.
+    While the results are hardly more probable by the best ranker than without one, for any of the
+    objectives, no ranker chooses, and only as many children are bred as are trained.
+
+    random_share: of the children is trained as it comes.
     """
 
     def __init__(
@@ -111,17 +108,15 @@ class InteractionRanker:
         evaluator: Evaluator,
         candidates: Annotated[int, Ge(1)] = 16,
         random_share: Probability = 0.05,
-        least_tau: Annotated[float, Ge(-1), Le(1)] = 0.3,
     ):
         self.space = space
         self.objectives = objectives
         self.networks, self.judge = evaluator.networks, evaluator.judge
         self.candidates = candidates
         self.random_share = random_share
-        self.least_tau = least_tau
         self._encoding = Encoding(self.networks)
         self._rankers: dict[tuple[int, str], Ranker] = {}
-        self._fits: list[Fit] = []
+        self._fit: Fit | None = None
         self._helps = True
 
     def __call__(self, breed: Callable[[int], list[Individual]], count: int) -> list[Individual]:
@@ -129,25 +124,22 @@ class InteractionRanker:
         known = len(self.networks.records)
         if known < FEWEST or not count:
             return breed(count)
-        if not self._fits or known >= GROWTH * self._fits[-1].networks:
-            with threadpool_limits(1):  # the cores are the trainings'; threads change the digits
-                self._refit()
-        fit = self._fits[-1]
-        pool = breed(count * self.candidates if self._helps else count)
+        if self._fit is None or known >= GROWTH * self._fit.networks:
+            self._fit = self._refitted()
+        fit = self._fit
+        if not self._helps:
+            return breed(count)
+        pool = breed(count * self.candidates)
         # A share of less than one child is one child at times.
-        share = int(count * self.random_share + random.random()) if self._helps else count
+        share = int(count * self.random_share + random.random())
         by_chance = random.sample(range(len(pool)), share)
-        if self._helps:
-            bred = len(pool)
-            pool += self._neighbours(fit, int(NEIGHBOURS * bred))
-            pool += self._strangers(int(STRANGERS * bred))
-        with threadpool_limits(1):
+        bred = len(pool)
+        pool += self._neighbours(fit, int(NEIGHBOURS * bred))
+        pool += self._strangers(int(STRANGERS * bred))
+        with threadpool_limits(1):  # the cores are the trainings'; threads change the digits
             means, deviations = self._believed(fit, pool)
         others = self._new(pool, [n for n in range(len(pool)) if n not in by_chance])
         guided = self._best(fit, means, deviations, others)[: count - share]
-        for place in (*by_chance, *guided):
-            key, _ = self.networks.identify(pool[place])
-            fit.foreseen[key] = Prediction(means[place], guided=place not in by_chance)
         return [pool[place] for place in (*by_chance, *guided)]
 
     def _strangers(self, count: int) -> list[Individual]:
@@ -207,10 +199,8 @@ class InteractionRanker:
         search that is continued must fit the same rankers."""
         return sorted(self.networks.records.values(), key=lambda record: record.genome)
 
-    def _refit(self) -> None:
-        """Fit every ranker anew, choose one, and decide by its record whether it chooses."""
-        from scipy.stats import kendalltau  # it takes half a second to import
-
+    def _refitted(self) -> Fit:
+        """Every ranker fitted anew, the best chosen, and whether it chooses decided."""
         records = self._records()
         losses = self.judge.losses(records)
         rows = kept(losses)
@@ -220,47 +210,49 @@ class InteractionRanker:
         spread[spread < 1e-9] = 1.0
         encoded = Encoded(encoded.choices, (encoded.numbers - center) / spread)
         fit = Fit({}, center, spread, len(records), genomes, {}, {})
-        taus = []
-        for column in self._predicted:
-            targets = normal_scores(losses[rows, column])
-            found = {}
-            for name, new in RANKERS.items():
-                ranker = self._rankers.setdefault((column, name), new())
-                found[name] = ranker.fit(encoded, targets)
-            said = {name: log_density(targets, *found[name]) for name in found}
-            best = max(said, key=said.__getitem__)
-            fit.chosen[column] = self._rankers[column, best]
-            fit.unseen[column] = found[best]
-            processes = {
-                said[name]: ranker  # trees tell no noise
-                for name in RANKERS
-                if isinstance(ranker := self._rankers[column, name], GaussianProcess)
-            }
-            fit.noise[column] = processes[max(processes)].noise_deviation
-            taus.append(float(numpy.nan_to_num(kendalltau(found[best][0], targets).statistic)))
-            log.debug("after %d networks %s ranks by %r: %s", len(records), column, best, said)
-        tau = self._tau() if self._fits else min(taus, default=None)
-        if tau is not None and (tau >= self.least_tau) != self._helps:
+        gains = []
+        with threadpool_limits(1):
+            for column in self._predicted:
+                targets = normal_scores(losses[rows, column])
+                gains.append(self._choose(fit, column, encoded, targets))
+            fit.beside, _ = self._believed(fit, genomes)
+        gain = min(gains, default=SURE)
+        if (gain >= SURE) != self._helps:
             self._helps = not self._helps
-            log.info("the interaction ranker is %s: tau %.2f", "on" if self._helps else "off", tau)
-        fit.beside, _ = self._believed(fit, fit.among)
-        self._fits = [*self._fits[1 - REMEMBERED :], fit]
+            state = "on" if self._helps else "off"
+            log.info("the interaction ranker is %s: log probability %+.1f", state, gain)
+        return fit
+
+    def _choose(self, fit: Fit, column: int, encoded: Encoded, targets: numpy.ndarray) -> float:
+        """Choose the ranker of an objective; the log of how much more probable the results are by
+        it than without one."""
+        found, noises = {}, {}
+        for name, new in RANKERS.items():
+            ranker = self._rankers.setdefault((column, name), new())
+            found[name] = ranker.fit(encoded, targets)
+            if isinstance(ranker, GaussianProcess):  # trees tell no noise
+                noises[name] = ranker.noise_deviation
+        said = {name: log_density(targets, *found[name]) for name in found}
+        best = max(said, key=said.__getitem__)
+        fit.chosen[column] = self._rankers[column, best]
+        fit.unseen[column] = found[best]
+        fit.noise[column] = noises[max(noises, key=said.__getitem__)]
+        log.debug("after %d networks %s ranks by %r: %s", fit.networks, column, best, said)
+        nothing = numpy.full(len(targets), max(float(targets.std()), 1e-9))
+        return len(targets) * (said[best] - log_density(targets, 0 * targets, nothing))
 
     def beliefs(self) -> dict[str, Belief]:
         """What is believed of each network of the search by all others, by its key; nothing while
         no ranker chooses."""
         if len(self.networks.records) < FEWEST:
             return {}
-        with threadpool_limits(1):
-            self._refit()
-            if not self._helps:
-                return {}
-            return self._of_records()
-
-    def _of_records(self) -> dict[str, Belief]:
-        fit, records = self._fits[-1], self._records()
+        fit = self._refitted()
+        if not self._helps or not fit.chosen:
+            return {}
+        records = self._records()
         losses = self.judge.losses(records)
-        means, spreads = self._believed(fit, [record.genome for record in records])
+        with threadpool_limits(1):
+            means, spreads = self._believed(fit, [record.genome for record in records])
         noises = numpy.zeros_like(means)
         rows = kept(losses)
         sound = numpy.array([self.judge.feasible(records[row]) for row in rows])
@@ -271,8 +263,8 @@ class InteractionRanker:
             scores = normal_scores(losses[rows, column])
             in_units = Scale(scores[sound], losses[rows[sound], column])
             center = means[:, column]
-            means[:, column] = in_units(center)
             width = (in_units(center + spread) - in_units(center - spread)) / 2
+            means[:, column] = in_units(center)
             share = numpy.minimum(noise / spread, MOST_NOISE)
             noises[:, column] = width * share
             spreads[:, column] = width * numpy.sqrt(1 - share**2)
@@ -282,12 +274,15 @@ class InteractionRanker:
             for record, mean, spread, noise in zip(records, means, spreads, noises, strict=True)
         }
 
-    def _tau(self) -> float | None:
-        return worst_tau((fit.foreseen for fit in self._fits), self.networks, self._predicted)
-
     @cached_property
     def _predicted(self) -> list[int]:
-        return unknown_objectives(self.networks)
+        """The places of the objectives that are not known without training."""
+        known = set(self.networks.arithmetic(self._records()[0].genome))
+        return [
+            column
+            for column, objective in enumerate(self.objectives)
+            if not (objective.needs and known.issuperset(objective.needs))
+        ]
 
     def _believed(
         self, fit: Fit, genomes: Sequence[Sequence[int]]
