@@ -163,12 +163,12 @@ def returned(run):
 
 
 def test_the_network_returned_is_not_the_luckiest_one():
-    guided_runs = [of_noisy_bits(seed, "interaction_ranker") for seed in range(4)]
-    for run in guided_runs:
+    better = []
+    for run in [of_noisy_bits(seed, "interaction_ranker") for seed in range(4)]:
         records = run.toolbox.evaluator.networks.records.values()
         luckiest = max(records, key=lambda record: record.measurement["ones"])
-        assert returned(run) >= NoisyBits().truth(luckiest.genome)
-    assert numpy.mean([returned(run) for run in guided_runs]) > 54.5  # of 55
+        better.append(returned(run) - NoisyBits().truth(luckiest.genome))
+    assert min(better) >= 0 < max(better)
 
 
 def test_what_is_believed_of_networks_is_about_as_far_off_as_it_says():
@@ -243,7 +243,7 @@ class Noise:
         return {"ones": random.Random(str(genome)).random()}
 
 
-def test_a_ranker_that_is_wrong_is_switched_off_by_its_own_record(caplog):
+def test_a_ranker_that_explains_nothing_is_switched_off(caplog):
     tables = onemax(population=20, generations=8) | {"problem": {"use": "noise"}}
     bred = []
 
@@ -260,9 +260,10 @@ def test_a_ranker_that_is_wrong_is_switched_off_by_its_own_record(caplog):
         toolbox.register("screen", counting)
 
     with caplog.at_level(logging.INFO):
-        Run(guided(tables), problems={"noise": Noise}, swap=count)
-    assert "the interaction ranker is off: tau" in caplog.text
+        run = Run(guided(tables), problems={"noise": Noise}, swap=count)
+    assert "the interaction ranker is off: log probability" in caplog.text
     assert bred.count(1) > bred.count(16)
+    assert not run.toolbox.beliefs()
 
 
 def test_a_ranker_comes_back_when_it_is_right_again(caplog):
@@ -305,10 +306,10 @@ def test_what_is_known_without_training_is_not_predicted():
     run = Run(guided(tables, candidates=6), problems={"half": Half})
     ranker = inspect.unwrap(run.toolbox.screen.func)
     assert ranker._predicted == [0]
-    means, deviations = ranker._believed(ranker._fits[-1], [[1] * 16, [0] * 16])
+    means, deviations = ranker._believed(ranker._fit, [[1] * 16, [0] * 16])
     assert means[:, 1].tolist() == [9.0, 1.0]
     assert not deviations[:, 1].any()
-    assert list(ranker._fits[-1].chosen) == [0]
+    assert list(ranker._fit.chosen) == [0]
 
 
 def test_an_objective_that_is_all_known_needs_no_ranker():
@@ -428,7 +429,6 @@ def test_every_screen_returns_what_it_is_asked_for(screen):
     [
         ({"candidates": 0}, r"toolbox\.screen\.candidates = 0"),
         ({"random_share": 1.5}, r"toolbox\.screen\.random_share = 1\.5"),
-        ({"least_tau": 2}, r"toolbox\.screen\.least_tau = 2"),
         ({"candidate": 3}, r"toolbox\.screen\.candidate: unknown key.*did you mean 'candidates'"),
     ],
 )

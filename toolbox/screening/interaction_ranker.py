@@ -36,7 +36,9 @@ AT_ONCE = 4096  # networks that are predicted together
 HOPES = (0.0, 1.0, 2.0)  # standard deviations by which a network may be better than believed
 STRANGERS = 0.25  # networks from anywhere in the space, for each child that is bred
 NEIGHBOURS = 0.5  # networks next to the best, for each child that is bred
-MOST_NOISE = 0.98  # of what is expected of a network, the most that is taken for noise
+MOST_BY_VOLUME = 3  # objectives; of more, hypervolumes take too long
+REFERENCE = 1.1  # of each objective, scaled to 0..1 by what was evaluated
+OWN = 0.15  # of the variance that is taken for noise, what is a network's own and no noise
 BEST = 10  # networks whose neighbours are looked at
 
 
@@ -184,9 +186,11 @@ class InteractionRanker:
         """The places, the most promising first, in turns by how much the unknown is hoped for."""
         if not places:
             return []
+        hoped = [means[places] - hope * deviations[places] for hope in HOPES]
+        if 1 < len(self.objectives) <= MOST_BY_VOLUME:
+            return [places[index] for index in by_volume(hoped, fit.beside)]
         orders = []
-        for hope in HOPES:
-            losses = means[places] - hope * deviations[places]
+        for losses in hoped:
             ranks = None
             if len(self.objectives) > 1:
                 ranks = moocore.pareto_rank(numpy.vstack([losses, fit.beside]))[: len(places)]
@@ -265,9 +269,9 @@ class InteractionRanker:
             center = means[:, column]
             width = (in_units(center + spread) - in_units(center - spread)) / 2
             means[:, column] = in_units(center)
-            share = numpy.minimum(noise / spread, MOST_NOISE)
-            noises[:, column] = width * share
-            spreads[:, column] = width * numpy.sqrt(1 - share**2)
+            share = (1 - OWN) * numpy.minimum(noise / spread, 1.0) ** 2
+            noises[:, column] = width * numpy.sqrt(share)
+            spreads[:, column] = width * numpy.sqrt(1 - share)
         weights = numpy.array(self.judge.weights)
         return {
             record.key: Belief(*(tuple(row.tolist()) for row in (-mean * weights, spread, noise)))
@@ -303,6 +307,46 @@ class InteractionRanker:
             for column, ranker in fit.chosen.items():
                 means[rows, column], deviations[rows, column] = ranker.predict(encoded)
         return means, deviations
+
+
+def by_volume(hoped: Sequence[numpy.ndarray], beside: numpy.ndarray) -> list[int]:
+    """The places of candidates, the most promising first: in turns by each of the hopes the one
+    that adds most hypervolume to what is there and was chosen before; then the rest by fronts.
+
+    hoped: (candidates, objectives) losses, of each hope.  beside: losses of what is there.
+    """
+    low, high = beside.min(axis=0), beside.max(axis=0)
+    scale = numpy.where(high > low, high - low, 1.0)
+    there = (beside - low) / scale
+    front = there[moocore.is_nondominated(there)]
+    points = [(losses - low) / scale for losses in hoped]
+    gains = [numpy.array([_added(point, front) for point in some]) for some in points]
+    chosen: list[int] = []
+    left = numpy.ones(len(points[0]), dtype=bool)
+    for turn in range(len(left)):
+        gain, some = gains[turn % len(gains)], points[turn % len(gains)]
+        while True:  # a gain only gets smaller, so that few of them are computed again
+            best = int(numpy.argmax(numpy.where(left, gain, -1.0)))
+            before, gain[best] = gain[best], _added(some[best], front)
+            if gain[best] >= before or gain[best] >= numpy.where(left, gain, -1.0).max():
+                break
+        if gain[best] <= 0:
+            break
+        chosen.append(best)
+        left[best] = False
+        front = numpy.vstack([front, some[best]])
+        front = front[moocore.is_nondominated(front)]
+    rest = numpy.flatnonzero(left)
+    ranks = moocore.pareto_rank(numpy.vstack([points[0][rest], there]))[: len(rest)]
+    return [*chosen, *rest[best_first(points[0][rest], ranks)].tolist()]
+
+
+def _added(point: numpy.ndarray, front: numpy.ndarray) -> float:
+    """The hypervolume that a point adds to a front."""
+    if (point >= REFERENCE).any():
+        return 0.0
+    covered = moocore.hypervolume(numpy.maximum(front, point), ref=[REFERENCE] * len(point))
+    return float(numpy.prod(REFERENCE - point) - covered)
 
 
 def kept(losses: numpy.ndarray) -> numpy.ndarray:
