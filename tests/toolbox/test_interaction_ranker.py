@@ -1,3 +1,4 @@
+import csv
 import inspect
 import logging
 import random
@@ -19,11 +20,23 @@ from toolbox.archive import Archive
 from toolbox.assemble import rehearse
 from toolbox.declaration import declare
 from toolbox.operator_error import OperatorError
+from toolbox.quantities import QUANTITIES
+from toolbox.report.evaluations import Evaluations
+from toolbox.report.finals import finals_sections
 from toolbox.report.picking import pick
+from toolbox.report.tables import result_tables
+from toolbox.run_folder import RunFolder
 from toolbox.screening import SCREENS
 from toolbox.screening.encoding import Encoded, Encoding
 from toolbox.screening.gaussian_process import GaussianProcess, smooth
-from toolbox.screening.interaction_ranker import MOST, RANKERS, Scale, kept, normal_scores
+from toolbox.screening.interaction_ranker import (
+    MOST,
+    RANKERS,
+    Scale,
+    by_volume,
+    kept,
+    normal_scores,
+)
 
 
 def guided(tables, **options):
@@ -191,6 +204,32 @@ def test_finals_are_held_among_the_best_by_what_is_believed_and_measured():
     assert returned(run) == NoisyBits().truth(finals[0].record.genome) >= 54
     # Of the first network the estimate is not as lucky as the mean.
     assert finals[0].estimate[0] < max(s.mean[0] for s in finals)
+
+
+def test_estimates_are_told_beside_the_means(tmp_path):
+    run = of_noisy_bits(2, "interaction_ranker", finals={"share": 0.15})
+    judge, networks = run.toolbox.evaluator.judge, run.archive.networks()
+    first = run.generations[-1].finals[0]
+    with RunFolder(tmp_path, run.declaration) as folder:
+        folder.write_results(judge, networks)
+        (row, *_) = csv.DictReader(folder.results.read_text(encoding="utf-8").splitlines())
+    assert float(row["ones_estimate"]) == first.estimate[0]
+    assert float(row["ones_mean"]) == first.mean[0]
+    (shown,) = result_tables(judge, networks, QUANTITIES)
+    assert [column.header for column in shown.columns][1:3] == ["s.e.", "estimate"]
+    assert "by the estimate" in shown.title
+    ((section,),) = [finals_sections([Evaluations("run", judge, run.archive, 20)])]
+    assert section.tables[0].rows[0]["ones, estimate"] == first.estimate[0]
+
+
+def test_candidates_are_chosen_by_the_hypervolume_that_they_add():
+    beside = numpy.array([[0.0, 1.0], [1.0, 0.0]])
+    candidates = numpy.array([[0.9, 0.9], [0.5, 0.5], [0.1, 0.9], [0.6, 0.6], [0.45, 0.6]])
+    # The second covers most; what it leaves is most for the third, and nothing for the fourth.
+    assert by_volume([candidates], beside)[:3] == [1, 2, 4]
+    every = by_volume([candidates, candidates - 0.05, candidates - 0.1], beside)
+    assert sorted(every) == [0, 1, 2, 3, 4]
+    assert by_volume([candidates[[1]]], beside) == [0]
 
 
 def test_beliefs_are_kept_and_found_again_by_a_replay():
