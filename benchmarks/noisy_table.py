@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 
@@ -48,6 +48,8 @@ class NoisyTable:
     cost_column: str = "flops"
     seed: int = 0
 
+    reseeds: ClassVar[bool] = True  # a network can be trained any number of times
+
     @property
     def measures(self) -> tuple[str, ...]:
         return (ACCURACY, self.cost_column)
@@ -64,16 +66,26 @@ class NoisyTable:
         return self.tabular.space
 
     @property
+    def networks(self) -> list[Genome]:
+        """The genomes that stand for the different networks."""
+        table = self.tabular.file.table()
+        return list(dict.fromkeys(map(table.canonical, table.rows)))
+
+    @property
     def truth(self) -> Truth:
         return _truth(replace(self, seed=0))
 
-    def evaluate(self, genome: Sequence[int]) -> dict[str, float]:
-        """The measurement of a genome's network."""
-        place = tuple(genome)
+    def known(self, genome: Sequence[int]) -> dict[str, float]:
+        """The cost of a genome's network."""
+        return {self.cost_column: self.truth.cost[tuple(genome)]}
+
+    def evaluate(self, genome: Sequence[int], seed: int = 0) -> dict[str, float]:
+        """The measurement of a genome's network.  seed: each number has noise of its own."""
+        network = self.space.canonical(list(genome))
         truth = self.truth
-        draw = Random(seed_of(f"{self.seed} {self.space.decode(list(genome))}"))
-        observed = truth.accuracy[place] + draw.gauss(0, truth.noise)
-        return {ACCURACY: observed, self.cost_column: truth.cost[place]}
+        drawn_by = f"{self.seed} {self.space.decode(network)}" + (f" {seed}" if seed else "")
+        noise = Random(seed_of(drawn_by)).gauss(0, truth.noise)
+        return {ACCURACY: truth.accuracy[tuple(network)] + noise, **self.known(network)}
 
 
 @lru_cache(maxsize=8)

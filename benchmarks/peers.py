@@ -1,11 +1,13 @@
 """The optimizers that a user could pick instead: pymoo's and Optuna's, local search, regularized
-evolution, and random search.
+evolution, the largest networks first, and random search.
 
-Each is given what its own users would give it: integers for the genes of pymoo, categories or
-integers for those of Optuna, and a memory in front of the evaluation, so that a network that it
-asks for twice counts once.
+Each is given what a careful user would give it: integers for the genes of pymoo, categories or
+integers for those of Optuna, and in front of the evaluation the memory that ours have, an archive:
+a network that is asked for again, by the same genome or by another one that makes the same
+network, is answered from it and counts once.
 """
 
+import itertools
 import random
 import time
 import warnings
@@ -33,11 +35,13 @@ class Spent(Exception):
 
 
 class Memory:
-    """The losses of a genome, which is evaluated only when it is asked for the first time.
+    """The losses of a genome's network, which is evaluated when it is asked for the first time.
 
-    genomes: the distinct ones, in the order in which they were asked for.  asks: how many were,
-    with repetitions; Spent is raised for more than `most_asks`, so that an optimizer that has
-    converged to what is known ends.  seconds: of processor time within the evaluation.
+    canonical: the one genome that stands for all that make the same network.  cost: of a genome,
+    known without an evaluation.  genomes: the canonical ones, in the order in which they were
+    asked for.  asks: how many were, with repetitions; Spent is raised for more than `most_asks`, so
+    that an optimizer that has converged to what is known ends.  seconds: of processor time within
+    the evaluation.
     """
 
     def __init__(
@@ -46,8 +50,12 @@ class Memory:
         choices: Sequence[int],
         budget: int,
         most_asks: int,
+        canonical: Callable[[list[int]], Sequence[int]] = tuple,
+        cost: Callable[[list[int]], float] = len,
     ):
         self.evaluate = evaluate
+        self.canonical = canonical
+        self.cost = cost
         self.choices = choices
         self.budget = budget
         self.most_asks = most_asks
@@ -66,7 +74,7 @@ class Memory:
     def losses(self, genome: Sequence[int]) -> Sequence[float]:
         """What is to be minimized, one number for each objective."""
         began = time.process_time()
-        key = tuple(map(int, genome))
+        key = tuple(self.canonical([int(choice) for choice in genome]))
         if key not in self.known:
             if self.spent:
                 raise Spent
@@ -83,6 +91,19 @@ def random_search(memory: Memory, objectives: int, seed: int, population: int) -
     draw = random.Random(seed)
     while not memory.spent:
         memory.losses([draw.randrange(choices) for choices in memory.choices])
+
+
+def largest_first(memory: Memory, objectives: int, seed: int, population: int) -> None:
+    """All networks, those of the highest cost first, equal ones in an order drawn at random.
+
+    For one objective and a space that can be listed; population is not used.
+    """
+    everything = [list(genome) for genome in itertools.product(*map(range, memory.choices))]
+    random.Random(seed).shuffle(everything)
+    everything.sort(key=memory.cost, reverse=True)
+    with suppress(Spent):
+        for genome in everything:
+            memory.losses(genome)
 
 
 def _other(genome: Sequence[int], gene: int, choices: int, draw: random.Random) -> list[int]:
@@ -212,6 +233,7 @@ BOTH: dict[str, Peer] = {
 PEERS: dict[str, dict[str, Peer]] = {
     "one": {
         "random search": random_search,
+        "largest first": largest_first,
         "local search": local_search,
         "regularized evolution, published": regularized_evolution,
         "pymoo GA": pymoo,

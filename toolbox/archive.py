@@ -13,12 +13,13 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from toolbox.belief import Belief
 from toolbox.lineage import Birth
 from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
@@ -55,6 +56,7 @@ class Record:
     finished_at: str = ""
     seed: int = field(default=0, compare=False)
     further: tuple["Record", ...] = field(default=(), compare=False)
+    belief: Belief | None = field(default=None, compare=False)
 
     @property
     def failed(self) -> bool:
@@ -251,7 +253,7 @@ class Archive:
         """One record for each network: the whole one, or that of the most epochs.
 
         One that failed or was refused on its way ends there.  A network of the last finals has its
-        `further` trainings.
+        `further` trainings, and one that the guide of a search that has ended knew its `belief`.
         """
         furthest: dict[str, Record] = {}
         for record in self._records.values():
@@ -259,8 +261,9 @@ class Archive:
             if known is not record and self._reach(record) > self._reach(known):
                 furthest[record.architecture] = record
         finals = self.finals
+        beliefs = {key: Belief(*map(tuple, of)) for key, of in self.noted("beliefs", {}).items()}
         return [
-            replace(record, further=finals[record.key]) if record.key in finals else record
+            replace(record, further=finals.get(record.key, ()), belief=beliefs.get(record.key))
             for record in furthest.values()
         ]
 
@@ -280,6 +283,12 @@ class Archive:
         noted = {one.key: [other.key for other in one.further] for one in finalists}
         if noted != self.noted("finals", {}):
             self.note("finals", noted)
+
+    def keep_beliefs(self, beliefs: Mapping[str, Belief]) -> None:
+        """Remember what the guide of this search believes of each network, by its key."""
+        noted = {key: [list(part) for part in astuple(one)] for key, one in beliefs.items()}
+        if noted != self.noted("beliefs", {}):
+            self.note("beliefs", noted)
 
     def _reach(self, record: Record) -> tuple[bool, float]:
         epochs = record.measurement.get("epochs", math.inf)

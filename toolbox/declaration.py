@@ -202,7 +202,16 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
     algorithm, size = _algorithm(found["algorithm"])
     stop = read(Stop, found["stop"], "stop")
     finals = read(Finals, found["finals"], "finals") if found["finals"] else None
-    if finals and stop.evaluations and stop.evaluations < finals.evaluations + finals.networks:
+    if finals:
+        children = facts_of(algorithm.target).children(size["population"], algorithm.options)
+        bred = size["population"] + size["generations"] * children
+        finals = finals.among(stop.evaluations or bred)
+    if (
+        finals
+        and finals.networks
+        and stop.evaluations
+        and stop.evaluations < finals.evaluations + finals.networks
+    ):
         raise ValueError(
             f"stop.evaluations = {stop.evaluations}: the finals take {finals.evaluations} of them, "
             f"so that at least {finals.evaluations + finals.networks} are needed for them and the "

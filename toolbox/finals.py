@@ -4,7 +4,8 @@ A network that looks best after one training each is partly a lucky one.  One ob
 trainings are dealt out by sequential halving (Karnin, Koren & Somekh, 2013): round by round the
 better half of the networks gets more of them.  Several objectives: each network gets as many,
 because every one of them may be on the front.  What a network is worth is the mean of all its
-trainings, the search's own among them.
+trainings, the search's own among them.  Where a learned guide believes something of it, that counts
+too, by how far such beliefs turn out to be off (empirical Bayes; Efron & Morris, 1973).
 """
 
 import math
@@ -14,15 +15,22 @@ from statistics import fmean
 from typing import Annotated
 
 import numpy
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 from deap import tools
 
 from toolbox.archive import Record
+from toolbox.belief import Belief
 from toolbox.individual import Individual
 from toolbox.judge import Judge
 from toolbox.problem import Problem
 
 DRAWS = 10_000  # of the true values, for the probabilities
+SEEDS = 2
+FEWEST = 2  # networks of finals that are a share of all trainings
+# What the guide says of its own errors counts as so many networks, and of the noise as so many
+# trainings, beside those of the finals.
+OWN_ERRORS, OWN_NOISE = 4, 2
+LEAST = 0.05  # of the variance that the guide says, the least that it is corrected to
 # The records of further trainings: each of a network's own record and the number of its seed.
 TrainAgain = Callable[[Sequence[tuple[Record, int]]], list[Record]]
 
@@ -31,16 +39,30 @@ TrainAgain = Callable[[Sequence[tuple[Record, int]]], list[Record]]
 class Finals:
     """Train the best `networks` of a search again: `networks` x `seeds` further trainings in all.
 
-    networks: one objective: the best by value; several: the front and its near misses, by
-    non-dominated fronts and crowding distance.  seeds: further ones of a network, on average.
+    networks: one objective: the best by value, or by the guide's estimate; several: the front and
+    its near misses, by non-dominated fronts and crowding distance.  seeds: further ones of a
+    network, on average.  share: instead of `networks`, of all trainings those of the finals.
     """
 
-    networks: Annotated[int, Ge(1)]
-    seeds: Annotated[int, Ge(1)]
+    networks: Annotated[int, Ge(1)] | None = None
+    seeds: Annotated[int, Ge(1)] = SEEDS
+    share: Annotated[float, Gt(0), Lt(1)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.networks is None) == (self.share is None):
+            raise ValueError("one of networks and share is needed, like networks = 5, share = 0.15")
+
+    def among(self, trainings: int) -> "Finals":
+        """The finals of a search of so many trainings, with `networks` told."""
+        if self.share is None:
+            return self
+        networks = max(FEWEST, round(self.share * trainings / self.seeds))
+        return Finals(networks, self.seeds)
 
     @property
     def evaluations(self) -> int:
         """The further trainings in all."""
+        assert self.networks is not None
         return self.networks * self.seeds
 
     def check(self, problem: Problem) -> None:
@@ -60,6 +82,7 @@ class Finals:
     def candidates(self, judge: Judge, records: Iterable[Record]) -> list[Record]:
         """Who is trained again; records: the networks' own, each after all its epochs."""
         feasible = [record for record in records if judge.feasible(record)]
+        assert self.networks is not None
         return _best(judge, feasible, min(self.networks, len(feasible)))
 
     def played(
@@ -86,7 +109,8 @@ class Finals:
                 further = (*known[record.key].further, found)
                 known[record.key] = replace(known[record.key], further=further)
             left -= len(asked)
-            ranked = _best(judge, [known[key] for key in alive], len(alive))
+            now = {one.key: one for one in corrected(judge, list(known.values()))}
+            ranked = _best(judge, [now[key] for key in alive], len(alive))
             alive = [record.key for record in ranked[: (len(ranked) + 1) // 2]]
             out = [record.key for record in ranked if record.key not in alive] + out
         return list(known.values())
@@ -134,14 +158,23 @@ def mean_fitness(judge: Judge, record: Record) -> tuple[float, ...]:
     return tuple(map(fmean, zip(*trainings, strict=True)))
 
 
-def mean_losses(judge: Judge, records: Sequence[Record]) -> numpy.ndarray:
-    """(records, objectives) of `mean_fitness`, negated where it is maximized."""
-    means = numpy.array([mean_fitness(judge, record) for record in records])
-    return numpy.asarray(-means.reshape(-1, len(judge.weights)) * numpy.array(judge.weights))
+def estimated_fitness(judge: Judge, record: Record) -> tuple[float, ...]:
+    """The objectives of a network as far as they are known: `mean_fitness`, and with a belief, if
+    all trainings succeeded, what the two say together."""
+    trainings = (record, *record.further)
+    if record.belief is None or not all(map(judge.feasible, trainings)):
+        return mean_fitness(judge, record)
+    return record.belief.estimate([judge.fitness(one) for one in trainings])
+
+
+def estimated_losses(judge: Judge, records: Sequence[Record]) -> numpy.ndarray:
+    """(records, objectives) of `estimated_fitness`, negated where it is maximized."""
+    found = numpy.array([estimated_fitness(judge, record) for record in records])
+    return numpy.asarray(-found.reshape(-1, len(judge.weights)) * numpy.array(judge.weights))
 
 
 def _best(judge: Judge, records: Sequence[Record], count: int) -> list[Record]:
-    """The best records by `mean_fitness`, the best first.
+    """The best records by `estimated_fitness`, the best first.
 
     Equals stand in the order of their architecture, whatever order they were measured in.
     """
@@ -149,7 +182,7 @@ def _best(judge: Judge, records: Sequence[Record], count: int) -> list[Record]:
     candidates = []
     for record in ordered:
         candidates.append(Individual([], judge.weights))
-        candidates[-1].fitness.values = mean_fitness(judge, record)
+        candidates[-1].fitness.values = estimated_fitness(judge, record)
     of = {id(one): record for one, record in zip(candidates, ordered, strict=True)}
     if len(judge.objectives) == 1:
         found = sorted(candidates, key=lambda one: one.fitness.wvalues, reverse=True)[:count]
@@ -158,19 +191,58 @@ def _best(judge: Judge, records: Sequence[Record], count: int) -> list[Record]:
     return [of[id(one)] for one in found]
 
 
+def corrected(judge: Judge, finalists: Sequence[Record]) -> list[Record]:
+    """The networks of finals, each with its belief as `correction` makes it."""
+    correct = correction(judge, finalists)
+    return [replace(one, belief=correct(one.belief)) if one.belief else one for one in finalists]
+
+
+def correction(judge: Judge, finalists: Sequence[Record]) -> Callable[[Belief], Belief]:
+    """What finals teach of the guide's beliefs: how far they are off, in the mean and around it,
+    and how large the noise is.
+
+    Only the further trainings tell the first, for the network's own is what it was chosen by.
+    """
+    told = [
+        (one.belief, numpy.array([judge.fitness(x) for x in (one, *one.further)]))
+        for one in finalists
+        if one.belief and one.further and all(map(judge.feasible, (one, *one.further)))
+    ]
+    if len(told) < FEWEST:
+        return lambda belief: belief
+    counts = numpy.array([[len(values) - 1] for _, values in told])
+    believed = numpy.array([belief.mean for belief, _ in told])
+    varies = numpy.median([belief.deviation for belief, _ in told], axis=0) ** 2
+    noise = numpy.median([belief.noise for belief, _ in told], axis=0) ** 2
+    within = sum(((values - values.mean(axis=0)) ** 2).sum(axis=0) for _, values in told)
+    found_noise = (OWN_NOISE * noise + within) / (OWN_NOISE + counts.sum())
+    off = numpy.array([values[1:].mean(axis=0) for _, values in told]) - believed
+    shift = numpy.where(varies > 0, off.mean(axis=0), 0.0)
+    around = ((off - shift) ** 2 - found_noise / counts).sum(axis=0)
+    found = (OWN_ERRORS * varies + around) / (OWN_ERRORS + len(told) - 1)
+    found = numpy.maximum(found, LEAST * varies)
+    ratios = [
+        numpy.sqrt(numpy.divide(new, old, out=numpy.ones_like(old), where=old > 0))
+        for new, old in ((found, varies), (found_noise, noise))
+    ]
+    return lambda belief: belief.corrected(shift, *ratios)
+
+
 @dataclass(frozen=True)
 class Standing:
     """What is known of a network after the finals.
 
+    estimate: of each objective, by its trainings and the guide's belief; without one the mean.
     mean: of each objective, over all `trainings`.  standard_error: of each mean: the standard
     deviation within a network, pooled over all of them that never failed, by the square root of
     `trainings`; None if it cannot be told.  failed: trainings that failed or were beyond the
     bounds.  probability: that no other network of the finals dominates this one, with one objective
-    that it is the best: the share of DRAWS of all true values from normal distributions of these
-    means and standard errors.
+    that it is the best: the share of DRAWS of all true values from normal distributions around the
+    estimates, with their standard errors.
     """
 
     record: Record
+    estimate: tuple[float, ...]
     mean: tuple[float, ...]
     standard_error: tuple[float, ...] | None
     trainings: int
@@ -182,7 +254,7 @@ def standings(judge: Judge, records: Iterable[Record]) -> list[Standing]:
     """Every network among the records that was in the finals, the best by the first objective
     first."""
     finalists = [record for record in records if record.further]
-    finalists.sort(key=lambda one: (mean_losses(judge, [one])[0, 0], one.architecture))
+    finalists.sort(key=lambda one: (estimated_losses(judge, [one])[0, 0], one.architecture))
     if not finalists:
         return []
     trainings = [(record, *record.further) for record in finalists]
@@ -192,10 +264,19 @@ def standings(judge: Judge, records: Iterable[Record]) -> list[Standing]:
     deviation = deviation if known else numpy.zeros(1)
     counts = numpy.array([len(ones) for ones in trainings])
     errors = deviation / numpy.sqrt(counts)[:, None]
-    shares = _undominated(mean_losses(judge, finalists), errors)
+    unsure = numpy.array(
+        [
+            record.belief.error(count) if record.belief and not failures else error
+            for record, count, failures, error in zip(
+                finalists, counts.tolist(), failed, errors.tolist(), strict=True
+            )
+        ]
+    )
+    shares = _undominated(estimated_losses(judge, finalists), unsure)
     return [
         Standing(
             record,
+            estimated_fitness(judge, record),
             mean_fitness(judge, record),
             tuple(map(float, error)) if known else None,
             int(count),

@@ -19,6 +19,7 @@ from deap import base
 
 from toolbox.archive import Record
 from toolbox.backends.backend import Map
+from toolbox.belief import Belief
 from toolbox.evaluation import Evaluator
 from toolbox.genes import gene_sizes
 from toolbox.individual import clone
@@ -36,10 +37,11 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
 
     space: the search space.  generation: the number of the one that is evolved, and population_now:
     the last one's individuals, for operators that ask for `population`; see `begin` and `end`.
-    has_screened: the algorithm asked `screen` for children.  redrawn: how many children of each
-    operator were drawn again.
+    beliefs: what the screen believes of the networks, by their keys.  has_screened: the algorithm
+    asked `screen` for children.  redrawn: how many children of each operator were drawn again.
     """
 
+    beliefs: Callable[[], dict[str, Belief]]
     _map: Map
     _stream: Stream | None = None
 
@@ -75,6 +77,7 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         elif alias == "select":
             function = _checked_choice(alias, function)
         elif alias == "screen":
+            self.beliefs = getattr(function, "beliefs", dict)
             function = self._noting_screening(_checked_choice(alias, function))
         elif alias == "evolve":
             function = _checked_evolution(function)

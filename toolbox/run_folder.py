@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from toolbox.archive import Archive, Record
 from toolbox.declaration import Declaration
-from toolbox.finals import Standing, standings
+from toolbox.finals import Standing, estimated_fitness, standings
 from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
@@ -109,6 +109,7 @@ class RunFolder:
     def write_results(self, judge: Judge, networks: Sequence[Record]) -> None:
         """Write `results`, of everything in the archive.
 
+        With a learned guide with what it and the trainings say together: `<objective>_estimate`.
         After finals with the means of those that were in them: `<objective>_mean`,
         `<objective>_standard_error`, `seeds` (trainings, 1 for all others) and `probability`.
         """
@@ -124,6 +125,9 @@ class RunFolder:
     ) -> dict[str, Any]:
         names = [objective.name for objective in self.declaration.objectives]
         means: dict[str, Any] = {}
+        if record.belief:
+            estimates = estimated_fitness(judge, record)
+            means = {f"{name}_estimate": one for name, one in zip(names, estimates, strict=True)}
         if of_finals:
             standing = of_finals.get(record.key)
             for place, name in enumerate(names):

@@ -16,7 +16,7 @@ import numpy
 from toolbox.archive import Record
 from toolbox.declaration import Declaration
 from toolbox.evaluation import evaluate_invalid
-from toolbox.finals import Standing, most_seeds, standings
+from toolbox.finals import Standing, corrected, correction, most_seeds, standings
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.networks import BudgetSpent, Networks
 from toolbox.objectives.objective import Objective
@@ -101,7 +101,9 @@ def _generations(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[
         generation = history.generation(number, population, stopped)
         _check_measured(networks.records.values(), ended=bool(generation.stopped))
         if generation.trained:
-            networks.archive.keep_finals([])  # of a search with this archive that ended before
+            # Of a search with this archive that ended before.
+            networks.archive.keep_finals([])
+            networks.archive.keep_beliefs({})
         if generation.stopped:
             generation = replace(
                 generation, finals=_finals(declaration, toolbox), epochs=networks.epochs
@@ -112,18 +114,29 @@ def _generations(declaration: Declaration, toolbox: GuardedToolbox) -> Iterator[
 
 
 def _finals(declaration: Declaration, toolbox: GuardedToolbox) -> tuple[Standing, ...]:
-    """How the best networks stand after the declared finals, which are held here."""
+    """How the best networks stand after the declared finals, which are held here.
+
+    What the guide believes in the end, of these and all others, is kept with them.
+    """
     finals, networks = declaration.finals, toolbox.evaluator.networks
+    beliefs = toolbox.beliefs()
     if finals is None:
         networks.archive.keep_finals([])
+        networks.archive.keep_beliefs(beliefs)
         return ()
-    whole = [record for key, record in networks.records.items() if record.key == key]
+    whole = [
+        replace(record, belief=beliefs.get(key))
+        for key, record in networks.records.items()
+        if record.key == key
+    ]
     candidates = finals.candidates(networks.judge, whole)
     log.info("finals: %s", finals.said())
     most = most_seeds(networks.problem)
     finalists = finals.played(networks.judge, candidates, most, toolbox.again)
     networks.archive.keep_finals(finalists)
-    return tuple(standings(networks.judge, finalists))
+    correct = correction(networks.judge, finalists)
+    networks.archive.keep_beliefs({key: correct(belief) for key, belief in beliefs.items()})
+    return tuple(standings(networks.judge, corrected(networks.judge, finalists)))
 
 
 def _check_measured(records: Collection[Record], ended: bool) -> None:

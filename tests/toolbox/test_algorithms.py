@@ -92,7 +92,7 @@ searches = given(
     population=st.integers(4, 13),
     generations=st.integers(0, 4),
     algorithm=st.sampled_from(SEVERAL),
-    screen=st.sampled_from(["everyone", "pairwise_ranker"]),
+    screen=st.sampled_from(["everyone", "interaction_ranker"]),
     budget=st.integers(14, 40),
     seed=st.integers(0, 99),
 )

@@ -340,8 +340,9 @@ def test_what_halving_stopped_is_no_candidate_and_finals_train_in_full():
 @pytest.mark.parametrize(
     ("finals", "reseeds", "message"),
     {
-        "networks": ({"seeds": 2}, True, "finals.networks is missing"),
-        "seeds": ({"networks": 2}, True, "finals.seeds is missing"),
+        "neither": ({"seeds": 2}, True, "finals: one of networks and share is needed, like"),
+        "both": ({"networks": 2, "share": 0.2}, True, "finals: one of networks and share is"),
+        "share": ({"share": 1.0}, True, "finals.share = 1.0: it should be less than 1"),
         "zero": ({"networks": 0, "seeds": 1}, True, "finals.networks = 0: it should be greater"),
         "name": ({"network": 2, "seeds": 1}, True, "did you mean 'networks'?"),
         "budget": (
@@ -372,6 +373,20 @@ def test_the_resolved_declaration_repeats_the_finals():
     assert declaration.table()["finals"] == DECLARED
     assert declaration.finals == Finals(4, 2)
     assert "finals" not in declare(declared(finals={}), {"noisy": Noisy}, "test").table()
+
+
+@pytest.mark.parametrize(("evaluations", "networks"), [(20, 2), (50, 4), (100, 8), (400, 30)])
+def test_a_share_of_the_trainings_says_how_many_networks_are_in_the_finals(evaluations, networks):
+    tables = declared(finals={"share": 0.15}, evaluations=evaluations)
+    declaration = declare(tables, {"noisy": Noisy}, "test")
+    assert declaration.finals == Finals(networks, 2)
+    assert declaration.table()["finals"] == {"networks": networks, "seeds": 2}
+    assert declaration.most_networks == evaluations - 2 * networks
+
+
+def test_without_a_budget_the_share_is_of_what_can_be_bred():
+    tables = declared(finals={"share": 0.5}, population=10, generations=9) | {"stop": {}}
+    assert declare(tables, {"noisy": Noisy}, "test").finals == Finals(23, 2)
 
 
 def test_finals_on_processes_are_those_in_this_process():

@@ -9,7 +9,7 @@ import moocore
 import numpy
 
 from toolbox.archive import Archive, Record
-from toolbox.finals import Standing, mean_losses, standings
+from toolbox.finals import Standing, estimated_losses, standings
 from toolbox.halving import epochs_for
 from toolbox.judge import Judge
 from toolbox.lineage import Birth
@@ -49,12 +49,11 @@ class Evaluations:
         return numpy.array(rows, float).reshape(-1, len(nothing))
 
     @cached_property
-    def mean_losses(self) -> numpy.ndarray:
-        """`losses` with the means of what was trained again in finals."""
+    def estimated_losses(self) -> numpy.ndarray:
+        """`losses` with the means of what was trained again in finals, and a guide's estimates."""
         found = self.losses.copy()
-        for standing in self.standings:
-            place = self.by_key[standing.record.key]
-            found[place] = mean_losses(self.judge, [self.records[place]])[0]
+        sound = numpy.flatnonzero(self.feasible)
+        found[sound] = estimated_losses(self.judge, [self.records[place] for place in sound])
         return found
 
     @cached_property

@@ -16,8 +16,11 @@ def finals_sections(runs: Sequence[Evaluations]) -> list[Section]:
         for standing in run.standings:
             row: dict[str, Any] = {"run": run.name} if len(runs) > 1 else {}
             errors = standing.standard_error or (None,) * len(names)
-            for name, mean, error in zip(names, standing.mean, errors, strict=True):
-                row |= {f"{name}, mean": mean, f"{name}, standard error": error}
+            for place, name in enumerate(names):
+                if standing.record.belief:
+                    row |= {f"{name}, estimate": standing.estimate[place]}
+                row |= {f"{name}, mean": standing.mean[place]}
+                row |= {f"{name}, standard error": errors[place]}
             row |= {"trainings": standing.trainings, "failed": standing.failed}
             row |= {"probability": standing.probability}
             record = standing.record
@@ -29,7 +32,8 @@ def finals_sections(runs: Sequence[Evaluations]) -> list[Section]:
     caption = (
         "Means over all trainings of a network, that of the search among them; the standard errors "
         "are of the standard deviation within a network, pooled.  Probability: that "
-        f"{what}, if the true values are normally distributed around the means."
+        f"{what}, if the true values are normally distributed around the means, or the estimates: "
+        "what a learned guide believes of a network and its trainings, each by its precision."
     )
     title = "The best networks, trained again with other seeds"
     return [Section("Finals", tables=[Table("finals", title, rows, caption)])]

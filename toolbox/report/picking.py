@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy
 
 from toolbox.archive import Record
-from toolbox.finals import mean_losses
+from toolbox.finals import estimated_losses
 from toolbox.judge import Judge
 from toolbox.quantities import as_number
-from toolbox.report.ranking import finalists, front, ranking
+from toolbox.report.ranking import comparable, front, ranking
 from toolbox.shelf import did_you_mean
 
 LEGAL = "best, knee, a key of the archive, or bounds like params<=10000,val_accuracy>=0.8"
@@ -65,7 +65,7 @@ def pick(judge: Judge, networks: Sequence[Record], rule: str) -> Record:
     within = [record for record in among if _within(bounds, record, judge)]
     if not within:
         raise ValueError(f"pick = {rule!r}: none of {_ranges(bounds, among, judge)}")
-    return knee(judge, within) if words == ["knee"] else finalists(within)[0]
+    return knee(judge, within) if words == ["knee"] else comparable(judge, within)[0]
 
 
 def knee(judge: Judge, records: Sequence[Record]) -> Record:
@@ -77,7 +77,7 @@ def knee(judge: Judge, records: Sequence[Record]) -> Record:
     between the front's two ends (Das, 1999).  Of equals, the better by the first objective.
     """
     found = front(judge, records)
-    losses = mean_losses(judge, found)
+    losses = estimated_losses(judge, found)
     least, most = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - least) / numpy.where(most > least, most - least, 1)
     return found[int(scaled.sum(axis=1).round(12).argmin())]

@@ -60,7 +60,7 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
     axes = Axes.of(runs, quantities)
     best = [_best(run) for run in runs]
     winners = [number for number, place in enumerate(best) if place is not None]
-    winner = min(winners, key=lambda n: runs[n].mean_losses[best[n], 0], default=None)
+    winner = min(winners, key=lambda n: runs[n].estimated_losses[best[n], 0], default=None)
     place = None if winner is None else best[winner]
     sections: list[Section] = finals_sections(runs)
     if winner is not None and place is not None:

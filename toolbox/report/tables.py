@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toolbox.archive import Record
-from toolbox.finals import Standing, mean_fitness, standings
+from toolbox.finals import Standing, estimated_fitness, standings
 from toolbox.judge import Judge
 from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.report.ranking import front, ranking
@@ -19,26 +19,29 @@ LONGEST_FRONT = 20
 def result_tables(
     judge: Judge, networks: Sequence[Record], quantities: Mapping[str, Quantity]
 ) -> list[Table]:
-    """The finals, the front for several objectives, and the top five by each objective.
+    """The finals, the front for several objectives, and the top five by each objective; with a
+    learned guide by its estimates, which are shown.
 
     After finals their table is the front, or the ranking by the one objective.
     """
     tables = []
     objectives = judge.objectives
+    how = ", estimated by the guide and all trainings" if any(r.belief for r in networks) else ""
     if found := standings(judge, networks):
         tables.append(_finals(found, judge, quantities))
         if len(objectives) == 1:
             return tables
-    elif len(objectives) > 1:
+    if len(objectives) > 1 and (how or not found):
         records = front(judge, networks)
-        title = f"Pareto front: {len(records)} networks"
+        title = f"Pareto front{how}: {len(records)} networks"
         step = max(1, -(-len(records) // LONGEST_FRONT))
         if step > 1:
             title += f", one in {step} shown"
         tables.append(_table(title, records[::step], judge, quantities))
     for objective in objectives:
         best = ranking(judge, networks, objective)[:TOP]
-        tables.append(_table(f"Top {len(best)} by {objective.name}", best, judge, quantities))
+        title = f"Top {len(best)} by {objective.name}{how}"
+        tables.append(_table(title, best, judge, quantities))
     return tables
 
 
@@ -56,25 +59,32 @@ def print_results(
 
 def _finals(found: Sequence[Standing], judge: Judge, quantities: Mapping[str, Quantity]) -> Table:
     one = len(judge.objectives) == 1
-    title = f"Finals: {len(found)} networks by the mean of their trainings"
+    estimated = any(standing.record.belief for standing in found)
+    by = "estimate" if estimated else "mean"
+    title = f"Finals: {len(found)} networks by the {by} of their trainings"
     if not one:
         on_front = {record.key for record in front(judge, [s.record for s in found])}
-        title = f"Pareto front of the finals: {len(on_front)} of {len(found)} networks, by means"
+        title = f"Pareto front of the finals: {len(on_front)} of {len(found)} networks, by {by}s"
         found = [standing for standing in found if standing.record.key in on_front]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     names = [objective.name for objective in judge.objectives]
     for name in names:
         table.add_column(meant(name, quantities).heading, justify="right", no_wrap=True)
         table.add_column("s.e.", justify="right", no_wrap=True)
+        if estimated:
+            table.add_column("estimate", justify="right", no_wrap=True)
     table.add_column("trainings", justify="right")
     table.add_column("P(best)" if one else "P(on front)", justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     for standing in found:
         errors = standing.standard_error or (None,) * len(names)
         numbers = []
-        for name, mean, error in zip(names, standing.mean, errors, strict=True):
+        values = zip(names, standing.mean, errors, standing.estimate, strict=True)
+        for name, mean, error, estimate in values:
             numbers.append(meant(name, quantities).number(mean))
             numbers.append("-" if error is None else as_number(error))
+            if estimated:
+                numbers.append(meant(name, quantities).number(estimate))
         failed = f" ({standing.failed} failed)" if standing.failed else ""
         table.add_row(
             *numbers,
@@ -96,7 +106,7 @@ def _table(
         table.add_column(meant(name, quantities).heading, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     for record in records:
-        values = [*mean_fitness(judge, record), *(record.measurement[name] for name in also)]
+        values = [*estimated_fitness(judge, record), *(record.measurement[name] for name in also)]
         shown = zip((*objectives, *also), values, strict=True)
         numbers = [meant(name, quantities).number(value) for name, value in shown]
         table.add_row(*numbers, record.architecture)

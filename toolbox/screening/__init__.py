@@ -5,10 +5,8 @@
 
 from toolbox.screening.everyone import everyone
 from toolbox.screening.interaction_ranker import InteractionRanker
-from toolbox.screening.pairwise_ranker import PairwiseRanker
 
 SCREENS = {
     "everyone": everyone,
     "interaction_ranker": InteractionRanker,
-    "pairwise_ranker": PairwiseRanker,
 }

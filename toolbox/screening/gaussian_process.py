@@ -63,9 +63,14 @@ class GaussianProcess:
     _lower: numpy.ndarray = field(init=False)
     _weights: numpy.ndarray = field(init=False)
 
-    def fit(self, networks: Encoded, losses: numpy.ndarray) -> numpy.ndarray:
-        """Learn losses (networks,) of mean 0; what each would be believed to be had it alone not
-        been seen."""
+    @property
+    def noise_deviation(self) -> float:
+        """The standard deviation of what networks that are all alike would differ by."""
+        return float(numpy.sqrt(self._amplitude * self.noise))
+
+    def fit(self, networks: Encoded, losses: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Learn losses (networks,) of mean 0; the mean and the standard deviation of what would be
+        expected of each had it alone not been seen."""
         from scipy.linalg import cho_factor, cho_solve  # it takes long to import
 
         alike = _alike(networks, networks)
@@ -78,8 +83,8 @@ class GaussianProcess:
         inverse = cho_solve((self._lower, True), numpy.eye(len(networks)))
         self._weights = inverse @ losses
         self._amplitude = max(float(losses @ self._weights / len(losses)), 0.0)
-        left_out: numpy.ndarray = losses - self._weights / inverse.diagonal()
-        return left_out
+        left_out = losses - self._weights / inverse.diagonal()
+        return left_out, numpy.sqrt(numpy.maximum(self._amplitude, 1e-9) / inverse.diagonal())
 
     def predict(self, networks: Encoded) -> tuple[numpy.ndarray, numpy.ndarray]:
         """The mean and the standard deviation of the losses of networks, (networks,) each."""

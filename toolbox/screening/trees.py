@@ -19,9 +19,9 @@ class Trees:
 
     _model: "ExtraTreesRegressor" = field(init=False)
 
-    def fit(self, networks: Encoded, losses: numpy.ndarray) -> numpy.ndarray:
-        """Learn losses (networks,); what each is believed to be by the trees that have not seen
-        it."""
+    def fit(self, networks: Encoded, losses: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Learn losses (networks,); the mean and the standard deviation of what is expected of
+        each by the trees that have not seen it."""
         from sklearn.ensemble import ExtraTreesRegressor  # it takes a second to import
 
         self._model = ExtraTreesRegressor(
@@ -38,7 +38,9 @@ class Trees:
             if unseen.any():
                 total[unseen] += tree.tree_.predict(columns[unseen])[:, 0]
                 times[unseen] += 1
-        return total / numpy.maximum(times, 1)
+        expected = total / numpy.maximum(times, 1)
+        wrong_by = max(float(((losses - expected) ** 2).mean()), 1e-9) ** 0.5
+        return expected, numpy.full(len(losses), wrong_by)
 
     def predict(self, networks: Encoded) -> tuple[numpy.ndarray, numpy.ndarray]:
         """The mean and the standard deviation of the trees' losses, (networks,) each."""
