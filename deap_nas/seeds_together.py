@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deap_nas.finished_run import FinishedRun, run_folders
 from toolbox.archive import Archive, Record, differences
-from toolbox.finals import mean_losses
+from toolbox.finals import estimated_losses
 from toolbox.judge import Judge
 
 SEED = "problem.seed "  # how a difference of seeds begins
@@ -25,7 +25,7 @@ class _Together(Archive):
         for archive in archives:
             for record in archive.networks():
                 self.add(record)
-                place = (not archive.is_whole(record), *mean_losses(judge, [record])[0].tolist())
+                place = (not archive.is_whole(record), *estimated_losses(judge, [record])[0].tolist())
                 known = best.get(record.architecture)
                 if known is None or place < known[0]:
                     best[record.architecture] = place, record
