@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import search_quality
 from benchmarks.noisy_table import NoisyTable
-from benchmarks.search_quality import Course, Scorer, Task, hypervolume, losses, ours, regret
+from benchmarks.search_quality import Course, Scorer, Task, hypervolume, losses, ours
 from benchmarks.tables import path_cells
 
 if not search_quality.TABLE.is_file() and os.environ.get("CI"):
@@ -16,11 +16,6 @@ needs_table = pytest.mark.skipif(
     not search_quality.TABLE.is_file(), reason=f"{search_quality.TABLE} is not there"
 )
 TABLE = search_quality.MACRO
-
-
-def test_regret_is_of_the_network_with_the_best_observed_accuracy():
-    assert regret([90.0, 92.0, 91.0], [89.0, 91.0, 93.0], best=93.5) == 2.5
-    assert regret([93.5], [10.0], best=93.5) == 0.0
 
 
 def test_the_losses_of_the_best_and_the_worst_corner_are_0_and_1():
@@ -39,13 +34,14 @@ def test_a_search_of_the_whole_table_misses_nothing():
     scorer = Scorer(TABLE)
     everything = list(scorer.accuracy)
     assert len(everything) == 3**8
-    assert 90 < scorer.shares(everything, 3, [len(everything)])[0] < 100  # it returns by noise
-    assert scorer.lowest_regrets(everything, [len(everything)]) == [0.0]
-    best = max(everything, key=scorer.accuracy.get)
-    assert scorer.regrets([best], seed=3, points=[1]) == [0.0]
+    front = scorer.returned(everything, 3, "two")
+    assert 90 < scorer.share(front) < 100  # it returns by noise
+    assert scorer.share(everything) == pytest.approx(100)
+    assert scorer.regret(everything) == 0.0
     # What is returned is chosen by a noisy number, and scored on the true one.
     observed = scorer.observed(everything, seed=3)
-    returned = everything[observed.index(max(observed))]
+    (returned,) = scorer.returned(everything, 3, "one")
+    assert observed[everything.index(returned)] == max(observed)
     assert scorer.floor([3]) == [scorer.best - scorer.accuracy[returned]]
 
 
@@ -54,13 +50,15 @@ def test_a_search_of_the_whole_table_misses_nothing():
     ("objectives", "name"),
     [(objectives, name) for objectives, found in search_quality.OURS.items() for name in found],
 )
-def test_each_search_of_ours_evaluates_its_budget_of_distinct_networks(objectives, name):
+def test_each_search_of_ours_spends_its_budget_with_its_finals(objectives, name):
     settings = search_quality.OURS[objectives][name]
-    course = ours(Task(name, objectives, 5, 40, TABLE, settings))
-    assert len(set(course.networks)) == len(course.networks) == 40
-    assert course.asked >= 40
-    again = ours(Task(name, objectives, 5, 40, TABLE, settings))
-    assert again.networks == course.networks
+    course = ours(Task(name, objectives, 5, (40,), TABLE, settings), 40)
+    assert len(set(course.networks)) == len(course.networks) == (34 if "finals" in name else 40)
+    assert course.asked >= len(course.networks)
+    assert set(course.returned) <= set(course.networks)
+    assert len(course.returned) == 1 or objectives == "two"
+    again = ours(Task(name, objectives, 5, (40,), TABLE, settings), 40)
+    assert (again.networks, again.returned) == (course.networks, course.returned)
 
 
 def csv_table(path, noise=0.01):
@@ -79,6 +77,10 @@ def test_the_noise_of_a_table_is_fresh_for_every_seed_and_the_same_for_one(tmp_p
     seen = {seed: replace(table, seed=seed).evaluate([3, 3])["val_accuracy"] for seed in (1, 2)}
     assert seen[1] != seen[2]
     assert replace(table, seed=1).evaluate([3, 3]) == {"val_accuracy": seen[1], "macs": 9.0}
+    again = replace(table, seed=1)
+    assert (
+        again.evaluate([3, 3], seed=1) != again.evaluate([3, 3], seed=2) != again.evaluate([3, 3])
+    )
     assert table.truth.accuracy[3, 3] == pytest.approx(0.6, abs=0.01)
     assert 0.01 < table.truth.noise < 0.05
     without = csv_table(tmp_path / "other.csv", noise=0.0)
@@ -125,13 +127,15 @@ def test_the_benchmark_writes_its_tables_and_its_plot(tmp_path, capsys):
 def test_what_a_peer_found_is_kept_and_found_again(tmp_path):
     pytest.importorskip("pymoo")
     pytest.importorskip("optuna")
-    task = Task("pymoo GA", "one", 5, 30, TABLE, cache=str(tmp_path))
-    course = search_quality.run(task)
+    task = Task("pymoo GA", "one", 5, (25, 30), TABLE, cache=str(tmp_path))
+    earlier, course = search_quality.run(task)
     assert len(set(course.networks)) == len(course.networks) == 30
+    assert earlier.networks == course.networks[:25]
     (kept,) = tmp_path.glob("*.json")
-    assert Course(**json.loads(kept.read_text(encoding="utf-8"))) == course
-    kept.write_text(json.dumps({"networks": ["0"], "asked": 1, "seconds": 0.0}), encoding="utf-8")
-    assert search_quality.run(task).networks == ["0"]
+    assert Course(**json.loads(kept.read_text(encoding="utf-8"))[1]) == course
+    other = {"networks": ["0"], "returned": ["0"], "asked": 1, "seconds": 0.0}
+    kept.write_text(json.dumps([other]), encoding="utf-8")
+    assert search_quality.run(task)[0].networks == ["0"]
 
 
 def test_a_memory_evaluates_a_genome_once_and_ends_when_the_questions_are_spent():
@@ -158,6 +162,34 @@ def test_a_memory_evaluates_a_genome_once_and_ends_when_the_questions_are_spent(
     assert len(evaluated) == 2
 
 
+def test_genomes_of_one_network_are_one_network_to_every_peer():
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    from benchmarks.peers import Memory
+
+    evaluated = []
+
+    def evaluate(genome):
+        evaluated.append(genome)
+        return [0.0]
+
+    memory = Memory(evaluate, [3, 3], budget=9, most_asks=90, canonical=sorted)
+    for genome in ([0, 1], [1, 0], [2, 1], [1, 2]):
+        memory.losses(genome)
+    assert evaluated == memory.genomes == [(0, 1), (1, 2)]
+
+
+def test_the_largest_networks_come_first():
+    pytest.importorskip("pymoo")
+    pytest.importorskip("optuna")
+    from benchmarks.peers import Memory, largest_first
+
+    memory = Memory(lambda genome: [0.0], [3, 2], budget=3, most_asks=30, cost=sum)
+    largest_first(memory, 1, seed=1, population=20)
+    assert memory.genomes[0] == (2, 1)
+    assert [sum(genome) for genome in memory.genomes] == [3, 2, 2]
+
+
 def test_local_search_and_regularized_evolution_find_the_best_of_a_small_space():
     pytest.importorskip("pymoo")
     pytest.importorskip("optuna")
@@ -178,6 +210,6 @@ def test_every_peer_stays_within_the_budget(objectives):
     from benchmarks.peers import PEERS
 
     for name in PEERS[objectives]:
-        course = search_quality.peer(Task(name, objectives, 1, 25, TABLE))
+        (course,) = search_quality.peer(Task(name, objectives, 1, (25,), TABLE))
         assert len(set(course.networks)) == len(course.networks) == 25, name
         assert 25 <= course.asked <= 250, name

@@ -37,6 +37,7 @@ from toolbox.screening.interaction_ranker import (
     kept,
     normal_scores,
 )
+from toolbox.screening.trees import Trees
 
 
 def guided(tables, **options):
@@ -445,6 +446,19 @@ def test_a_guided_search_is_repeated_exactly():
         known.add(record)
     again = Run(tables, archive=known)
     assert again.population == first.population
+
+
+def test_what_a_library_draws_when_it_is_imported_does_not_move_the_search(monkeypatch):
+    tables = guided(onemax(population=20, generations=3))
+    still = Run(tables)
+    fit = Trees.fit
+
+    def drawing(self, networks, losses):
+        random.random()
+        return fit(self, networks, losses)
+
+    monkeypatch.setattr(Trees, "fit", drawing)
+    assert Run(tables).population == still.population
 
 
 def test_a_screen_that_an_algorithm_never_asks_is_refused():

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
 from toolbox.belief import Belief
-from toolbox.evaluation import Evaluator
+from toolbox.evaluation import Evaluator, unmoved_generators
 from toolbox.fronts import best_first
 from toolbox.individual import Individual
 from toolbox.objectives.objective import Objective
@@ -215,7 +215,8 @@ class InteractionRanker:
         encoded = Encoded(encoded.choices, (encoded.numbers - center) / spread)
         fit = Fit({}, center, spread, len(records), genomes, {}, {})
         gains = []
-        with threadpool_limits(1):
+        # At its first import scikit-learn draws from the generator that steers the search.
+        with threadpool_limits(1), unmoved_generators():
             for column in self._predicted:
                 targets = normal_scores(losses[rows, column])
                 gains.append(self._choose(fit, column, encoded, targets))
