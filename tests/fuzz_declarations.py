@@ -50,7 +50,7 @@ CHEAP = [
         "objectives": ["val_accuracy", {"use": "params", "direction": "minimize"}],
         "seed": 1,
         "problem": {"use": "tabular", "format": "skip_cells"},
-        "toolbox": {"map": "serial", "screen": "pairwise_ranker"},
+        "toolbox": {"map": "serial", "screen": "interaction_ranker"},
         "algorithm": {"use": "nsga2", "population": 8, "generations": 2},
         "finals": {"networks": 2, "seeds": 2},
         "bounds": {"params": 20000},
