@@ -306,6 +306,16 @@ def test_a_ranker_that_explains_nothing_is_switched_off(caplog):
     assert not run.toolbox.beliefs()
 
 
+def test_where_nothing_can_be_learned_the_search_is_that_without_a_guide():
+    def population(screen, seed):
+        tables = onemax(population=20, generations=5) | {"problem": {"use": "noise"}, "seed": seed}
+        tables["toolbox"] = tables["toolbox"] | {"screen": screen}
+        return Run(tables, problems={"noise": Noise}).population
+
+    same = [population("interaction_ranker", n) == population("everyone", n) for n in range(8)]
+    assert sum(same) >= 7
+
+
 def test_a_ranker_comes_back_when_it_is_right_again(caplog):
     @dataclass(frozen=True)
     class FirstNoise(OneMax):
