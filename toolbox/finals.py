@@ -50,7 +50,7 @@ class Finals:
 
     def __post_init__(self) -> None:
         if (self.networks is None) == (self.share is None):
-            raise ValueError("one of networks and share is needed, like networks = 5, share = 0.15")
+            raise ValueError("one of networks and share is needed, like networks = 5, share = 0.25")
 
     def among(self, trainings: int) -> "Finals":
         """The finals of a search of so many trainings, with `networks` told."""

@@ -38,7 +38,7 @@ STRANGERS = 0.25  # networks from anywhere in the space, for each child that is 
 NEIGHBOURS = 0.5  # networks next to the best, for each child that is bred
 MOST_BY_VOLUME = 3  # objectives; of more, hypervolumes take too long
 REFERENCE = 1.1  # of each objective, scaled to 0..1 by what was evaluated
-OWN = 0.15  # of the variance that is taken for noise, what is a network's own and no noise
+OWN = 0.35  # of the variance that is taken for noise, what is a network's own and no noise
 BEST = 10  # networks whose neighbours are looked at
 
 
