@@ -463,7 +463,7 @@ def draw(
             if plain not in colors:
                 colors[plain] = next(kinds[own], "black")
             look = {"color": colors[plain], "linewidth": 2.2 if own else 1.3}
-            marks = {"marker": "o", "markersize": 5} if guided else {}
+            marks = {"marker": "o" if "guide" in guided else "s", "markersize": 5} if guided else {}
             axes.plot(points, middle, "-" if own else "--", label=name, **look, **marks)
             low = numpy.maximum(middle - error, middle / 2)  # which has a place on a log axis
             axes.fill_between(
