@@ -30,9 +30,9 @@ from toolbox.search import search
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
     "random search": {"algorithm": "random_search"},
     "genetic algorithm": {"algorithm": "genetic_algorithm"},
-    "genetic algorithm, pairwise ranker": {
+    "genetic algorithm, guide": {
         "algorithm": "genetic_algorithm",
-        "screen": "pairwise_ranker",
+        "screen": "interaction_ranker",
     },
     "NSGA-II, accuracy and parameters": {"algorithm": "nsga2"},
 }

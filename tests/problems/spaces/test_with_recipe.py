@@ -23,7 +23,6 @@ from toolbox.mutation.shift_gene import shift_gene
 from toolbox.networks import Networks
 from toolbox.problem import adapted, own
 from toolbox.screening.interaction_ranker import InteractionRanker
-from toolbox.screening.pairwise_ranker import PairwiseRanker
 
 RANGES = {
     "batch_size": {"between": [16, 64], "scale": "log", "values": 3},
@@ -198,8 +197,7 @@ def test_a_guide_is_told_as_many_numbers_of_each_genome(searched):
     assert more == 4  # batch size, learning rate, momentum, crops
 
 
-@pytest.mark.parametrize("screen", [PairwiseRanker, InteractionRanker])
-def test_a_guide_learns_which_learning_rate_is_better(screen):
+def test_a_guide_learns_which_learning_rate_is_better():
     random.seed(1)
     declaration, problem = problem_of("plain_cnn")
     archive = Archive(declaration.identity(own(problem)))
@@ -212,7 +210,7 @@ def test_a_guide_learns_which_learning_rate_is_better(screen):
         measured = problem.known(genome) | {"val_accuracy": genome[place] / 4}
         outcome = Outcome(0, "ok", measured)
         evaluator.networks.learn(Record.of(key, canonical, space.decode(genome), outcome))
-    guide = screen(space, declaration.objectives, evaluator)
+    guide = InteractionRanker(space, declaration.objectives, evaluator)
     chosen = guide(
         lambda count: [Individual(one, weights=judge.weights) for one in genomes(space, count)], 10
     )
