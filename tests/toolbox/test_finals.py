@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from statistics import fmean
 from typing import ClassVar
 
@@ -288,7 +289,7 @@ def test_the_network_that_is_returned_is_better_than_the_lucky_one():
 def test_the_probability_is_that_of_the_best_of_two_normal_values():
     def finalist(name, *values):
         own, *further = [Record(f"{name}{v}", [], name, "ok", {"ones": v}) for v in values]
-        return type(own)(**vars(own) | {"further": tuple(further)})
+        return replace(own, further=tuple(further))
 
     (objective,) = declare(declared(), {"noisy": Noisy}, "test").objectives
     better, worse = standings(Judge([objective]), [finalist("b", -1, 1), finalist("a", 0, 2)])
