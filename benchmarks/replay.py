@@ -3,10 +3,10 @@
     python -m benchmarks.replay [--evaluations 100000] [--out FILE.md]
 
 A search of 40 bits that evaluates at no cost, with its archive in a file, once in generations of
-100 (NSGA-II) and once without a barrier (regularized_evolution).  It is run to its end and then again, which
-repeats its steps and evaluates nothing.  Processor seconds of the whole process, from the start of
-Python to the last generation, without the writing of results; resident memory at a tenth of the
-evaluations and at the end.
+100 (NSGA-II) and once without a barrier (regularized_evolution).  It is run to its end and then
+again, which repeats its steps and evaluates nothing.  Processor seconds of the whole process, from
+the start of Python to the last generation, without the writing of results; resident memory at a
+tenth of the evaluations and at the end.
 """
 
 import json
