@@ -3,10 +3,10 @@
     python -m benchmarks.replay [--evaluations 100000] [--out FILE.md]
 
 A search of 40 bits that evaluates at no cost, with its archive in a file, once in generations of
-100 (NSGA-II) and once without a barrier (steady_state).  It is run to its end and then again, which
-repeats its steps and evaluates nothing.  Processor seconds of the whole process, from the start of
-Python to the last generation, without the writing of results; resident memory at a tenth of the
-evaluations and at the end.
+100 (NSGA-II) and once without a barrier (regularized_evolution).  It is run to its end and then
+again, which repeats its steps and evaluates nothing.  Processor seconds of the whole process, from
+the start of Python to the last generation, without the writing of results; resident memory at a
+tenth of the evaluations and at the end.
 """
 
 import json
@@ -114,7 +114,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    for algorithm in ("nsga2", "steady_state"):
+    for algorithm in ("nsga2", "regularized_evolution"):
         with tempfile.TemporaryDirectory() as folder:
             for what in ("first", "again"):
                 command = [sys.executable, "-m", "benchmarks.replay", "--session"]

@@ -344,7 +344,8 @@ def disturbed(bench: Bench, every: int, fault: str) -> int:
         status, output = bench.search(**{fault: number})
         where = f"{fault} = {number}: status {status}: {output[-1500:]}"
         if fault == "kill_at":
-            assert status == -9, where
+            # What arrives together is one commit, so another run may end after fewer operations.
+            assert status == -9 or (status == 0 and number > 0.7 * total), where
         elif status != 0:  # a file that can be written later is no reason to stop
             assert status in (1, 2), where
             assert "Traceback" not in output, where

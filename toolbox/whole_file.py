@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,9 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], header: Sequence[
 
 
 class GrowingTable:
-    """Rows as CSV, one more a call.  The file is put in place whole, and no sooner after the last
-    time than takes twenty times as long, so that many rows do not cost the square of their number.
+    """Rows as CSV, one more a call.  The file is put in place whole, for every row of the first
+    hundred and then once it has grown by a hundredth, so that many rows do not cost the square of
+    their number.
 
     Both methods raise OSError if it cannot be written; the next call then tries again.
     """
@@ -44,18 +44,15 @@ class GrowingTable:
         self.path = path
         self._rows: list[Mapping[str, Any]] = []
         self._written = 0
-        self._due = 0.0
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a row."""
         self._rows.append(row)
-        if time.monotonic() >= self._due:
+        if len(self._rows) >= 1.01 * self._written:
             self.write()
 
     def write(self) -> None:
         """Put all rows in place now."""
         if self._written < len(self._rows):
-            began = time.monotonic()
             write_table(self.path, self._rows)
             self._written = len(self._rows)
-            self._due = time.monotonic() + 20 * (time.monotonic() - began)
