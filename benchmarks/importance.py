@@ -30,10 +30,6 @@ from toolbox.search import search
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
     "random search": {"algorithm": "random_search"},
     "genetic algorithm": {"algorithm": "genetic_algorithm"},
-    "genetic algorithm, guide": {
-        "algorithm": "genetic_algorithm",
-        "screen": "interaction_ranker",
-    },
     "NSGA-II, accuracy and parameters": {"algorithm": "nsga2"},
 }
 
@@ -58,7 +54,7 @@ def agreement(
         "objectives": ["val_accuracy", *(["params"] if how["algorithm"] == "nsga2" else [])],
         "seed": seed,
         "problem": {"use": "tabular", "format": "nas_bench_macro", "path": path},
-        "toolbox": {"map": "serial", "screen": how.get("screen", "everyone")},
+        "toolbox": {"map": "serial"},
         "algorithm": {"use": how["algorithm"], "population": 20, "generations": 200},
         "stop": {"evaluations": networks},
     }

@@ -1,9 +1,9 @@
 """A finished search as a study of Optuna, in an SQLite file that optuna-dashboard opens.
 
 A trial is a network, in the order in which they became known.  Its params are the genes (an inert
-gene is left out), its values the objectives; after finals the means of those that were in them.
-Optuna's `study.best_trials` is the front of the search: bounds are constraints, and after finals a
-network that was in none of them is beyond one too.
+gene is left out), its values the objectives as far as they are known: means after finals, and
+estimates where a guide has them.  Optuna's `study.best_trials` is the front of the search: bounds
+are constraints, and after finals a network that is not held against theirs is beyond one too.
 """
 
 import os
@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from deap_nas.finished_run import FinishedRun
 from toolbox.archive import Record
-from toolbox.finals import mean_fitness
+from toolbox.finals import estimated_fitness
 from toolbox.judge import Judge
 from toolbox.lineage import Birth
 from toolbox.problem import adapted
+from toolbox.report.ranking import comparable
 from toolbox.space import Space
 from toolbox.work import Work
 
 if TYPE_CHECKING:
     import optuna
 
-NOT_IN_FINALS = 1.0  # by how much a network is beyond the constraint of the finals
+NOT_COMPARED = 1.0  # by how much a network is beyond the constraint of the finals
 
 
 def require_optuna() -> None:
@@ -86,14 +87,16 @@ def _write(run: FinishedRun, records: Sequence[Record], study: "optuna.Study", w
     births: dict[str, Birth] = {}
     for birth in run.archive.births:
         births.setdefault(birth.key, birth)
-    finals = any(record.further for record in records)
+    sound = [record for record in records if run.judge.feasible(record)]
+    held = {record.key for record in comparable(run.judge, sound)}
+    compared = held if len(held) < len(sound) else None
     for record in sorted(records, key=lambda one: one.finished_at):
-        study.add_trial(_trial(run.judge, space, record, births.get(record.key), finals))
+        study.add_trial(_trial(run.judge, space, record, births.get(record.key), compared))
         work.advance()
 
 
 def _trial(
-    judge: Judge, space: Space, record: Record, birth: Birth | None, finals: bool
+    judge: Judge, space: Space, record: Record, birth: Birth | None, compared: set[str] | None
 ) -> "optuna.trial.FrozenTrial":
     import optuna
 
@@ -107,10 +110,10 @@ def _trial(
         "status": record.status,
         **({"message": record.message} if record.message else {}),
         **({"generation": birth.generation} if birth else {}),
-        **({"trainings": 1 + len(record.further)} if finals else {}),
+        **({"trainings": 1 + len(record.further)} if record.further else {}),
         **record.measurement,
     }
-    constraints = _constraints(judge, record, finals)
+    constraints = _constraints(judge, record, compared)
     state = optuna.trial.TrialState.COMPLETE if values else optuna.trial.TrialState.FAIL
     trial = optuna.trial.create_trial(
         state=state,
@@ -130,17 +133,21 @@ def _values(judge: Judge, record: Record) -> list[float] | None:
     """The objectives; None of a network that failed or was refused before they were known."""
     if record.failed or not judge.complete(record):
         return None
-    if record.further:
-        return list(mean_fitness(judge, record))
+    if judge.feasible(record):
+        return list(estimated_fitness(judge, record))
     return [judge.value(objective, record) for objective in judge.objectives]
 
 
-def _constraints(judge: Judge, record: Record, finals: bool) -> list[float]:
-    """How far a network is beyond each bound, and beyond not having been in the finals; at most 0
-    is within."""
+def _constraints(judge: Judge, record: Record, compared: set[str] | None) -> list[float]:
+    """How far a network is beyond each bound, and beyond not being compared; at most 0 is within.
+
+    compared: the keys of those that the front is made of; None: it may be made of all.
+    """
     limits: Mapping[str, float] = judge.bounds.limits
     beyond = [record.measurement.get(name, limit) - limit for name, limit in limits.items()]
-    return [*beyond, *([0.0 if record.further else NOT_IN_FINALS] if finals else [])]
+    if compared is not None:
+        beyond.append(0.0 if record.key in compared else NOT_COMPARED)
+    return beyond
 
 
 def _params(

@@ -62,7 +62,7 @@ def run(command, cwd):
 def test_the_first_screen_has_two_commands_and_three_uses():
     assert COMMANDS[:2] == ["make search", "make test"]
     assert TEXT.index("## Three uses") < TEXT.index("## Installing")
-    assert len(SEARCHES) == 8
+    assert len(SEARCHES) == 9
 
 
 def arguments_of_windows(line):

@@ -14,7 +14,7 @@ from toolbox.signature import signature_of
 from toolbox.source_keys import class_of
 
 TYPOS = {
-    "quickstart": [
+    "fashion_mnist_nsga2": [
         "problem.spacee=1",
         "problem.training.epochz=3",
         "problem.training.augmentation.flp=true",
