@@ -22,8 +22,7 @@ from toolbox.mutation import MUTATIONS
 from toolbox.mutation.shift_gene import shift_gene
 from toolbox.networks import Networks
 from toolbox.problem import adapted, own
-from toolbox.screening.interaction_ranker import InteractionRanker
-from toolbox.screening.pairwise_ranker import PairwiseRanker
+from toolbox.screening import SCREENS
 
 RANGES = {
     "batch_size": {"between": [16, 64], "scale": "log", "values": 3},
@@ -198,7 +197,10 @@ def test_a_guide_is_told_as_many_numbers_of_each_genome(searched):
     assert more == 4  # batch size, learning rate, momentum, crops
 
 
-@pytest.mark.parametrize("screen", [PairwiseRanker, InteractionRanker])
+GUIDES = {name: screen for name, screen in SCREENS.items() if name != "everyone"}
+
+
+@pytest.mark.parametrize("screen", GUIDES.values(), ids=GUIDES)
 def test_a_guide_learns_which_learning_rate_is_better(screen):
     random.seed(1)
     declaration, problem = problem_of("plain_cnn")
