@@ -22,7 +22,7 @@ from toolbox.mutation import MUTATIONS
 from toolbox.mutation.shift_gene import shift_gene
 from toolbox.networks import Networks
 from toolbox.problem import adapted, own
-from toolbox.screening.interaction_ranker import InteractionRanker
+from toolbox.screening import SCREENS
 
 RANGES = {
     "batch_size": {"between": [16, 64], "scale": "log", "values": 3},
@@ -197,7 +197,11 @@ def test_a_guide_is_told_as_many_numbers_of_each_genome(searched):
     assert more == 4  # batch size, learning rate, momentum, crops
 
 
-def test_a_guide_learns_which_learning_rate_is_better():
+GUIDES = {name: screen for name, screen in SCREENS.items() if name != "everyone"}
+
+
+@pytest.mark.parametrize("screen", GUIDES.values(), ids=GUIDES)
+def test_a_guide_learns_which_learning_rate_is_better(screen):
     random.seed(1)
     declaration, problem = problem_of("plain_cnn")
     archive = Archive(declaration.identity(own(problem)))
@@ -210,7 +214,7 @@ def test_a_guide_learns_which_learning_rate_is_better():
         measured = problem.known(genome) | {"val_accuracy": genome[place] / 4}
         outcome = Outcome(0, "ok", measured)
         evaluator.networks.learn(Record.of(key, canonical, space.decode(genome), outcome))
-    guide = InteractionRanker(space, declaration.objectives, evaluator)
+    guide = screen(space, declaration.objectives, evaluator)
     chosen = guide(
         lambda count: [Individual(one, weights=judge.weights) for one in genomes(space, count)], 10
     )
