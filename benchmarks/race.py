@@ -36,7 +36,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
@@ -46,8 +46,7 @@ import psutil
 
 from benchmarks.result_file import keep, machine, parser_of
 from deap_nas.finished_run import FinishedRun
-from deap_nas.opening import declared, prepared_silently
-from problems.datasets.splits import open_splits
+from deap_nas.opening import declared
 from problems.image_classification import ImageClassification
 from problems.retraining import official_test, retrain, scores_of, unwatched
 from problems.training.loop import logits_of
@@ -104,7 +103,7 @@ class Reference:
     @cached_property
     def recipe(self) -> ImageClassification:
         """The published problem, which trains all official training images and watches nothing."""
-        problem = prepared_silently(declared(REPOSITORY / "experiments" / self.published))
+        problem = declared(REPOSITORY / "experiments" / self.published).problem.build().prepared()
         training = unwatched(problem.training, problem.training.epochs)
         return replace(problem, training=training, dataset=replace(problem.dataset, limit=None))
 
@@ -338,7 +337,7 @@ class Scores:
             return
         with ProcessPoolExecutor(self.workers, get_context("spawn")) as pool:
             while time.monotonic() < self.until:
-                some = [pool.submit(score, job) for job, _ in zip(jobs, range(self.workers))]
+                some = [pool.submit(score, job) for job in islice(jobs, self.workers)]
                 if not some:
                     return
                 for future in some:
