@@ -3,8 +3,8 @@
 They would take hours to days, so both factors are estimated.
 
 Trainings: the search is run on a surrogate of the space, a Gaussian process over what the race's
-own searches measured, moved to the accuracy of the published recipe by a straight line through
-networks whose accuracy by that recipe is known.  It has no noise and stops at the first network
+own searches measured, moved to the accuracy of the published recipe by a straight line (Theil-Sen)
+through networks whose accuracy by that recipe is known.  It has no noise and stops at the first network
 that reaches the target, both in the loop's favour.  One that ends without it begins again with the
 next seed.
 
@@ -24,7 +24,7 @@ from statistics import mean, median
 from typing import Any
 
 import numpy
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, theilslopes
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.model_selection import KFold, cross_val_predict
@@ -120,14 +120,13 @@ def fitted(
     tau = kendalltau(y, cross_val_predict(model, x, y, cv=folds)).statistic
     model.fit(x, y)
     quick = remembered(kept, lambda: _evaluated(problem, list(known)))
-    line = numpy.polynomial.Polynomial.fit(
-        [quick[architecture] for architecture in known], list(known.values()), 1
-    )
+    robust = theilslopes(list(known.values()), [quick[name] for name in known])
+    line = numpy.polynomial.Polynomial([robust.intercept, robust.slope])
     residual = [line(quick[name]) - known[name] for name in known]
     said = (
         f"The surrogate is fitted on {len(found)} networks (Kendall's tau {tau:.2f} on folds that "
         f"it had not seen); the line to the published recipe goes through {len(known)} networks, "
-        f"with a standard deviation of {numpy.std(residual, ddof=2):.3f}."
+        f"with a median deviation of {numpy.median(numpy.abs(residual)):.3f}."
     )
     return Surrogate(problem, lambda row: float(line(model.predict([row])[0]))), said
 
