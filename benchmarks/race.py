@@ -12,11 +12,13 @@ tpe        Optuna's TPE around the same loop; an estimate likewise
 published  the published search as this toolkit runs it; an estimate too, until it has run
 best       the same space with all that makes a search cheap
 
-The time, processor time, trainings, epochs and images of a search are those until the network was
-known that it returns, the best by its own first objective; what it cost in all stands beside it,
-and the trainings that score a network are told apart.  No search sees a test image, and what is
-scored is chosen by validation images alone.  Where a reference published a front, the most
-accurate network found with no more parameters than each of its networks is scored too.
+What a search would return at a moment, the best so far by its own first objective, is its
+incumbent.  Told are the time, processor time, trainings, epochs and images of a search until it
+ended, and until it had the first of its incumbents that reaches the target (found by bisection, as
+if incumbents only got better).  The trainings that score a network are told apart.  No search sees
+a test image, and what is scored is chosen by validation images alone.  Where a reference published
+a front, the most accurate network found with no more parameters than each of its networks is
+scored too.
 
 Everything is kept in --folder.  A piece of at most --minutes ends cleanly, and the same command
 goes on: with the searches, whose cost is written down every second, and with the scores, one
@@ -60,9 +62,9 @@ TRAININGS = 3  # of a network, for its score
 TICK = 1.0  # seconds between two readings of what a search has cost
 SEARCHES = ("best", "published")
 HEADER = (
-    "| search | networks | epochs | million images | processor s until found | wall s | processor "
-    "s in all | wall s | network | params | test accuracy | value | target |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "| search | when | networks | epochs | million images | processor s | wall s | incumbent | "
+    "params | test accuracy | value |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
 )
 FRONT_HEADER = (
     "| seed | published | test accuracy of ours | network | dominated |",
@@ -234,47 +236,57 @@ def moment(record: Record) -> float:
     return datetime.fromisoformat(record.finished_at).timestamp()
 
 
+def incumbents(run: FinishedRun) -> list[Record]:
+    """What a search would have returned, one after the other; the last is what it returns."""
+    judge, found = run.judge, list[Record]()
+    best = -math.inf
+    for record in sorted(run.archive, key=moment):
+        value = judge.fitness(record)[0] * judge.weights[0] if judge.feasible(record) else -math.inf
+        if value > best:
+            best = value
+            found.append(record)
+    returned = pick(judge, run.archive.networks(), "best")
+    return [*(one for one in found if one.architecture != returned.architecture), returned]
+
+
 @dataclass(frozen=True)
 class Found:
-    """What a search returned, and what it had cost when it knew that network."""
+    """A network of a search, and what the search had cost when it was known; or when it ended."""
 
-    lane: "Lane"
+    lane: Lane
     record: Record
     trainings: int
     epochs: float
     cost: Reading
-    in_all: Reading
 
     @classmethod
-    def of(cls, lane: "Lane") -> "Found":
-        run = lane.finished
-        record = pick(run.judge, run.archive.networks(), "best")
-        known = [one for one in run.archive if moment(one) <= moment(record)]
+    def of(cls, lane: Lane, record: Record, ended: bool = False) -> "Found":
+        by = math.inf if ended else moment(record)
+        known = [one for one in lane.finished.archive if moment(one) <= by]
         known = [one for one in known if one.status != "infeasible"]
         return cls(
             lane,
             record,
             len({one.architecture for one in known}),
             sum(epochs_for(one, first=False) for one in known),
-            lane.cost_until(moment(record)),
-            lane.readings[-1],
+            lane.cost_until(by),
         )
 
     @property
     def images(self) -> float:
         return self.epochs * self.lane.finished.problem.dataset.train_images
 
-    def rivals(self, front: Sequence[tuple[float, int]]) -> list[Record]:
-        """For each published network the most accurate one found with no more parameters."""
-        run = self.lane.finished
-        within = [one for one in run.archive.networks() if run.judge.feasible(one)]
-        return [
-            max(
-                (one for one in within if one.measurement["params"] <= most),
-                key=lambda one: one.measurement["val_accuracy"],
-            )
-            for _, most in front
-        ]
+
+def rivals(run: FinishedRun, front: Sequence[tuple[float, int]]) -> list[Record]:
+    """For each published network the most accurate one found with no more parameters."""
+    within = [one for one in run.archive.networks() if run.judge.feasible(one)]
+    return [
+        max(
+            (one for one in within if one.measurement["params"] <= most),
+            key=lambda one: one.measurement["val_accuracy"],
+        )
+        for _, most in front
+    ]
 
 
 def score(job: tuple[ImageClassification, list[int], int]) -> dict[str, float]:
@@ -294,6 +306,7 @@ class Scores:
 
     def __init__(self, recipe: ImageClassification, folder: Path, workers: int, until: float):
         self.recipe, self.folder, self.workers, self.until = recipe, folder, workers, until
+        self.wanting = False  # whether the time was not enough for something
 
     def _file(self, architecture: str, seed: int) -> Path:
         digest = hashlib.blake2b(architecture.encode(), digest_size=6).hexdigest()
@@ -313,6 +326,7 @@ class Scores:
             write_whole(self._file(architecture, seed), json.dumps(content))
             print(f"{architecture} seed {seed}: test accuracy {found['accuracy']:.4f}", flush=True)
         if any(not self._file(*one).exists() for one in wanted):
+            self.wanting = True
             return None
         scores: dict[str, list[float]] = {}
         for architecture, seed in wanted:
@@ -348,31 +362,64 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
 
 
-def row_of(found: Found, reference: Reference, scores: Mapping[str, list[float]]) -> str:
-    """A line of the table: a search, its cost until it knew what it returns, and that network."""
-    tested = scores[found.record.architecture]
-    params = int(found.record.measurement["params"])
+def row_of(name: str, found: Found, reference: Reference, tested: Sequence[float]) -> str:
+    """A line of the table: what a search had cost, and its incumbent then."""
+    params, cost = int(found.record.measurement["params"]), found.cost
     value = reference.value(mean(tested), params)
-    cost, whole = found.cost, found.in_all
     return (
-        f"| {Path(found.lane.declaration).stem}, seed {found.lane.seed} | {found.trainings} | "
-        f"{found.epochs:,.0f} | {found.images / 1e6:.2f} | {cost.processor:,.0f} | "
-        f"{cost.wall:,.0f} | {whole.processor:,.0f} | {whole.wall:,.0f} | "
-        f"`{found.record.architecture}` | {params:,} | {spread(tested)} | {value:.3f} | "
-        f"{'reached' if value >= reference.target else f'{reference.target - value:.3f} short'} |"
+        f"| {Path(found.lane.declaration).stem}, seed {found.lane.seed} | {name} | "
+        f"{found.trainings} | {found.epochs:,.0f} | {found.images / 1e6:.2f} | "
+        f"{cost.processor:,.0f} | {cost.wall:,.0f} | `{found.record.architecture}` | {params:,} | "
+        f"{spread(tested)} | {value:.3f} |"
     )
 
 
-def front_rows(
-    found: Found, reference: Reference, scores: Mapping[str, list[float]]
-) -> Iterator[str]:
-    """A line for each published network of a front."""
-    rivals = found.rivals(reference.front)
-    for (accuracy, most), rival in zip(reference.front, rivals, strict=True):
-        tested, params = scores[rival.architecture], int(rival.measurement["params"])
+def rows_of(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[str]:
+    """The lines of an ended search, as far as its networks are scored.
+
+    When it ended, if that incumbent does not reach the target; else when it first had one that
+    does, and when it ended.
+    """
+    found = incumbents(lane.finished)
+
+    def tested(place: int) -> list[float] | None:
+        known = scores.of([found[place].architecture])
+        return known and known[found[place].architecture]
+
+    def reaches(place: int) -> bool | None:
+        known, params = tested(place), found[place].measurement["params"]
+        return known and reference.value(mean(known), params) >= reference.target
+
+    last = len(found) - 1
+    ending = tested(last)
+    if ending is None:
+        return
+    low, high = 0, last  # the first that reaches is not before the one and not after the other
+    while reaches(last) and low < high:
+        middle = (low + high) // 2
+        verdict = reaches(middle)
+        if verdict is None:
+            break
+        low, high = (low, middle) if verdict else (middle + 1, high)
+    name = "target missed, ended" if not reaches(last) else "ended"
+    if reaches(last) and low == high:
+        first = tested(low)
+        assert first is not None
+        yield row_of("target reached", Found.of(lane, found[low]), reference, first)
+    yield row_of(name, Found.of(lane, found[last], ended=True), reference, ending)
+
+
+def front_rows(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[str]:
+    """A line for each published network of a front; none before all are scored."""
+    found = rivals(lane.finished, reference.front)
+    known = scores.of([one.architecture for one in found])
+    if known is None:
+        return
+    for (accuracy, most), rival in zip(reference.front, found, strict=True):
+        tested, params = known[rival.architecture], int(rival.measurement["params"])
         yield (
-            f"| {found.lane.seed} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,}"
-            f" | `{rival.architecture}` | {'yes' if mean(tested) >= accuracy else 'no'} |"
+            f"| {lane.seed} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
+            f"`{rival.architecture}` | {'yes' if mean(tested) >= accuracy else 'no'} |"
         )
 
 
@@ -398,15 +445,10 @@ def main() -> None:
     ]
     ended = [lane for lane in lanes if lane.run(arguments.workers, until)]
     scores = Scores(reference.recipe, folder / "scores", arguments.workers, until)
-    searched, fronts = [], []
-    for found in map(Found.of, ended):
-        rivals = found.rivals(reference.front)
-        wanted = [record.architecture for record in (found.record, *rivals)]
-        # What the search returned first: it alone decides the race.
-        known = scores.of(wanted[:1]) and scores.of(wanted)
-        if known:
-            searched.append(row_of(found, reference, known))
-            fronts += front_rows(found, reference, known)
+    # What the searches return comes first: it alone decides who reaches the target.
+    scores.of([incumbents(lane.finished)[-1].architecture for lane in ended])
+    searched = [row for lane in ended for row in rows_of(lane, reference, scores)]
+    fronts = [row for lane in ended for row in front_rows(lane, reference, scores)]
     lines = [
         f"# The time to the published result of reference {arguments.reference}",
         "",
@@ -424,9 +466,8 @@ def main() -> None:
         from benchmarks.race_replay import estimates
 
         lines += ["", *estimates(reference, cheap, scores.seconds, folder)]
-    left = len(lanes) - len(searched)
-    if left:
-        lines += ["", f"{left} searches are not finished or not scored; the same command goes on."]
+    if len(ended) < len(lanes) or scores.wanting:
+        lines += ["", "Not all is searched and scored yet; the same command goes on."]
     print("\n".join(lines))
     keep(lines, arguments.out)
 

@@ -4,9 +4,9 @@ They would take hours to days, so both factors are estimated.
 
 Trainings: the search is run on a surrogate of the space, a Gaussian process over what the race's
 own searches measured, moved to the accuracy of the published recipe by a straight line (Theil-Sen)
-through networks whose accuracy by that recipe is known.  It has no noise and stops at the first network
-that reaches the target, both in the loop's favour.  One that ends without it begins again with the
-next seed.
+through networks whose accuracy by that recipe is known.  It has no noise, and it stops at the first
+network that reaches the target, both in the loop's favour.  A search that ends without it begins
+again with the next seed.
 
 Seconds of a training: processor time of the loop of `training_throughput` on one thread, on a few
 networks drawn at random; wall time is that by the number of cores, as if it scaled perfectly.
@@ -32,7 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.peers import Memory, Spent, optuna_sampler, tpe_sampler
-from benchmarks.race import REPOSITORY, Found, Lane, Reference
+from benchmarks.race import REPOSITORY, Lane, Reference
 from benchmarks.training_throughput import naive
 from deap_nas.opening import declared
 from problems.image_classification import ImageClassification
@@ -247,7 +247,7 @@ def estimates(
             False,
         ),
     }
-    best = mean(Found.of(lane).in_all.processor for lane in lanes)
+    best = mean(lane.readings[-1].processor for lane in lanes)
     lines = [
         f"Estimates.  {said}  {REPLAYS} replays each; {reference.epochs} of "
         f"{reference.recipe.training.epochs} epochs of "

@@ -40,16 +40,23 @@ def lane(tmp_path):
     return lane
 
 
-def test_a_search_cost_what_it_had_when_it_knew_what_it_returns(lane):
-    found = race.Found.of(lane)
+def test_the_last_incumbent_is_what_a_search_returns_and_each_is_better(lane):
+    found = [one.measurement["val_accuracy"] for one in race.incumbents(lane.finished)]
+    assert found == sorted(found)
+    assert found[-1] == max(one.measurement["val_accuracy"] for one in lane.finished.archive)
+
+
+def test_a_search_cost_what_it_had_when_it_knew_a_network(lane):
     records = sorted(lane.finished.archive, key=race.moment)
-    best = max(records, key=lambda record: record.measurement["val_accuracy"])
-    assert found.record.architecture == best.architecture
-    known = [record for record in records if race.moment(record) <= race.moment(best)]
+    one = records[3]
+    found = race.Found.of(lane, one)
+    known = [record for record in records if race.moment(record) <= race.moment(one)]
     assert found.trainings == len(known)
-    assert found.cost.at >= race.moment(best)
+    assert found.cost.at >= race.moment(one)
     assert found.cost.processor == 2 * found.cost.wall
-    assert found.in_all == lane.readings[-1]
+    ended = race.Found.of(lane, one, ended=True)
+    assert ended.trainings == len(records)
+    assert ended.cost == lane.readings[-1]
 
 
 def test_a_search_that_has_ended_is_not_begun_again(lane):
@@ -58,7 +65,7 @@ def test_a_search_that_has_ended_is_not_begun_again(lane):
 
 
 class Recipe:
-    class space:  # noqa: N801
+    class space:
         encode = staticmethod(list)
 
 
@@ -126,8 +133,42 @@ def test_what_a_halving_stopped_is_foretold_by_what_went_on(tmp_path):
             records.append(Record(list(genome), whole, True))
 
     class Lane:
-        class finished:  # noqa: N801
+        class finished:
             archive = records
 
     found = race_replay.measured([Lane])
     assert found == pytest.approx({(0,): 0.7, (1,): 0.8, (2,): 0.6})
+
+
+@pytest.fixture
+def no_images(monkeypatch):
+    monkeypatch.setattr(race.Found, "images", 0.0)  # a table is trained on none
+
+
+class Known:
+    """Scores that are known: each incumbent's place, as an accuracy."""
+
+    def __init__(self, lane):
+        found = race.incumbents(lane.finished)
+        self.accuracy = {one.architecture: float(place) for place, one in enumerate(found)}
+
+    def of(self, architectures):
+        return {name: [self.accuracy[name]] * 3 for name in architectures}
+
+
+def test_the_first_incumbent_that_reaches_the_target_is_found(lane, no_images):
+    known = Known(lane)
+    last = len(known.accuracy) - 1
+    assert last >= 2
+    for target in range(last + 1):
+        reference = replace(B, value=lambda accuracy, params: accuracy, target=target)
+        reached, ended = race.rows_of(lane, reference, known)
+        first = next(name for name, place in known.accuracy.items() if place == target)
+        assert "target reached" in reached and f"`{first}`" in reached
+        assert "| ended |" in ended
+
+
+def test_a_search_that_misses_the_target_says_so(lane, no_images):
+    reference = replace(B, value=lambda accuracy, params: accuracy, target=99.0)
+    (row,) = race.rows_of(lane, reference, Known(lane))
+    assert "target missed" in row
