@@ -374,39 +374,44 @@ def row_of(name: str, found: Found, reference: Reference, tested: Sequence[float
     )
 
 
-def rows_of(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[str]:
-    """The lines of an ended search, as far as its networks are scored.
+@dataclass(frozen=True)
+class Finish:
+    """An ended search: what it returned, and the first of its incumbents that reaches the target,
+    as far as their scores are known; with what it had cost."""
 
-    When it ended, if that incumbent does not reach the target; else when it first had one that
-    does, and when it ended.
-    """
-    found = incumbents(lane.finished)
+    ended: Found
+    reached: Found | None = None
+    missed: bool = False
 
-    def tested(place: int) -> list[float] | None:
-        known = scores.of([found[place].architecture])
-        return known and known[found[place].architecture]
+    @classmethod
+    def of(cls, lane: Lane, reference: Reference, scores: "Scores") -> "Finish":
+        found = incumbents(lane.finished)
+        last = len(found) - 1
 
-    def reaches(place: int) -> bool | None:
-        known, params = tested(place), found[place].measurement["params"]
-        return known and reference.value(mean(known), params) >= reference.target
+        def reaches(place: int) -> bool | None:
+            architecture, params = found[place].architecture, found[place].measurement["params"]
+            known = scores.of([architecture])
+            return known and reference.value(mean(known[architecture]), params) >= reference.target
 
-    last = len(found) - 1
-    ending = tested(last)
-    if ending is None:
-        return
-    low, high = 0, last  # the first that reaches is not before the one and not after the other
-    while reaches(last) and low < high:
-        middle = (low + high) // 2
-        verdict = reaches(middle)
-        if verdict is None:
-            break
-        low, high = (low, middle) if verdict else (middle + 1, high)
-    name = "target missed, ended" if not reaches(last) else "ended"
-    if reaches(last) and low == high:
-        first = tested(low)
-        assert first is not None
-        yield row_of("target reached", Found.of(lane, found[low]), reference, first)
-    yield row_of(name, Found.of(lane, found[last], ended=True), reference, ending)
+        ended = Found.of(lane, found[last], ended=True)
+        if not reaches(last):
+            return cls(ended, missed=reaches(last) is False)
+        low, high = 0, last  # the first that reaches is not before the one, nor after the other
+        while low < high:
+            middle = (low + high) // 2
+            verdict = reaches(middle)
+            if verdict is None:
+                return cls(ended)
+            low, high = (low, middle) if verdict else (middle + 1, high)
+        return cls(ended, Found.of(lane, found[low]))
+
+    def rows(self, reference: Reference, scores: "Scores") -> Iterator[str]:
+        ended = "target missed" if self.missed else "ended"
+        names = {"target reached": self.reached, ended: self.ended}
+        for name, found in names.items():
+            known = found and scores.of([found.record.architecture])
+            if found and known:
+                yield row_of(name, found, reference, known[found.record.architecture])
 
 
 def front_rows(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[str]:
@@ -447,7 +452,8 @@ def main() -> None:
     scores = Scores(reference.recipe, folder / "scores", arguments.workers, until)
     # What the searches return comes first: it alone decides who reaches the target.
     scores.of([incumbents(lane.finished)[-1].architecture for lane in ended])
-    searched = [row for lane in ended for row in rows_of(lane, reference, scores)]
+    finishes = [Finish.of(lane, reference, scores) for lane in ended]
+    searched = [row for finish in finishes for row in finish.rows(reference, scores)]
     fronts = [row for lane in ended for row in front_rows(lane, reference, scores)]
     lines = [
         f"# The time to the published result of reference {arguments.reference}",
@@ -465,7 +471,12 @@ def main() -> None:
     if cheap and scores.seconds and reference.known:
         from benchmarks.race_replay import estimates
 
-        lines += ["", *estimates(reference, cheap, scores.seconds, folder)]
+        reached = [
+            finish.reached.cost.processor
+            for lane, finish in zip(ended, finishes, strict=True)
+            if finish.reached and lane in cheap
+        ]
+        lines += ["", *estimates(reference, cheap, scores.seconds, reached, folder)]
     if len(ended) < len(lanes) or scores.wanting:
         lines += ["", "Not all is searched and scored yet; the same command goes on."]
     print("\n".join(lines))

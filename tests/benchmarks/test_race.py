@@ -98,7 +98,7 @@ def test_a_score_that_is_not_complete_is_none(scored):
 
 
 def test_replays_stop_at_the_first_network_that_reaches_the_target(problem):
-    surrogate = race_replay.Surrogate(problem, lambda row: 0.9)
+    surrogate = race_replay.Surrogate(problem, lambda genome: 0.9)
     easy = replace(B, target=1.0)
     first = race_replay.Replay(trainings=1, networks=1)
     assert race_replay.by_deap(easy, surrogate, B.ea_simple, 1) == first
@@ -108,7 +108,7 @@ def test_replays_stop_at_the_first_network_that_reaches_the_target(problem):
 
 def test_a_replay_of_a_loop_without_a_memory_trains_some_networks_again(problem, monkeypatch):
     monkeypatch.setattr(race_replay, "MOST_TRAININGS", 60)
-    surrogate = race_replay.Surrogate(problem, lambda row: 0.1)
+    surrogate = race_replay.Surrogate(problem, lambda genome: 0.1)
     found = race_replay.by_deap(B, surrogate, B.ea_simple, 1)
     assert found.networks < found.trainings
     assert race_replay.by_tpe(B, surrogate, 1).trainings == 60
@@ -162,13 +162,15 @@ def test_the_first_incumbent_that_reaches_the_target_is_found(lane, no_images):
     assert last >= 2
     for target in range(last + 1):
         reference = replace(B, value=lambda accuracy, params: accuracy, target=target)
-        reached, ended = race.rows_of(lane, reference, known)
+        reached, ended = race.Finish.of(lane, reference, known).rows(reference, known)
         first = next(name for name, place in known.accuracy.items() if place == target)
-        assert "target reached" in reached and f"`{first}`" in reached
+        assert "target reached" in reached
+        assert f"`{first}`" in reached
         assert "| ended |" in ended
 
 
 def test_a_search_that_misses_the_target_says_so(lane, no_images):
     reference = replace(B, value=lambda accuracy, params: accuracy, target=99.0)
-    (row,) = race.rows_of(lane, reference, Known(lane))
+    known = Known(lane)
+    (row,) = race.Finish.of(lane, reference, known).rows(reference, known)
     assert "target missed" in row
