@@ -67,7 +67,7 @@ HEADER = (
     "|---|---|---|---|---|---|---|---|---|---|---|",
 )
 FRONT_HEADER = (
-    "| seed | published | test accuracy of ours | network | dominated |",
+    "| search | published | test accuracy of ours | network | dominated |",
     "|---|---|---|---|---|",
 )
 
@@ -186,16 +186,19 @@ class Lane:
         ):
             search = psutil.Process(process.pid)
             spent: dict[int, float] = {}
-            while process.poll() is None:
-                spent |= _processor_seconds(search)
-                wall = begun.wall + time.monotonic() - began
-                reading = Reading(time.time(), wall, begun.processor + sum(spent.values()))
-                file.write(json.dumps(vars(reading)) + "\n")
-                file.flush()
-                if time.monotonic() > until:
-                    process.send_signal(signal.SIGTERM)
-                    until = math.inf
-                time.sleep(TICK)
+            try:
+                while process.poll() is None:
+                    spent |= _processor_seconds(search)
+                    wall = begun.wall + time.monotonic() - began
+                    reading = Reading(time.time(), wall, begun.processor + sum(spent.values()))
+                    file.write(json.dumps(vars(reading)) + "\n")
+                    file.flush()
+                    if time.monotonic() > until:
+                        process.terminate()
+                        until = math.inf
+                    time.sleep(TICK)
+            finally:
+                process.terminate()  # if this benchmark ends before its search
         if process.returncode not in (0, 130):
             raise SystemExit(f"{' '.join(command)}: status {process.returncode}")
         if process.returncode == 0:
@@ -423,7 +426,7 @@ def front_rows(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[s
     for (accuracy, most), rival in zip(reference.front, found, strict=True):
         tested, params = known[rival.architecture], int(rival.measurement["params"])
         yield (
-            f"| {lane.seed} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
+            f"| {Path(lane.declaration).stem}, seed {lane.seed} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
             f"`{rival.architecture}` | {'yes' if mean(tested) >= accuracy else 'no'} |"
         )
 
@@ -437,6 +440,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=110, help="of this piece")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     reference = REFERENCES[arguments.reference]
     folder = arguments.folder / arguments.reference
     folder.mkdir(parents=True, exist_ok=True)
