@@ -155,6 +155,7 @@ class Lane:
 
     def __init__(self, declaration: str, seed: int, folder: Path):
         self.declaration, self.seed, self.folder = declaration, seed, folder
+        self.name = f"{Path(declaration).stem}, seed {seed}"
         self.path = folder / Path(declaration).stem / f"seed-{seed}"
         self._readings = folder / f"{Path(declaration).stem}-{seed}.jsonl"
 
@@ -370,7 +371,7 @@ def row_of(name: str, found: Found, reference: Reference, tested: Sequence[float
     params, cost = int(found.record.measurement["params"]), found.cost
     value = reference.value(mean(tested), params)
     return (
-        f"| {Path(found.lane.declaration).stem}, seed {found.lane.seed} | {name} | "
+        f"| {found.lane.name} | {name} | "
         f"{found.trainings} | {found.epochs:,.0f} | {found.images / 1e6:.2f} | "
         f"{cost.processor:,.0f} | {cost.wall:,.0f} | `{found.record.architecture}` | {params:,} | "
         f"{spread(tested)} | {value:.3f} |"
@@ -426,7 +427,7 @@ def front_rows(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[s
     for (accuracy, most), rival in zip(reference.front, found, strict=True):
         tested, params = known[rival.architecture], int(rival.measurement["params"])
         yield (
-            f"| {Path(lane.declaration).stem}, seed {lane.seed} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
+            f"| {lane.name} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
             f"`{rival.architecture}` | {'yes' if mean(tested) >= accuracy else 'no'} |"
         )
 
