@@ -219,7 +219,7 @@ def _nsga2_sampler(seed: int, population: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
 
 
-def _tpe_sampler(seed: int, population: int) -> optuna.samplers.BaseSampler:
+def tpe_sampler(seed: int, population: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(multivariate=True, seed=seed)
 
 
@@ -227,8 +227,8 @@ Peer = Callable[[Memory, int, int, int], None]  # objectives, seed, population
 BOTH: dict[str, Peer] = {
     "Optuna NSGA-II, categories": partial(optuna_sampler, sampler=_nsga2_sampler, integers=False),
     "Optuna NSGA-II, integers": partial(optuna_sampler, sampler=_nsga2_sampler, integers=True),
-    "Optuna TPE, categories": partial(optuna_sampler, sampler=_tpe_sampler, integers=False),
-    "Optuna TPE, integers": partial(optuna_sampler, sampler=_tpe_sampler, integers=True),
+    "Optuna TPE, categories": partial(optuna_sampler, sampler=tpe_sampler, integers=False),
+    "Optuna TPE, integers": partial(optuna_sampler, sampler=tpe_sampler, integers=True),
 }
 PEERS: dict[str, dict[str, Peer]] = {
     "one": {

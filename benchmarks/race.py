@@ -1,0 +1,492 @@
+"""How long is it until a search has a network that reaches a published result?
+
+    python -m benchmarks.race B [--seeds 3] [--only best] [--folder runs/race] [--minutes 110]
+        [--workers 2] [--out FILE.md]
+
+Four contestants look for a network whose value on the official test images, trained by the
+published recipe on all training images, is at least the published one (mean of three trainings):
+
+loop       the tutorial's: DEAP's eaSimple around a DataLoader and eager float32, every individual
+           trained; an estimate: trainings of a replay, times the measured rate (race_replay.py)
+tpe        Optuna's TPE around the same loop; an estimate likewise
+published  the published search as this toolkit runs it; an estimate too, until it has run
+best       the same space with all that makes a search cheap
+
+What a search would return at a moment, the best so far by its own first objective, is its
+incumbent.  Told are the time, processor time, trainings, epochs and images of a search until it
+ended, and until it had the first of its incumbents that reaches the target (found by bisection, as
+if incumbents only got better).  The trainings that score a network are told apart.  No search sees
+a test image, and what is scored is chosen by validation images alone.  Where a reference published
+a front, the most accurate network found with no more parameters than each of its networks is
+scored too.
+
+Everything is kept in --folder.  A piece of at most --minutes ends cleanly, and the same command
+goes on: with the searches, whose cost is written down every second, and with the scores, one
+training at a time.
+"""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from itertools import islice, product
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import psutil
+
+from benchmarks.result_file import keep, machine, parser_of
+from deap_nas.finished_run import FinishedRun
+from deap_nas.opening import declared
+from problems.image_classification import ImageClassification
+from problems.retraining import official_test, retrain, scores_of, unwatched
+from problems.training.loop import logits_of
+from toolbox.archive import Record
+from toolbox.halving import epochs_for
+from toolbox.report.picking import pick
+from toolbox.whole_file import write_whole
+
+REPOSITORY = Path(__file__).parents[1]
+TRAININGS = 3  # of a network, for its score
+TICK = 1.0  # seconds between two readings of what a search has cost
+SEARCHES = ("best", "published")
+HEADER = (
+    "| search | when | networks | epochs | million images | processor s | wall s | incumbent | "
+    "params | test accuracy | value |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
+)
+FRONT_HEADER = (
+    "| search | published | test accuracy of ours | network | dominated |",
+    "|---|---|---|---|---|",
+)
+
+
+def per_log_params(accuracy: float, params: float) -> float:
+    """The fitness of reference B.
+
+    >>> round(per_log_params(0.8063, 3264), 2)
+    9.97
+    """
+    return 100 * accuracy / math.log(params)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published result, and the declarations of the searches that race to it.
+
+    published, best: files in experiments/.  value: of a test accuracy and a number of parameters;
+    target: the published one.  front: published pairs of them, each to be dominated.
+
+    For the estimates: known: validation accuracies of networks by the published recipe; epochs:
+    that a training takes by it on average, because it stops early; ea_simple: overrides that make
+    `published` a search by DEAP's eaSimple.
+    """
+
+    published: str
+    best: str
+    value: Callable[[float, float], float]
+    target: float
+    front: tuple[tuple[float, int], ...] = ()
+    known: Mapping[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    ea_simple: tuple[str, ...] = ()
+
+    @cached_property
+    def recipe(self) -> ImageClassification:
+        """The published problem, which trains all official training images and watches nothing."""
+        problem = declared(REPOSITORY / "experiments" / self.published).problem.build().prepared()
+        training = unwatched(problem.training, problem.training.epochs)
+        return replace(problem, training=training, dataset=replace(problem.dataset, limit=None))
+
+
+REFERENCES = {
+    "B": Reference(
+        published="fashion_mnist_ga.toml",
+        best="fashion_mnist_race.toml",
+        value=per_log_params,
+        target=per_log_params(0.8063, 3264),
+        front=((0.8063, 3_264), (0.8184, 4_476), (0.8413, 5_830), (0.8538, 8_768)),
+        known={  # of the full search in docs/references.md, which took 16.2 epochs on average
+            "NC 12 3 tanh;RC 2 4 relu;RC 8 3 tanh;NC 12 4 tanh;FL gelu;": 0.8437,
+            "NC 6 4 gelu;RC 12 3 swish;RC 4 3 gelu;NC 12 4 relu;FL swish;": 0.8359,
+            "RC 6 3 relu;RC 8 3 tanh;NC 2 5 tanh;FL gelu;": 0.7635,
+            "RC 6 3 relu;RC 8 3 tanh;NC 12 4 tanh;FL gelu;": 0.8356,
+            "NC 12 3 tanh;RC 2 4 relu;RC 8 3 tanh;NC 2 5 tanh;FL swish;": 0.7656,
+            "NC 8 4 gelu;NC 14 3 tanh;RC 12 3 swish;RC 4 3 gelu;NC 12 4 relu;FL swish;": 0.8490,
+            "NC 2 4 gelu;RC 4 3 tanh;NC 8 4 tanh;RC 16 5 swish;FL gelu;": 0.8338,
+            "RC 2 4 relu;RC 8 3 tanh;NC 12 4 tanh;FL gelu;": 0.8040,
+            "RC 6 3 relu;RC 8 3 tanh;NC 2 5 tanh;FL relu;": 0.6773,
+            "RC 6 3 relu;NC 2 5 sigmoid;RC 14 5 swish;FL gelu;": 0.7322,
+            "RC 6 3 relu;RC 6 5 relu;NC 10 5 tanh;FL tanh;": 0.7545,
+            "RC 14 3 tanh;RC 6 5 relu;NC 10 5 tanh;FL relu;": 0.7998,
+        },
+        epochs=16,
+        ea_simple=(
+            "algorithm={use='eaSimple', population=25, generations=4, crossover_probability=0.9, "
+            "mutation_probability=0.05}",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a search has cost: at a moment (seconds since 1970), its seconds of wall time and of
+    processor time, over all its pieces."""
+
+    at: float
+    wall: float
+    processor: float
+
+
+class Lane:
+    """One search in its folder, with the readings of what it cost."""
+
+    def __init__(self, declaration: str, seed: int, folder: Path):
+        self.declaration, self.seed, self.folder = declaration, seed, folder
+        self.name = f"{Path(declaration).stem}, seed {seed}"
+        self.path = folder / Path(declaration).stem / f"seed-{seed}"
+        self._readings = folder / f"{Path(declaration).stem}-{seed}.jsonl"
+
+    @property
+    def ended(self) -> bool:
+        return self._readings.with_suffix(".ended").exists()
+
+    @property
+    def readings(self) -> list[Reading]:
+        if not self._readings.exists():
+            return []
+        lines = self._readings.read_text(encoding="utf-8").splitlines()
+        return [Reading(**json.loads(line)) for line in lines]
+
+    def run(self, workers: int, until: float) -> bool:
+        """Search on until the end or a moment of the monotonic clock; whether it has ended."""
+        if self.ended:
+            return True
+        command = [
+            *(sys.executable, "run_search.py", f"experiments/{self.declaration}"),
+            *(f"seed={self.seed}", f"toolbox.map.workers={workers}"),
+            *("--runs", str(self.folder.absolute())),
+        ]
+        before = self.readings[-1:] or [Reading(0.0, 0.0, 0.0)]
+        began, begun = time.monotonic(), before[0]
+        with (
+            self._readings.open("a", encoding="utf-8") as file,
+            subprocess.Popen(command, cwd=REPOSITORY) as process,
+        ):
+            search = psutil.Process(process.pid)
+            spent: dict[int, float] = {}
+            try:
+                while process.poll() is None:
+                    spent |= _processor_seconds(search)
+                    wall = begun.wall + time.monotonic() - began
+                    reading = Reading(time.time(), wall, begun.processor + sum(spent.values()))
+                    file.write(json.dumps(vars(reading)) + "\n")
+                    file.flush()
+                    if time.monotonic() > until:
+                        process.terminate()
+                        until = math.inf
+                    time.sleep(TICK)
+            finally:
+                process.terminate()  # if this benchmark ends before its search
+        if process.returncode not in (0, 130):
+            raise SystemExit(f"{' '.join(command)}: status {process.returncode}")
+        if process.returncode == 0:
+            self._readings.with_suffix(".ended").touch()
+        return self.ended
+
+    @cached_property
+    def finished(self) -> FinishedRun:
+        return FinishedRun.open(self.path)
+
+    def cost_until(self, moment: float) -> Reading:
+        """The first reading at or after a moment."""
+        readings = self.readings
+        return next((one for one in readings if one.at >= moment), readings[-1])
+
+
+def _processor_seconds(process: psutil.Process) -> dict[int, float]:
+    """Of a process and all its descendants, by their numbers."""
+    found = {}
+    for one in [process, *_descendants(process)]:
+        try:
+            times = one.cpu_times()
+            found[one.pid] = times.user + times.system
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def moment(record: Record) -> float:
+    """When a record was finished, in seconds since 1970."""
+    return datetime.fromisoformat(record.finished_at).timestamp()
+
+
+def incumbents(run: FinishedRun) -> list[Record]:
+    """What a search would have returned, one after the other; the last is what it returns."""
+    judge, found = run.judge, list[Record]()
+    best = -math.inf
+    for record in sorted(run.archive, key=moment):
+        value = judge.fitness(record)[0] * judge.weights[0] if judge.feasible(record) else -math.inf
+        if value > best:
+            best = value
+            found.append(record)
+    returned = pick(judge, run.archive.networks(), "best")
+    return [*(one for one in found if one.architecture != returned.architecture), returned]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network of a search, and what the search had cost when it was known; or when it ended."""
+
+    lane: Lane
+    record: Record
+    trainings: int
+    epochs: float
+    cost: Reading
+
+    @classmethod
+    def of(cls, lane: Lane, record: Record, ended: bool = False) -> "Found":
+        by = math.inf if ended else moment(record)
+        known = [one for one in lane.finished.archive if moment(one) <= by]
+        known = [one for one in known if one.status != "infeasible"]
+        return cls(
+            lane,
+            record,
+            len({one.architecture for one in known}),
+            sum(epochs_for(one, first=False) for one in known),
+            lane.cost_until(by),
+        )
+
+    @property
+    def images(self) -> float:
+        return self.epochs * self.lane.finished.problem.dataset.train_images
+
+
+def rivals(run: FinishedRun, front: Sequence[tuple[float, int]]) -> list[Record]:
+    """For each published network the most accurate one found with no more parameters."""
+    within = [one for one in run.archive.networks() if run.judge.feasible(one)]
+    return [
+        max(
+            (one for one in within if one.measurement["params"] <= most),
+            key=lambda one: one.measurement["val_accuracy"],
+        )
+        for _, most in front
+    ]
+
+
+def score(job: tuple[ImageClassification, list[int], int]) -> dict[str, float]:
+    """Test accuracy and seconds of one training of a genome by a recipe; processor seconds."""
+    problem, genome, seed = job
+    began = time.process_time()
+    ((_, trained),) = retrain(problem, genome, [seed])
+    if isinstance(trained, Exception):
+        raise trained
+    test = official_test(problem)
+    accuracy = scores_of(logits_of(trained.network, test), test.labels)["accuracy"]
+    return {"accuracy": accuracy, "seconds": time.process_time() - began}
+
+
+class Scores:
+    """Test accuracies of networks by a recipe, a file for each training; made when asked for."""
+
+    def __init__(self, recipe: ImageClassification, folder: Path, workers: int, until: float):
+        self.recipe, self.folder, self.workers, self.until = recipe, folder, workers, until
+        self.wanting = False  # whether the time was not enough for something
+
+    def _file(self, architecture: str, seed: int) -> Path:
+        digest = hashlib.blake2b(architecture.encode(), digest_size=6).hexdigest()
+        return self.folder / f"{digest}-{seed}.json"
+
+    def of(self, architectures: Sequence[str]) -> dict[str, list[float]] | None:
+        """The test accuracies of each network; None if the time was not enough for all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        wanted = list(product(dict.fromkeys(architectures), range(1, TRAININGS + 1)))
+        missing = [one for one in wanted if not self._file(*one).exists()]
+        jobs = (
+            (self.recipe, self.recipe.space.encode(architecture), seed)
+            for architecture, seed in missing
+        )
+        for (architecture, seed), found in zip(missing, self._made(jobs), strict=False):
+            content = {"architecture": architecture, "seed": seed, **found}
+            write_whole(self._file(architecture, seed), json.dumps(content))
+            print(f"{architecture} seed {seed}: test accuracy {found['accuracy']:.4f}", flush=True)
+        if any(not self._file(*one).exists() for one in wanted):
+            self.wanting = True
+            return None
+        scores: dict[str, list[float]] = {}
+        for architecture, seed in wanted:
+            content = json.loads(self._file(architecture, seed).read_text(encoding="utf-8"))
+            scores.setdefault(architecture, []).append(content["accuracy"])
+        return scores
+
+    @property
+    def seconds(self) -> float:
+        """Processor seconds of a training, mean of all so far; 0 if there is none."""
+        files = self.folder.glob("*.json")
+        found = [json.loads(file.read_text(encoding="utf-8"))["seconds"] for file in files]
+        return mean(found) if found else 0.0
+
+    def _made(self, jobs: Iterator[Any]) -> Iterator[dict[str, float]]:
+        """The scores of jobs in order, as many as the time allows to begin."""
+        if self.workers == 1:
+            for job in jobs:
+                if time.monotonic() > self.until:
+                    return
+                yield score(job)
+            return
+        with ProcessPoolExecutor(self.workers, get_context("spawn")) as pool:
+            while time.monotonic() < self.until:
+                some = [pool.submit(score, job) for job in islice(jobs, self.workers)]
+                if not some:
+                    return
+                for future in some:
+                    yield future.result()
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+
+
+def row_of(name: str, found: Found, reference: Reference, tested: Sequence[float]) -> str:
+    """A line of the table: what a search had cost, and its incumbent then."""
+    params, cost = int(found.record.measurement["params"]), found.cost
+    value = reference.value(mean(tested), params)
+    return (
+        f"| {found.lane.name} | {name} | "
+        f"{found.trainings} | {found.epochs:,.0f} | {found.images / 1e6:.2f} | "
+        f"{cost.processor:,.0f} | {cost.wall:,.0f} | `{found.record.architecture}` | {params:,} | "
+        f"{spread(tested)} | {value:.3f} |"
+    )
+
+
+@dataclass(frozen=True)
+class Finish:
+    """An ended search: what it returned, and the first of its incumbents that reaches the target,
+    as far as their scores are known; with what it had cost."""
+
+    ended: Found
+    reached: Found | None = None
+    missed: bool = False
+
+    @classmethod
+    def of(cls, lane: Lane, reference: Reference, scores: "Scores") -> "Finish":
+        found = incumbents(lane.finished)
+        last = len(found) - 1
+
+        def reaches(place: int) -> bool | None:
+            architecture, params = found[place].architecture, found[place].measurement["params"]
+            known = scores.of([architecture])
+            return known and reference.value(mean(known[architecture]), params) >= reference.target
+
+        ended = Found.of(lane, found[last], ended=True)
+        if not reaches(last):
+            return cls(ended, missed=reaches(last) is False)
+        low, high = 0, last  # the first that reaches is not before the one, nor after the other
+        while low < high:
+            middle = (low + high) // 2
+            verdict = reaches(middle)
+            if verdict is None:
+                return cls(ended)
+            low, high = (low, middle) if verdict else (middle + 1, high)
+        return cls(ended, Found.of(lane, found[low]))
+
+    def rows(self, reference: Reference, scores: "Scores") -> Iterator[str]:
+        ended = "target missed" if self.missed else "ended"
+        names = {"target reached": self.reached, ended: self.ended}
+        for name, found in names.items():
+            known = found and scores.of([found.record.architecture])
+            if found and known:
+                yield row_of(name, found, reference, known[found.record.architecture])
+
+
+def front_rows(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[str]:
+    """A line for each published network of a front; none before all are scored."""
+    found = rivals(lane.finished, reference.front)
+    known = scores.of([one.architecture for one in found])
+    if known is None:
+        return
+    for (accuracy, most), rival in zip(reference.front, found, strict=True):
+        tested, params = known[rival.architecture], int(rival.measurement["params"])
+        yield (
+            f"| {lane.name} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
+            f"`{rival.architecture}` | {'yes' if mean(tested) >= accuracy else 'no'} |"
+        )
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("reference", choices=REFERENCES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=SEARCHES, help="of the searches; default: both")
+    parser.add_argument("--folder", type=Path, default=Path("runs/race"))
+    parser.add_argument("--minutes", type=float, default=110, help="of this piece")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    reference = REFERENCES[arguments.reference]
+    folder = arguments.folder / arguments.reference
+    folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 60 * arguments.minutes
+    # The searches of a seed side by side would slow each other down: one after the other.
+    lanes = [
+        Lane(getattr(reference, who), seed, folder)
+        for seed in range(1, arguments.seeds + 1)
+        for who in SEARCHES
+        if arguments.only in (None, who)
+    ]
+    ended = [lane for lane in lanes if lane.run(arguments.workers, until)]
+    scores = Scores(reference.recipe, folder / "scores", arguments.workers, until)
+    # What the searches return comes first: it alone decides who reaches the target.
+    scores.of([incumbents(lane.finished)[-1].architecture for lane in ended])
+    finishes = [Finish.of(lane, reference, scores) for lane in ended]
+    searched = [row for finish in finishes for row in finish.rows(reference, scores)]
+    fronts = [row for lane in ended for row in front_rows(lane, reference, scores)]
+    lines = [
+        f"# The time to the published result of reference {arguments.reference}",
+        "",
+        f"{machine()}; {arguments.workers} workers.  Target: {reference.target:.3f} on the test "
+        f"images, mean of {TRAININGS} trainings by the published recipe.  Seconds are those of the "
+        "search alone.",
+        "",
+        *HEADER,
+        *searched,
+    ]
+    if fronts:
+        lines += ["", *FRONT_HEADER, *fronts]
+    cheap = [lane for lane in ended if lane.declaration == reference.best]
+    if cheap and scores.seconds and reference.known:
+        from benchmarks.race_replay import estimates
+
+        reached = [
+            finish.reached.cost.processor
+            for lane, finish in zip(ended, finishes, strict=True)
+            if finish.reached and lane in cheap
+        ]
+        lines += ["", *estimates(reference, cheap, scores.seconds, reached, folder)]
+    if len(ended) < len(lanes) or scores.wanting:
+        lines += ["", "Not all is searched and scored yet; the same command goes on."]
+    print("\n".join(lines))
+    keep(lines, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+import json
+import math
+import time
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("optuna")
+pytest.importorskip("psutil")
+pytest.importorskip("pymoo")
+
+import deap_nas
+from benchmarks import race, race_replay
+from deap_nas.opening import declared
+
+B = race.REFERENCES["B"]
+TABLE_SEARCH = {
+    "objectives": ["val_accuracy"],
+    "seed": 1,
+    "problem": {"use": "tabular", "format": "skip_cells"},
+    "toolbox": {"map": "serial", "select": "tournament"},
+    "algorithm": {"use": "genetic_algorithm", "population": 6, "generations": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return declared(race.REPOSITORY / "experiments" / B.best).problem.build()
+
+
+@pytest.fixture
+def lane(tmp_path):
+    """A finished search, which took a second of two processors for each of its networks."""
+    deap_nas.Search(TABLE_SEARCH, runs=tmp_path, name="x", progress=False).run()
+    lane = race.Lane("x.toml", 1, tmp_path)
+    moments = sorted(race.moment(record) for record in lane.finished.archive)
+    readings = [race.Reading(at, wall, 2 * wall) for wall, at in enumerate(moments)]
+    lines = [json.dumps(vars(reading)) for reading in readings]
+    (tmp_path / "x-1.jsonl").write_text("\n".join(lines))
+    return lane
+
+
+def test_the_last_incumbent_is_what_a_search_returns_and_each_is_better(lane):
+    found = [one.measurement["val_accuracy"] for one in race.incumbents(lane.finished)]
+    assert found == sorted(found)
+    assert found[-1] == max(one.measurement["val_accuracy"] for one in lane.finished.archive)
+
+
+def test_a_search_cost_what_it_had_when_it_knew_a_network(lane):
+    records = sorted(lane.finished.archive, key=race.moment)
+    one = records[3]
+    found = race.Found.of(lane, one)
+    known = [record for record in records if race.moment(record) <= race.moment(one)]
+    assert found.trainings == len(known)
+    assert found.cost.at >= race.moment(one)
+    assert found.cost.processor == 2 * found.cost.wall
+    ended = race.Found.of(lane, one, ended=True)
+    assert ended.trainings == len(records)
+    assert ended.cost == lane.readings[-1]
+
+
+def test_a_search_that_has_ended_is_not_begun_again(lane):
+    (lane.folder / "x-1.ended").touch()
+    assert lane.run(1, until=math.inf)  # there is no experiments/x.toml
+
+
+class Recipe:
+    class space:
+        encode = staticmethod(list)
+
+
+@pytest.fixture
+def scored(monkeypatch, tmp_path):
+    made = []
+
+    def score(job):
+        _, genome, seed = job
+        made.append(("".join(genome), seed))
+        return {"accuracy": seed / 10, "seconds": 2.0}
+
+    monkeypatch.setattr(race, "score", score)
+    return made, lambda until: race.Scores(Recipe, tmp_path / "scores", 1, until)
+
+
+def test_each_training_of_a_score_is_made_once(scored):
+    made, scores = scored
+    now = time.monotonic() + 60
+    assert scores(now).of(["ab"]) == {"ab": [0.1, 0.2, 0.3]}
+    assert set(scores(now).of(["ab", "c"])) == {"ab", "c"}
+    assert made == [(name, seed) for name in ("ab", "c") for seed in (1, 2, 3)]
+    assert scores(now).seconds == 2.0
+
+
+def test_a_score_that_is_not_complete_is_none(scored):
+    made, scores = scored
+    assert scores(time.monotonic() - 1).of(["ab"]) is None
+    assert not made
+
+
+def test_replays_stop_at_the_first_network_that_reaches_the_target(problem):
+    surrogate = race_replay.Surrogate(problem, lambda genome: 0.9)
+    easy = replace(B, target=1.0)
+    first = race_replay.Replay(trainings=1, networks=1)
+    assert race_replay.by_deap(easy, surrogate, B.ea_simple, 1) == first
+    assert race_replay.by_deap(easy, surrogate, (), 1) == first
+    assert race_replay.by_tpe(easy, surrogate, 1) == first
+
+
+def test_a_replay_of_a_loop_without_a_memory_trains_some_networks_again(problem, monkeypatch):
+    monkeypatch.setattr(race_replay, "MOST_TRAININGS", 60)
+    surrogate = race_replay.Surrogate(problem, lambda genome: 0.1)
+    found = race_replay.by_deap(B, surrogate, B.ea_simple, 1)
+    assert found.networks < found.trainings
+    assert race_replay.by_tpe(B, surrogate, 1).trainings == 60
+
+
+def test_what_a_halving_stopped_is_foretold_by_what_went_on(tmp_path):
+    archive = {(0,): (0.5, 0.7), (1,): (0.6, 0.8), (2,): (0.4, None)}
+
+    class Record:
+        status = "ok"
+
+        def __init__(self, genome, accuracy, whole):
+            self.genome, self.measurement, self.whole = genome, {"val_accuracy": accuracy}, whole
+
+    class Archive(list):
+        is_whole = staticmethod(lambda record: record.whole)
+
+    records = Archive()
+    for genome, (stopped, whole) in archive.items():
+        records.append(Record(list(genome), stopped, False))
+        if whole:
+            records.append(Record(list(genome), whole, True))
+
+    class Lane:
+        class finished:
+            archive = records
+
+    found = race_replay.measured([Lane])
+    assert found == pytest.approx({(0,): 0.7, (1,): 0.8, (2,): 0.6})
+
+
+@pytest.fixture
+def no_images(monkeypatch):
+    monkeypatch.setattr(race.Found, "images", 0.0)  # a table is trained on none
+
+
+class Known:
+    """Scores that are known: each incumbent's place, as an accuracy."""
+
+    def __init__(self, lane):
+        found = race.incumbents(lane.finished)
+        self.accuracy = {one.architecture: float(place) for place, one in enumerate(found)}
+
+    def of(self, architectures):
+        return {name: [self.accuracy[name]] * 3 for name in architectures}
+
+
+def test_the_first_incumbent_that_reaches_the_target_is_found(lane, no_images):
+    known = Known(lane)
+    last = len(known.accuracy) - 1
+    assert last >= 2
+    for target in range(last + 1):
+        reference = replace(B, value=lambda accuracy, params: accuracy, target=target)
+        reached, ended = race.Finish.of(lane, reference, known).rows(reference, known)
+        first = next(name for name, place in known.accuracy.items() if place == target)
+        assert "target reached" in reached
+        assert f"`{first}`" in reached
+        assert "| ended |" in ended
+
+
+def test_a_search_that_misses_the_target_says_so(lane, no_images):
+    reference = replace(B, value=lambda accuracy, params: accuracy, target=99.0)
+    known = Known(lane)
+    (row,) = race.Finish.of(lane, reference, known).rows(reference, known)
+    assert "target missed" in row
