@@ -31,7 +31,7 @@ from toolbox.search import search
 from toolbox.signature import choose
 
 Seconds = Callable[[list[int], float | None], float]  # of an evaluation, for so many epochs
-LIKELY = 0.6  # how much of a made-up score is the size of the network; the rest are its genes
+LIKELY = 0.3  # how much of a made-up score is the size of the network; the rest are its genes
 
 
 @dataclass(frozen=True)
