@@ -19,6 +19,7 @@ from problems.datasets.digits import Digits
 from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
+from problems.int8.cost import INT8_COSTS, int8_costs
 from problems.measures.measure import (
     MeasureFailed,
     Trained,
@@ -74,6 +75,7 @@ class ImageClassification:
     agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
     `trial_seconds`: an evaluation is a trial of about so many seconds, see `with_trials`.
+    `int8`: whether what a network costs in 8 bits is counted; a search that needs it says so.
     `measure`: functions that measure a trained network, by name or module:function, see
     `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
     On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
@@ -103,6 +105,7 @@ class ImageClassification:
     deterministic: bool | None = None  # not True, likewise
     time_alone: bool | None = None
     gpu: GpuUse = field(default_factory=GpuUse, metadata={"identity": False})
+    int8: bool = field(default=False, metadata={"declared": False})
     folder: Path | None = field(default=None, metadata={"declared": False})
     trial_seconds: float | None = field(default=None, metadata={"declared": False})
 
@@ -147,6 +150,7 @@ class ImageClassification:
         return (
             *("val_accuracy", "val_loss", "train_accuracy"),
             *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
+            *(sorted(INT8_COSTS) if self.int8 else ()),
             "epochs",
             *(("train_seconds", "latency_seconds") if self.timed else ()),
             *memory,
@@ -226,15 +230,22 @@ class ImageClassification:
                 one, own = here.of_one(genome)
                 network, _ = one._built(own)
                 network(split.batch(slice(0, 1))[0])
-                return Trained(network, split, own, one.layers)
+                return one._trained(network, own, split)
         raise ValueError(f"measure: none of {REHEARSALS} networks of the space could be built")
 
     def numbers_of(
         self, network: torch.nn.Module, genome: list[int], split: Split
     ) -> dict[str, float]:
         """What `measure` returns of a trained network and a split.  Raises MeasureFailed."""
-        trained = Trained(network, split, list(genome), self.layers)
+        trained = self._trained(network, genome, split)
         return measured_by(self.measure or (), trained, self._seed(genome))
+
+    def _trained(self, network: torch.nn.Module, genome: list[int], split: Split) -> Trained:
+        def first_of_train(images: int) -> Split:
+            train = open_splits(self.dataset, str(split.labels.device)).train
+            return train.first(images)
+
+        return Trained(network, split, list(genome), self.layers, first_of_train)
 
     @property
     def makes_own_networks(self) -> bool:
@@ -283,10 +294,13 @@ class ImageClassification:
         On a GPU it takes no times that nobody needs, because each network would have to have the
         device to itself for them.
         """
+        # Whoever asks for what there is not is told of these too.
+        counted = not self.makes_own_networks and not set(self.measures).issuperset(names)
+        problem = replace(self, int8=True) if counted else self
         if self.device == "cpu" or self.time_alone is not None:
-            return self
+            return problem
         needs_time = any(name in ("train_seconds", "latency_seconds") for name in names)
-        return self if needs_time else replace(self, time_alone=False)
+        return problem if needs_time else replace(problem, time_alone=False)
 
     @property
     def inherits(self) -> bool:
@@ -351,7 +365,12 @@ class ImageClassification:
 
         Nothing of a network that cannot be built; its evaluation will tell why.
         """
-        return dict(self._counted(genome).totals)
+        costs: dict[str, float] = dict(self._counted(genome).totals)
+        if self.int8 and costs:
+            space, normalize = self.space, self.training.normalize
+            shape, classes = space.image_shape, space.classes
+            costs |= int8_costs(self.plan(genome), shape, classes, normalize)
+        return costs
 
     def features(self, genome: list[int]) -> tuple[float, ...]:
         """What the network's counted layers are together like, and what the space offers beside."""

@@ -9,6 +9,7 @@ A function is given what its parameters are named after:
     genome       list of int
     layers       the network layer by layer: see `ImageClassification.layers`
     device       the torch device of all of these
+    calibration  (N, C, H, W) float32 in [0, 1]: 256 images to train on, for a quantization
 
 and returns one number, which is named as the function, or a dict of named numbers.  It may have
 attributes: `measures`, the names that it returns, and `quantities`, what they mean (see
@@ -32,7 +33,11 @@ from problems.datasets.splits import Split
 from problems.measures import MEASURES
 from problems.training.loop import logits_of, seeded
 
-ARGUMENTS = ("network", "images", "labels", "predictions", "genome", "layers", "device")
+ARGUMENTS = (
+    *("network", "images", "labels", "predictions", "genome", "layers", "device"),
+    "calibration",
+)
+CALIBRATION_IMAGES = 256
 
 Measure = Callable[..., Any]
 
@@ -56,6 +61,7 @@ class Trained:
     split: Split
     genome: list[int]
     layers_of: Callable[[list[int]], list[dict[str, Any]]]
+    first_of_train: Callable[[int], Split]
 
     @property
     def device(self) -> torch.device:
@@ -72,6 +78,10 @@ class Trained:
     @cached_property
     def predictions(self) -> torch.Tensor:
         return logits_of(self.network, self.split).clone()  # a tensor that autograd may use
+
+    @cached_property
+    def calibration(self) -> torch.Tensor:
+        return self.first_of_train(CALIBRATION_IMAGES).batch(slice(None))[0]
 
     @cached_property
     def layers(self) -> list[dict[str, Any]]:

@@ -1,0 +1,180 @@
+"""What a network costs on a microcontroller in 8 bits, by arithmetic alone.
+
+Counted as TensorFlow Lite for Microcontrollers has it: flash holds the .tflite file, RAM one arena
+for the values of a network and the runtime's own records.  The bytes of a file's and an arena's
+records beside the numbers themselves were read off files of `problems.int8.tflite` and what the
+interpreter told of them; `benchmarks/int8_costs.py` holds the sums against both.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from math import prod
+
+import torch
+
+from problems.int8.program import NoInt8, Program, Step, program_of
+from problems.networks.chain import Standardize
+from problems.networks.counting import on_meta
+from problems.networks.plan import REMEMBERED, Plan, module_of, said_of
+
+log = logging.getLogger(__name__)
+
+INT8_COSTS = frozenset({"flash_bytes", "ram_bytes", "int8_macs"})
+
+ALIGNMENT = 16  # of a buffer, in a file and in the arena
+
+# Of a .tflite file, in bytes.
+FILE = 0
+PER_OPERATION = 0
+PER_KIND = 0
+PER_VALUE = 0
+PER_CONSTANT = 0
+# Scale (float32) and zero point (int64) of each channel of a weight; of its bias as well.
+PER_CHANNEL = 12
+# What tells a step its shape, in numbers of int32.
+SHAPES = {
+    "pad": (8,),
+    "transpose": (4,),
+    "mean": (2,),
+    "reshape": (2,),
+    "slice": (4, 4, 4),
+}
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A value in RAM: from the step that makes it to the last one that takes it."""
+
+    size: int
+    first: int
+    last: int
+
+
+def int8_costs(
+    plan: Plan, image_shape: tuple[int, ...], classes: int, normalize: bool
+) -> Mapping[str, int]:
+    """`costs_of` a network that can be built, without training it; remembered.
+
+    Nothing of a network that has no int8 counterpart; why is logged once.
+    """
+    try:
+        return _remembered(plan, tuple(image_shape), classes, normalize)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _counted(plan, tuple(image_shape), classes, normalize)
+
+
+def _counted(
+    plan: Plan, image_shape: tuple[int, ...], classes: int, normalize: bool
+) -> Mapping[str, int]:
+    channels = image_shape[0]
+    first = Standardize(torch.zeros(channels), torch.ones(channels)) if normalize else None
+    network = on_meta(lambda: module_of(plan, image_shape, classes, first))
+    try:
+        return costs_of(program_of(network, image_shape))
+    except NoInt8 as error:
+        _tell(f"{said_of(plan)}: {error}")
+        return {}
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_counted)
+
+
+@cache  # once for each message
+def _tell(refusal: str) -> None:
+    log.warning("networks have no flash_bytes and ram_bytes: %s", refusal)
+
+
+def costs_of(program: Program) -> dict[str, int]:
+    """flash_bytes, ram_bytes and int8_macs of one image."""
+    return {
+        "flash_bytes": flash_bytes(program),
+        "ram_bytes": arena_bytes(program),
+        "int8_macs": sum(map(macs_of, program.steps)),
+    }
+
+
+def macs_of(step: Step) -> int:
+    """Multiply-accumulates of one step on one image; of convolutions and linear layers."""
+    if step.kind not in ("conv", "linear"):
+        return 0
+    assert step.weight is not None
+    return step.weight.numel() * prod(step.shape[1:])
+
+
+def constants_of(step: Step) -> list[tuple[int, int]]:
+    """The bytes of each constant of a step, and its channels with a scale of their own."""
+    found: list[tuple[int, int]] = []
+    if step.kind in ("conv", "linear"):
+        assert step.weight is not None
+        channels = step.weight.shape[0]
+        found = [(step.weight.numel(), channels), (4 * channels, channels)]
+    elif step.weight is not None:
+        found = [(step.weight.numel(), 1)]
+    return found + [(4 * numbers, 0) for numbers in SHAPES.get(step.kind, ())]
+
+
+def flash_bytes(program: Program) -> int:
+    """The size of the .tflite file: int8 weights, int32 biases, scales and the graph."""
+    constants = [one for step in program.steps for one in constants_of(step)]
+    return (
+        FILE
+        + sum(aligned(size) + PER_CHANNEL * channels for size, channels in constants)
+        + PER_CONSTANT * len(constants)
+        + PER_VALUE * (len(program.steps) + 1)
+        + PER_OPERATION * len(program.steps)
+        + PER_KIND * len({step.kind for step in program.steps})
+    )
+
+
+def arena_bytes(program: Program) -> int:
+    """The arena: the values, laid out over each other, and the runtime's own records."""
+    return planned_bytes(buffers_of(program)) + records_bytes(program)
+
+
+def buffers_of(program: Program) -> list[Buffer]:
+    """Each value with the steps between which it is needed; the runtime keeps none in place."""
+    first = {0: 0} | {step.output: number for number, step in enumerate(program.steps)}
+    last = dict(first)
+    for number, step in enumerate(program.steps):
+        for value in step.inputs:
+            last[value] = number
+    shapes: Mapping[int, tuple[int, ...]] = program.shapes
+    return [Buffer(aligned(prod(shapes[value])), first[value], last[value]) for value in first]
+
+
+def planned_bytes(buffers: Iterable[Buffer]) -> int:
+    """How much room buffers need as the runtime's greedy planner lays them out.
+
+    The largest first, each at the lowest place where no buffer of the same time is in the way.
+
+    >>> planned_bytes([Buffer(64, 0, 1), Buffer(32, 1, 2), Buffer(64, 2, 3)])
+    96
+    """
+    laid: list[tuple[int, Buffer]] = []
+    for buffer in sorted(buffers, key=lambda one: -one.size):
+        place = 0
+        for start, other in sorted(laid, key=lambda one: one[0]):
+            if other.first > buffer.last or other.last < buffer.first:
+                continue
+            if start - place >= buffer.size:
+                break
+            place = max(place, start + other.size)
+        laid.append((place, buffer))
+    return max((place + buffer.size for place, buffer in laid), default=0)
+
+
+def records_bytes(program: Program) -> int:
+    return 0
+
+
+def aligned(size: int) -> int:
+    """A size rounded up to whole alignments.
+
+    >>> aligned(1), aligned(16), aligned(17)
+    (16, 16, 32)
+    """
+    return -(-size // ALIGNMENT) * ALIGNMENT
