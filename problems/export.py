@@ -1,6 +1,7 @@
 """A trained network in the formats of other programs, checked and timed on this CPU."""
 
 import io
+import logging
 import tempfile
 import time
 import warnings
@@ -16,8 +17,9 @@ from torch import nn
 
 from problems.datasets.splits import Split
 from problems.int8.deployed import Deployed
-from problems.int8.program import NoInt8, program_of
-from problems.training.loop import LATENCY_PASSES, LATENCY_WARM_UPS
+from problems.int8.program import NoInt8, Program, program_of
+from problems.int8.tflite import to_tflite
+from problems.training.loop import LATENCY_PASSES, LATENCY_WARM_UPS, SCORING_BATCH
 
 CALIBRATION_BATCH = 64
 CHECKED = 256  # images on which the formats are compared
@@ -72,10 +74,7 @@ def to_int8_onnx(network: nn.Module, calibration: torch.Tensor) -> bytes:
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    try:
-        program = program_of(network, tuple(calibration.shape[1:]))
-    except NoInt8 as error:
-        raise CannotExport(f"it has no int8 counterpart: {error}") from error
+    program = _program(network, calibration)
     with quiet(), tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "float32.onnx"
         quantized = Path(folder) / "int8.onnx"
@@ -90,6 +89,60 @@ def to_int8_onnx(network: nn.Module, calibration: torch.Tensor) -> bytes:
             weight_type=QuantType.QInt8,
         )
         return quantized.read_bytes()
+
+
+def to_int8_tflite(network: nn.Module, calibration: torch.Tensor) -> bytes:
+    """The network as a .tflite file in 8 bits, for microcontrollers; see `problems.int8.tflite`.
+
+    As `to_int8_onnx`, but it takes one image as int8 pixels less 128, (1, H, W, C).
+    """
+    return to_tflite(_program(network, calibration), calibration)
+
+
+def _program(network: nn.Module, calibration: torch.Tensor) -> Program:
+    try:
+        return program_of(network, tuple(calibration.shape[1:]))
+    except NoInt8 as error:
+        raise CannotExport(f"it has no int8 counterpart: {error}") from error
+
+
+@dataclass(frozen=True)
+class InEightBits:
+    """What was seen of a file in 8 bits when it was run on test images.
+
+    test_accuracy: by the file; float32_test_accuracy: by the network that it was made of; same: the
+    share of the images to which both give one answer.  latencies: median seconds of one image, by
+    what ran it.
+    """
+
+    images: int
+    test_accuracy: float
+    float32_test_accuracy: float
+    same: float
+    latencies: dict[str, float]
+
+
+def seen_in_8_bits(
+    run: Run, runner: str, network: nn.Module, test: Split, threads: int
+) -> InEightBits:
+    """The test accuracy of what runs an int8 file, beside that of the network."""
+    torch.set_num_threads(threads)
+    plain = _by_torch(network)
+    answers: dict[str, list[numpy.ndarray]] = {runner: [], "torch": []}
+    for start in range(0, len(test), SCORING_BATCH):
+        batch = test.batch(slice(start, start + SCORING_BATCH))[0].contiguous().numpy()
+        for name, ran in ((runner, run), ("torch", plain)):
+            answers[name].append(ran(batch).argmax(axis=1))
+    found = {name: numpy.concatenate(parts) for name, parts in answers.items()}
+    labels = test.labels.numpy()
+    one = test.batch(slice(0, 1))[0].contiguous().numpy()
+    return InEightBits(
+        images=len(test),
+        test_accuracy=float((found[runner] == labels).mean()),
+        float32_test_accuracy=float((found["torch"] == labels).mean()),
+        same=float((found[runner] == found["torch"]).mean()),
+        latencies={name: _latency(ran, one) for name, ran in ((runner, run), ("torch", plain))},
+    )
 
 
 class _Calibration:
@@ -193,6 +246,11 @@ def _example(images: Split) -> torch.Tensor:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Leave out what the exporters warn of in their own code; the result is checked anyway."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

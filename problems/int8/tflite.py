@@ -8,8 +8,13 @@ leaves names and a place for weights beyond two gigabytes in it that no microcon
 import contextlib
 import io
 import logging
+import os
+import re
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy
@@ -20,6 +25,9 @@ from problems.int8.program import Program
 
 PACKAGES = ("litert_torch", "ai_edge_quantizer")
 SIGNATURE = "serving_default"
+LARGEST_ARENA = 64 * 1024**2
+
+Run = Callable[[numpy.ndarray], numpy.ndarray]  # images (N, C, H, W) float32 -> logits
 
 
 def to_tflite(program: Program, calibration: torch.Tensor) -> bytes:
@@ -78,13 +86,88 @@ def smallest(content: bytes) -> bytes:
     return bytes(builder.Output())
 
 
+def tflite_runner(content: bytes, threads: int) -> Run:
+    """What runs a file of `to_tflite` by LiteRT's interpreter: images as `Deployed` -> logits."""
+    with _quietly():
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    step, zero = given["quantization"]
+
+    def run(batch: numpy.ndarray) -> numpy.ndarray:
+        logits = []
+        for image in pixels_of(batch):
+            interpreter.set_tensor(taken["index"], image[None])
+            interpreter.invoke()
+            logits.append(interpreter.get_tensor(given["index"])[0])
+        return step * (numpy.float32(logits) - zero)
+
+    return run
+
+
+def micro_runner(content: bytes) -> Run:
+    """As `tflite_runner`, by the interpreter for microcontrollers (package tflite-micro)."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=LARGEST_ARENA)
+    given = interpreter.get_output_details(0)["quantization_parameters"]
+
+    def run(batch: numpy.ndarray) -> numpy.ndarray:
+        logits = []
+        for image in pixels_of(batch):
+            interpreter.set_input(image[None], 0)
+            interpreter.invoke()
+            logits.append(interpreter.get_output(0)[0])
+        return given["scales"][0] * (numpy.float32(logits) - given["zero_points"][0])
+
+    return run
+
+
+def micro_arena(content: bytes) -> int:
+    """The bytes of RAM that the interpreter for microcontrollers says it took.
+
+    Raises ValueError, one line, if it cannot run the file.
+    """
+    asked = (
+        "import sys; from tflite_micro.python.tflite_micro import runtime; "
+        "runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), "
+        f"arena_size={LARGEST_ARENA}).print_allocations()"
+    )
+    # It writes to the process's own output, from C++.
+    done = subprocess.run(
+        [sys.executable, "-c", asked], input=content, capture_output=True, check=False
+    )
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    if found := re.search(r"Arena allocation total (\d+)", said):
+        return int(found[1])
+    reason = re.search(r"Didn't find op for builtin opcode '(\w+)'", said)
+    why = f"it has no step {reason[1]}" if reason else said.strip().splitlines()[-1]
+    raise ValueError(f"tflite-micro cannot run the file: {why}")
+
+
+def pixels_of(images: numpy.ndarray) -> numpy.ndarray:
+    """(N, C, H, W) float32 in [0, 1] as the file takes it: (N, H, W, C) int8, pixels less 128."""
+    pixels = numpy.rint(images * 255) - 128
+    return numpy.ascontiguousarray(pixels.astype(numpy.int8).transpose(0, 2, 3, 1))
+
+
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Leave out what the converters tell of each of their passes."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)  # they write to it from C++
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
             yield
     finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
         logging.disable(level)
