@@ -59,7 +59,7 @@ def to_onnx(network: nn.Module, images: Split, threads: int) -> Exported:
     ImportError if one of `ONNX_PACKAGES` is missing.
     """
     network = network.to(memory_format=torch.contiguous_format)
-    content = _onnx_of(network, _example(images))
+    content = onnx_of(network, _example(images))
     run = onnx_runner(content, threads)
     return _checked(content, "onnxruntime", run, network, images, threads)
 
@@ -78,7 +78,7 @@ def to_int8_onnx(network: nn.Module, calibration: torch.Tensor) -> bytes:
     with quiet(), tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "float32.onnx"
         quantized = Path(folder) / "int8.onnx"
-        whole.write_bytes(_onnx_of(Deployed(program).eval(), calibration[:2]))
+        whole.write_bytes(onnx_of(Deployed(program).eval(), calibration[:2]))
         quantize_static(
             whole,
             quantized,
@@ -173,11 +173,15 @@ def onnx_runner(content: bytes, threads: int) -> Run:
     return run
 
 
-def _onnx_of(network: nn.Module, example: torch.Tensor) -> bytes:
+def onnx_of(network: nn.Module, images: torch.Tensor) -> bytes:
+    """The network as ONNX, for any number of images like these; what needs no check.
+
+    network: on the CPU, in eval mode and in torch's own order of channels.
+    """
     with quiet():
         program = torch.onnx.export(
             network,
-            (example.contiguous(),),
+            (images[:2].contiguous(),),  # of one it would take the number for a constant
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             input_names=["images"],

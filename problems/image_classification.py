@@ -20,6 +20,7 @@ from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
 from problems.int8.cost import INT8_COSTS, int8_costs
+from problems.measures.device import Device
 from problems.measures.measure import (
     MeasureFailed,
     Trained,
@@ -28,6 +29,7 @@ from problems.measures.measure import (
     measured_by,
     quantities_of,
     returned_names,
+    told_by,
 )
 from problems.networks.chain import Standardize, glorot_uniform
 from problems.networks.counting import Counted
@@ -77,7 +79,9 @@ class ImageClassification:
     `trial_seconds`: an evaluation is a trial of about so many seconds, see `with_trials`.
     `int8`: whether what a network costs in 8 bits is counted; a search that needs it says so.
     `measure`: functions that measure a trained network, by name or module:function, see
-    `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
+    `problems.measures.measure`; `devices`: what measures the exported network, by the name of its
+    number, see `problems.measures.device`; `measured`: the names that they return, known once it is
+    prepared.
     On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
     in their last digits.  `time_alone`: whether each network has the device to itself until its
     times are taken; if false, train_seconds and latency_seconds are not measured.  By itself a
@@ -101,6 +105,7 @@ class ImageClassification:
     in_flight: Annotated[int, Ge(1)] | None = field(default=None, metadata={"identity": False})
     inherit: bool | None = None  # not False, which would be another name for the same problem
     measure: tuple[str, ...] | None = None
+    devices: Mapping[str, Device] | None = None
     measured: tuple[str, ...] = field(default=(), metadata={"declared": False})
     deterministic: bool | None = None  # not True, likewise
     time_alone: bool | None = None
@@ -116,6 +121,10 @@ class ImageClassification:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
         object.__setattr__(self, "inherit", self.inherit or None)
         object.__setattr__(self, "measure", self.measure or None)
+        object.__setattr__(self, "devices", self.devices or None)
+        for name in self.devices or ():
+            if not name.isidentifier():
+                raise ValueError(f"devices.{name}: letters, digits and _ are legal in a name")
         for number, use in enumerate(self.measure or ()):
             try:
                 measure_of(use)
@@ -162,7 +171,11 @@ class ImageClassification:
     @property
     def quantities(self) -> dict[str, Mapping[str, Any]]:
         """What the names mean that `measure` adds to a measurement."""
-        return quantities_of(self.measure or ())
+        of_devices = [device.quantities(name) for name, device in (self.devices or {}).items()]
+        return {
+            **quantities_of(self.measure or ()),
+            **{name: means for one in of_devices for name, means in one.items()},
+        }
 
     def prepared(self) -> "ImageClassification":
         """The same problem with device, precision and folders spelled out and its data in place.
@@ -218,6 +231,18 @@ class ImageClassification:
                     raise ValueError(f"{key}: it returns {name!r}, as {names[name]} does already")
                 names[name] = f"measure {use!r}"
             found += returned
+        for called, device in (self.devices or {}).items():
+            key = f"devices.{called}"
+            try:
+                untrained = untrained or self._any_untrained()
+                told = told_by(called, device, untrained)
+            except MeasureFailed as error:
+                raise ValueError(f"{key}: of an untrained network, {error}") from error
+            for name in told:
+                if name in names:
+                    raise ValueError(f"{key}: it tells {name!r}, as {names[name]} does already")
+                names[name] = f"device {called!r}"
+            found += told
         return tuple(found)
 
     def _any_untrained(self) -> Trained:
@@ -238,7 +263,10 @@ class ImageClassification:
     ) -> dict[str, float]:
         """What `measure` returns of a trained network and a split.  Raises MeasureFailed."""
         trained = self._trained(network, genome, split)
-        return measured_by(self.measure or (), trained, self._seed(genome))
+        numbers = measured_by(self.measure or (), trained, self._seed(genome))
+        for name, device in (self.devices or {}).items():
+            numbers |= told_by(name, device, trained)
+        return numbers
 
     def _trained(self, network: torch.nn.Module, genome: list[int], split: Split) -> Trained:
         def first_of_train(images: int) -> Split:
@@ -543,7 +571,7 @@ class ImageClassification:
         measurement: dict[str, float] = scores | self.known(genome) | latency | behind
         if self.inherit:
             leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
-        if self.measure:
+        if self.measure or self.devices:
             yield False  # neither time nor memory of what follows is the training's
             try:
                 measurement |= self.numbers_of(network, genome, splits.validation)

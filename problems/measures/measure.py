@@ -31,6 +31,7 @@ from torch import nn
 
 from problems.datasets.splits import Split
 from problems.measures import MEASURES
+from problems.measures.device import Device, DeviceFailed
 from problems.training.loop import logits_of, seeded
 
 ARGUMENTS = (
@@ -153,6 +154,14 @@ def declared_names(use: str) -> tuple[str, ...]:
 def returned_names(use: str, trained: Trained) -> tuple[str, ...]:
     """The names that a function returns, found by calling it.  Raises MeasureFailed."""
     return tuple(_call(use, trained))
+
+
+def told_by(name: str, device: Device, trained: Trained) -> dict[str, float]:
+    """The numbers that a device tells of a network.  Raises MeasureFailed."""
+    try:
+        return device.numbers(name, trained.network, trained.calibration)
+    except DeviceFailed as error:
+        raise MeasureFailed(str(error)) from error
 
 
 def measured_by(uses: Sequence[str], trained: Trained, seed: int) -> dict[str, float]:
