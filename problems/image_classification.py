@@ -165,7 +165,7 @@ class ImageClassification:
             *memory,
             *(("inherited_epochs", "inherited_params") if self.inherits else ()),
             *(key.name for key in self.training.searched if key.is_number),
-            *self.measured,
+            *(self.measured or (n for use in self.measure or () for n in declared_names(use))),
         )
 
     @property
@@ -214,7 +214,9 @@ class ImageClassification:
 
         Raises ValueError if one fails, or returns a name that is taken.
         """
-        names: dict[str, str] = dict.fromkeys(replace(self, measured=()).measures, "the problem")
+        names: dict[str, str] = dict.fromkeys(
+            replace(self, measured=(), measure=None).measures, "the problem"
+        )
         untrained: Trained | None = None
         found: list[str] = []
         for number, use in enumerate(self.measure or ()):

@@ -1,6 +1,6 @@
 """The steps that an int8 runtime takes for a network: any torch module, lowered.
 
-The module is traced into torch's own operations (`make_fx`), and these are joined as a converter
+The module is traced into torch's own operations, and these are joined as a converter
 joins them for TensorFlow Lite: batch norm goes into the convolution before it, ReLU into the step
 before it, padding into the convolution after it where it pads as "same" does.  On the meta device
 the tensors of a step have shapes and no values, which is enough to count it.
@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.fx import GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx import Graph, Node
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 aten = torch.ops.aten
 Shape = tuple[int, ...]
@@ -103,34 +104,84 @@ def program_of(network: nn.Module, image_shape: Shape) -> Program:
     Raises NoInt8, one line, for what it does that has no counterpart.
     """
     device = next(network.parameters()).device
-    network = deepcopy(network).eval().requires_grad_(requires_grad=False)
-    with torch.no_grad():
-        traced = make_fx(network)(torch.zeros(1, *image_shape, device=device))
-    return _Lowering(traced, tuple(image_shape)).program()
+    network = deepcopy(network).eval()
+    images = torch.zeros(1, *image_shape, device=device)
+    trace = _Trace(images)
+    with torch.no_grad(), trace:
+        logits = network(images)
+    return _Lowering(trace, logits, tuple(image_shape)).program()
+
+
+class _Trace(TorchDispatchMode):
+    """Writes torch's own operations down while a network runs.
+
+    `torch.fx.experimental.proxy_tensor.make_fx` would do, and takes ten times as long: a search
+    counts many networks for each one that it trains.
+    """
+
+    def __init__(self, images: torch.Tensor):
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not say
+        self.graph = Graph()
+        self.constants: dict[Node, Any] = {}  # tensors that were there before
+        # By identity: a tensor is compared by its values.  What is in it is kept alive by it.
+        self._nodes: dict[int, tuple[Node, Any]] = {}
+        self._know(images, self.graph.placeholder("images"))
+
+    def node_of(self, tensor: torch.Tensor) -> Node:
+        if id(tensor) not in self._nodes:
+            node = self.graph.create_node("get_attr", "constant")
+            self.constants[node] = tensor
+            self._know(tensor, node)
+        return self._nodes[id(tensor)][0]
+
+    def _know(self, tensor: torch.Tensor, node: Node) -> None:
+        node.meta["val"] = tensor
+        self._nodes[id(tensor)] = (node, tensor)
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, arguments: Any = (), named: Any = None
+    ) -> Any:
+        named = named or {}
+        is_tensor = torch.Tensor
+        args, kwargs = tree_map_only(is_tensor, self.node_of, (tuple(arguments), dict(named)))
+        made = operation(*arguments, **named)
+        if operation is torch.ops.prim.device.default:
+            return made
+        node = self.graph.create_node("call_function", operation, args, kwargs)
+        node.meta["val"] = made
+        if isinstance(made, torch.Tensor):
+            self._know(made, node)
+        elif isinstance(made, list | tuple):
+            for place, part in enumerate(made):
+                if isinstance(part, torch.Tensor):
+                    of_part = self.graph.create_node(
+                        "call_function", operator.getitem, (node, place)
+                    )
+                    self._know(part, of_part)
+        return made
 
 
 class _Lowering:
     """Takes the nodes of a traced module in turn and makes steps of them."""
 
-    def __init__(self, traced: GraphModule, image_shape: Shape):
-        self.traced, self.image_shape = traced, image_shape
+    def __init__(self, trace: _Trace, logits: torch.Tensor, image_shape: Shape):
+        trace.graph.output(trace.node_of(logits))
+        self.nodes, self.image_shape = list(trace.graph.nodes), image_shape
         self.steps: list[Step] = []
         self.values: dict[Node, int] = {}  # nodes that are values of the program
-        self.constants: dict[Node, Any] = {}  # nodes that are not computed from the image
+        self.constants = trace.constants  # nodes that are not computed from the image
         self.turned: set[Node] = set()  # values with their channels last, in torch's eyes
         self.pads: dict[Node, tuple[int, list[int]]] = {}  # not yet taken: a value and its padding
         self.uses = {
             node: sum(bool(user.users) or user.op == "output" for user in node.users)
-            for node in traced.graph.nodes
+            for node in self.nodes
         }
 
     def program(self) -> Program:
-        for node in self.traced.graph.nodes:
+        for node in self.nodes:
             match node.op:
                 case "placeholder":
                     self.values[node] = 0
-                case "get_attr":
-                    self.constants[node] = getattr(self.traced, node.target)
                 case "call_function":
                     self._take(node)
                 case "output":
