@@ -19,7 +19,9 @@ from problems.datasets.digits import Digits
 from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
-from problems.int8.cost import INT8_COSTS, int8_costs
+from problems.int8.cost import INT8_COSTS, CountedInt8, int8_counted
+from problems.int8.latency_table import read_table
+from problems.int8.work import Work
 from problems.measures.device import Device
 from problems.measures.measure import (
     MeasureFailed,
@@ -81,7 +83,7 @@ class ImageClassification:
     `measure`: functions that measure a trained network, by name or module:function, see
     `problems.measures.measure`; `devices`: what measures the exported network, by the name of its
     number, see `problems.measures.device`; `measured`: the names that they return, known once it is
-    prepared.
+    prepared.  `latency_table`: a file that `run_search.py latency` wrote.
     On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
     in their last digits.  `time_alone`: whether each network has the device to itself until its
     times are taken; if false, train_seconds and latency_seconds are not measured.  By itself a
@@ -106,6 +108,7 @@ class ImageClassification:
     inherit: bool | None = None  # not False, which would be another name for the same problem
     measure: tuple[str, ...] | None = None
     devices: Mapping[str, Device] | None = None
+    latency_table: str | None = None
     measured: tuple[str, ...] = field(default=(), metadata={"declared": False})
     deterministic: bool | None = None  # not True, likewise
     time_alone: bool | None = None
@@ -122,6 +125,11 @@ class ImageClassification:
         object.__setattr__(self, "inherit", self.inherit or None)
         object.__setattr__(self, "measure", self.measure or None)
         object.__setattr__(self, "devices", self.devices or None)
+        if self.latency_table:
+            try:
+                read_table(self.latency_table)
+            except ValueError as error:
+                raise ValueError(f"latency_table = {error}") from error
         for name in self.devices or ():
             if not name.isidentifier():
                 raise ValueError(f"devices.{name}: letters, digits and _ are legal in a name")
@@ -160,6 +168,7 @@ class ImageClassification:
             *("val_accuracy", "val_loss", "train_accuracy"),
             *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
             *(sorted(INT8_COSTS) if self.int8 else ()),
+            *((read_table(self.latency_table).estimate,) if self.latency_table else ()),
             "epochs",
             *(("train_seconds", "latency_seconds") if self.timed else ()),
             *memory,
@@ -171,9 +180,11 @@ class ImageClassification:
     @property
     def quantities(self) -> dict[str, Mapping[str, Any]]:
         """What the names mean that `measure` adds to a measurement."""
+        table = read_table(self.latency_table).quantities if self.latency_table else {}
         of_devices = [device.quantities(name) for name, device in (self.devices or {}).items()]
         return {
             **quantities_of(self.measure or ()),
+            **table,
             **{name: means for one in of_devices for name, means in one.items()},
         }
 
@@ -396,11 +407,35 @@ class ImageClassification:
         Nothing of a network that cannot be built; its evaluation will tell why.
         """
         costs: dict[str, float] = dict(self._counted(genome).totals)
-        if self.int8 and costs:
-            space, normalize = self.space, self.training.normalize
-            shape, classes = space.image_shape, space.classes
-            costs |= int8_costs(self.plan(genome), shape, classes, normalize)
+        if costs and self.int8:
+            costs |= self._in_8_bits(genome).costs
+        if costs and self.latency_table and (work := self.work(genome)):
+            table = read_table(self.latency_table)
+            costs[table.estimate] = table.of(work)
         return costs
+
+    def work(self, genome: list[int]) -> Work:
+        """What the genome's network does that a latency table may price.
+
+        Nothing of a network that has no int8 counterpart.
+        """
+        return self._in_8_bits(genome).work
+
+    def _in_8_bits(self, genome: list[int]) -> CountedInt8:
+        space, normalize = self.space, self.training.normalize
+        return int8_counted(self.plan(genome), space.image_shape, space.classes, normalize)
+
+    def read_by(
+        self, name: str, device: Device, genome: list[int]
+    ) -> tuple[Work, dict[str, float]]:
+        """The work of the genome's untrained network, and what a device of this name tells of it.
+
+        Raises DeviceFailed, one line, if it tells nothing.
+        """
+        with seeded(self._seed(genome), self.device):
+            network, splits = self._built(genome)
+        calibration = self._trained(network, genome, splits.validation).calibration
+        return self.work(genome), device.numbers(name, network, calibration)
 
     def features(self, genome: list[int]) -> tuple[float, ...]:
         """What the network's counted layers are together like, and what the space offers beside."""

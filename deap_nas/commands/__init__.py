@@ -8,6 +8,7 @@ COMMANDS: dict[str, str] = {
     "compare": "deap_nas.commands.compare",
     "export": "deap_nas.commands.export",
     "plan": "deap_nas.commands.plan",
+    "latency": "deap_nas.commands.latency",
     "report": "deap_nas.commands.report",
     "retrain": "deap_nas.commands.retrain",
     "start": "deap_nas.commands.start",

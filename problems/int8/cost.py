@@ -14,7 +14,8 @@ from math import prod
 
 import torch
 
-from problems.int8.program import NoInt8, Program, Step, program_of
+from problems.int8.program import NoInt8, Program, Step, macs_of, program_of
+from problems.int8.work import Work, work_of
 from problems.networks.chain import Standardize
 from problems.networks.counting import on_meta
 from problems.networks.plan import REMEMBERED, Plan, module_of, said_of
@@ -86,12 +87,23 @@ class Buffer:
     last: int
 
 
-def int8_costs(
-    plan: Plan, image_shape: tuple[int, ...], classes: int, normalize: bool
-) -> Mapping[str, int]:
-    """`costs_of` a network that can be built, without training it; remembered.
+@dataclass(frozen=True)
+class CountedInt8:
+    """What a network costs in 8 bits, and the work that a latency table prices.
 
-    Nothing of a network that has no int8 counterpart; why is logged once.
+    Nothing of a network that has no int8 counterpart.
+    """
+
+    costs: Mapping[str, int]
+    work: Work
+
+
+def int8_counted(
+    plan: Plan, image_shape: tuple[int, ...], classes: int, normalize: bool
+) -> CountedInt8:
+    """`costs_of` and `work_of` a network that can be built, without training it; remembered.
+
+    Why there is nothing of a network is logged once.
     """
     try:
         return _remembered(plan, tuple(image_shape), classes, normalize)
@@ -103,15 +115,16 @@ def int8_costs(
 
 def _counted(
     plan: Plan, image_shape: tuple[int, ...], classes: int, normalize: bool
-) -> Mapping[str, int]:
+) -> CountedInt8:
     channels = image_shape[0]
     first = Standardize(torch.zeros(channels), torch.ones(channels)) if normalize else None
     network = on_meta(lambda: module_of(plan, image_shape, classes, first))
     try:
-        return costs_of(program_of(network, image_shape))
+        program = program_of(network, image_shape)
     except NoInt8 as error:
         _tell(f"{said_of(plan)}: {error}")
-        return {}
+        return CountedInt8({}, {})
+    return CountedInt8(costs_of(program), work_of(program))
 
 
 _remembered = lru_cache(maxsize=REMEMBERED)(_counted)
@@ -129,14 +142,6 @@ def costs_of(program: Program) -> dict[str, int]:
         "ram_bytes": arena_bytes(program),
         "int8_macs": sum(map(macs_of, program.steps)),
     }
-
-
-def macs_of(step: Step) -> int:
-    """Multiply-accumulates of one step on one image; of convolutions and linear layers."""
-    if step.kind not in ("conv", "linear"):
-        return 0
-    assert step.weight is not None
-    return step.weight.numel() * prod(step.shape[1:])
 
 
 def constants_of(step: Step) -> list[tuple[int, int]]:

@@ -552,6 +552,14 @@ def _with_requantized_concatenations(steps: Sequence[Step]) -> list[Step]:
     return made
 
 
+def macs_of(step: Step) -> int:
+    """Multiply-accumulates of one step on one image; of convolutions and linear layers."""
+    if step.kind not in ("conv", "linear"):
+        return 0
+    assert step.weight is not None
+    return step.weight.numel() * prod(step.shape[1:])
+
+
 def _pads_as_same(step: Step, taken: Shape) -> bool:
     """Whether a convolution pads as "same" does: evenly, one more on the right and below."""
     assert step.weight is not None

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from problems.image_classification import ImageClassification
-from problems.int8.cost import Buffer, costs_of, int8_costs, planned_bytes
+from problems.int8.cost import Buffer, costs_of, int8_counted, planned_bytes
 from problems.int8.deployed import Deployed
 from problems.int8.program import NoInt8, program_of
 from problems.int8.quantized import Quantized, Scale
@@ -164,9 +164,9 @@ def test_a_search_that_needs_them_is_told_the_costs_before_any_training():
 
 def test_a_space_is_asked_for_its_costs_once(monkeypatch):
     plan = plan_of(problem().space, [0] * len(problem().space.genes))
-    first = int8_costs(plan, (1, 8, 8), 10, True)
+    first = int8_counted(plan, (1, 8, 8), 10, True)
     monkeypatch.setattr("problems.int8.cost.program_of", None)
-    assert int8_costs(plan, (1, 8, 8), 10, True) == first
+    assert int8_counted(plan, (1, 8, 8), 10, True) == first
 
 
 def test_int8_accuracy_is_measured_beside_the_other():
