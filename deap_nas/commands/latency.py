@@ -118,6 +118,11 @@ def _readings(
     if kept.exists():
         for line in kept.read_text(encoding="utf-8").splitlines():
             one = json.loads(line)
+            if one["device"] != repr(device):
+                raise ValueError(
+                    f"{kept}: it holds readings of another device, {one['device']}; name another "
+                    "file by --out"
+                )
             known[one["architecture"]] = one
         log.info("%d networks were read already: %s", len(known), kept)
     with kept.open("a", encoding="utf-8") as file:
@@ -129,7 +134,8 @@ def _readings(
                 except DeviceFailed as error:
                     log.warning("%s: %s; it is left out", architecture, error)
                     continue
-                known[architecture] = {"architecture": architecture, "work": work, "told": told}
+                one = {"architecture": architecture, "work": work, "told": told}
+                known[architecture] = {**one, "device": repr(device)}
                 file.write(json.dumps(known[architecture]) + "\n")
                 file.flush()
                 log.info("%d of %d: %s %s", place, networks, architecture, told)

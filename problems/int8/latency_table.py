@@ -60,15 +60,19 @@ class LatencyTable:
         return json.dumps(asdict(self), indent=1)
 
 
-@lru_cache(maxsize=8)
 def read_table(path: str) -> LatencyTable:
     """The table in a file.  Raises ValueError, one line, if there is none."""
     try:
-        return LatencyTable(**json.loads(Path(path).read_text(encoding="utf-8")))
+        return _table(path, Path(path).stat().st_mtime_ns)
     except OSError as error:
         raise ValueError(f"{path!r}: it cannot be read: {error.strerror}") from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path!r}: it is no latency table ({error})") from error
+
+
+@lru_cache(maxsize=8)  # asked for each network that is drawn
+def _table(path: str, written: int) -> LatencyTable:
+    return LatencyTable(**json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def fitted(name: str, readings: Sequence[tuple[Work, float]], **about: Any) -> LatencyTable:

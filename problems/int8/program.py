@@ -24,6 +24,7 @@ aten = torch.ops.aten
 Shape = tuple[int, ...]
 
 # What a fused ReLU may be, as the bounds of the values that it lets through.
+FUSED = ((0.0, math.inf), (0.0, 6.0), (-1.0, 1.0))
 RELUS = {aten.relu: (0.0, math.inf), aten.relu_: (0.0, math.inf)}
 CLAMPS = {aten.hardtanh, aten.hardtanh_, aten.clamp, aten.clamp_}
 ACTIVATIONS = {
@@ -224,7 +225,7 @@ class _Lowering:
             case aten._adaptive_avg_pool2d | aten.mean:
                 self._mean(node, shape)
             case aten.cat:
-                parts, dim = [*arguments(node), 0][:2]
+                parts, dim = (*arguments(node), 0)[:2]
                 values = tuple(self._value(part) for part in parts)
                 self._add(node, Step("concatenate", values, 0, shape, told={"dim": dim}))
             case aten.slice:
@@ -390,14 +391,12 @@ class _Lowering:
         self._add(node, Step("mean", (value,), 0, shape))
 
     def _slice(self, node: Node, shape: Shape) -> None:
-        source, dim, start, end, *step = [
-            *arguments(node),
-            *[0, 0, None][len(arguments(node)) - 1 :],
-        ]
+        given = arguments(node)
+        source, dim, start, end, step = [*given, *[0, 0, None, 1][len(given) - 1 :]]
         if shape == self._shape(source):
             self._same(node, source)
             return
-        told = {"dim": dim, "start": start or 0, "end": end, "step": step[0] if step else 1}
+        told = {"dim": dim, "start": start or 0, "end": end, "step": step}
         self._add(node, Step("slice", (self._value(source),), 0, shape, told=told))
 
     def _permute(self, node: Node, shape: Shape) -> None:
@@ -441,7 +440,7 @@ class _Lowering:
 
     def _clamp(self, node: Node, source: Node, shape: Shape, bounds: tuple[float, float]) -> None:
         before = self._made_alone(source)
-        fits = bounds in ((0.0, math.inf), (0.0, 6.0), (-1.0, 1.0))
+        fits = bounds in FUSED
         if before and fits and before.kind in CLAMPING and before.clamp == (-math.inf, math.inf):
             self._replace(node, replace(before, clamp=bounds))
         else:

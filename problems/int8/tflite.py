@@ -102,7 +102,7 @@ def tflite_runner(content: bytes, threads: int) -> Run:
             interpreter.set_tensor(taken["index"], image[None])
             interpreter.invoke()
             logits.append(interpreter.get_tensor(given["index"])[0])
-        return step * (numpy.float32(logits) - zero)
+        return numpy.asarray(step * (numpy.stack(logits).astype(numpy.float32) - zero))
 
     return run
 
@@ -120,7 +120,8 @@ def micro_runner(content: bytes) -> Run:
             interpreter.set_input(image[None], 0)
             interpreter.invoke()
             logits.append(interpreter.get_output(0)[0])
-        return given["scales"][0] * (numpy.float32(logits) - given["zero_points"][0])
+        step, zero = given["scales"][0], given["zero_points"][0]
+        return numpy.asarray(step * (numpy.stack(logits).astype(numpy.float32) - zero))
 
     return run
 
