@@ -226,8 +226,8 @@ class _Lowering:
                 self._mean(node, shape)
             case aten.cat:
                 parts, dim = (*arguments(node), 0)[:2]
-                values = tuple(self._value(part) for part in parts)
-                self._add(node, Step("concatenate", values, 0, shape, told={"dim": dim}))
+                taken = tuple(self._value(part) for part in parts)
+                self._add(node, Step("concatenate", taken, 0, shape, told={"dim": dim}))
             case aten.slice:
                 self._slice(node, shape)
             case aten.silu | aten.silu_:
@@ -391,8 +391,8 @@ class _Lowering:
         self._add(node, Step("mean", (value,), 0, shape))
 
     def _slice(self, node: Node, shape: Shape) -> None:
-        given = arguments(node)
-        source, dim, start, end, step = [*given, *[0, 0, None, 1][len(given) - 1 :]]
+        given, unsaid = arguments(node), (0, 0, None, 1)
+        source, dim, start, end, step = (*given, *unsaid[len(given) - 1 :])
         if shape == self._shape(source):
             self._same(node, source)
             return
@@ -581,7 +581,7 @@ def _pads_as_same(step: Step, taken: Shape) -> bool:
 
 def arguments(node: Node) -> list[Any]:
     """What an operation is called with, by position."""
-    return list(node.args)
+    return [*node.args]
 
 
 def _pair(given: Any) -> tuple[int, int]:
