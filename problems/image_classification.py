@@ -422,8 +422,9 @@ class ImageClassification:
         return self._in_8_bits(genome).work
 
     def _in_8_bits(self, genome: list[int]) -> CountedInt8:
-        space, normalize = self.space, self.training.normalize
-        return int8_counted(self.plan(genome), space.image_shape, space.classes, normalize)
+        one, own = self.of_one(genome)
+        space, normalize = one.space, one.training.normalize
+        return int8_counted(one.plan(own), space.image_shape, space.classes, normalize)
 
     def read_by(
         self, name: str, device: Device, genome: list[int]
@@ -432,10 +433,11 @@ class ImageClassification:
 
         Raises DeviceFailed, one line, if it tells nothing.
         """
-        with seeded(self._seed(genome), self.device):
-            network, splits = self._built(genome)
-        calibration = self._trained(network, genome, splits.validation).calibration
-        return self.work(genome), device.numbers(name, network, calibration)
+        one, own = self.of_one(genome)
+        with seeded(one._seed(own), one.device):
+            network, splits = one._built(own)
+        calibration = one._trained(network, own, splits.validation).calibration
+        return one.work(own), device.numbers(name, network, calibration)
 
     def features(self, genome: list[int]) -> tuple[float, ...]:
         """What the network's counted layers are together like, and what the space offers beside."""

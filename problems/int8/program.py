@@ -391,8 +391,9 @@ class _Lowering:
         self._add(node, Step("mean", (value,), 0, shape))
 
     def _slice(self, node: Node, shape: Shape) -> None:
-        given, unsaid = arguments(node), (0, 0, None, 1)
-        source, dim, start, end, step = (*given, *unsaid[len(given) - 1 :])
+        given = arguments(node)
+        given += [0, 0, None, 1][len(given) - 1 :]
+        source, dim, start, end, step = given
         if shape == self._shape(source):
             self._same(node, source)
             return
