@@ -25,7 +25,10 @@ class _Together(Archive):
         for archive in archives:
             for record in archive.networks():
                 self.add(record)
-                place = (not archive.is_whole(record), *estimated_losses(judge, [record])[0].tolist())
+                place = (
+                    not archive.is_whole(record),
+                    *estimated_losses(judge, [record])[0].tolist(),
+                )
                 known = best.get(record.architecture)
                 if known is None or place < known[0]:
                     best[record.architecture] = place, record

@@ -7,8 +7,8 @@ ValueError for what a person wrote.  Like run_search.py they know the toolbox an
 COMMANDS: dict[str, str] = {
     "compare": "deap_nas.commands.compare",
     "export": "deap_nas.commands.export",
-    "plan": "deap_nas.commands.plan",
     "latency": "deap_nas.commands.latency",
+    "plan": "deap_nas.commands.plan",
     "report": "deap_nas.commands.report",
     "retrain": "deap_nas.commands.retrain",
     "start": "deap_nas.commands.start",

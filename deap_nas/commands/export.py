@@ -2,13 +2,10 @@
 export the record of a search.
 
 --format FORMAT, of a network: onnx writes network.onnx and needs pip install 'deap-nas[export]';
-torch writes network.pt2 (torch.export).  Both take any number of images at a time: (N, C, H, W),
-float32, scaled to [0, 1].
-onnx writes network.onnx and needs pip install 'deap-nas[export]'; torch writes network.pt2
-(torch.export).  --format onnx --int8 writes network.int8.onnx, in 8 bits by onnxruntime's static
-quantization; --format tflite writes network.int8.tflite for microcontrollers and needs pip install
-'deap-nas[tflite]' (docs/devices.md).  All but tflite take any number of images at a time:
-(N, C, H, W), float32, scaled to [0, 1].
+torch writes network.pt2 (torch.export).  --format onnx --int8 writes network.int8.onnx, in 8 bits
+by onnxruntime's static quantization; --format tflite writes network.int8.tflite for
+microcontrollers and needs pip install 'deap-nas[tflite]' (docs/devices.md).  All but tflite take
+any number of images at a time: (N, C, H, W), float32, scaled to [0, 1].
 
 Each file is read again and run on validation images of the search (never the test images); the
 largest difference in a logit is reported, and one that is too large is refused.  The latency of one
@@ -43,7 +40,6 @@ from typing import TYPE_CHECKING, Any
 from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun, run_folders
 from deap_nas.seeds_together import open_together
-from deap_nas.finished_run import FinishedRun
 from toolbox.signature import prefixed
 from toolbox.whole_file import write_whole
 
@@ -123,9 +119,8 @@ CENTRE = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
     kind = parser.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--format", choices=list(SUFFIXES), help="of a network")
+    kind.add_argument("--format", choices=FORMATS, help="of a network")
     kind.add_argument("--to", choices=["optuna"], help="the record of a search")
-    parser.add_argument("--format", required=True, choices=FORMATS)
     parser.add_argument("--int8", action="store_true", help="in 8 bits; tflite is in any case")
     parser.add_argument("--pick", metavar="RULE", help="default: as for retrain")
     parser.add_argument(
@@ -205,6 +200,8 @@ def _export_record(chosen: argparse.Namespace, screen: Any) -> int:
     for name in ("pick", "retrained"):
         if getattr(chosen, name) is not None:
             raise ValueError(f"--{name}: it is for --format; --to {chosen.to} takes all networks")
+    if chosen.int8:
+        raise ValueError(f"--int8: it is for --format; --to {chosen.to} exports no network")
     require_optuna()
     runs = [FinishedRun.open(path) for path in run_folders([chosen.run_folder])]
     path = (chosen.out or chosen.run_folder) / "optuna.sqlite"
@@ -213,6 +210,8 @@ def _export_record(chosen: argparse.Namespace, screen: Any) -> int:
         "written: %s with %s; now: optuna-dashboard sqlite:///%s", path, ", ".join(names), path
     )
     return 0
+
+
 def _kind(format: str, int8: bool) -> str:
     if format == "torch" and int8:
         raise ValueError("--int8: --format torch has none; onnx and tflite have")

@@ -110,11 +110,9 @@ def test_the_retraining_that_was_finished_last_is_exported(run, tmp_path, comman
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "tflite"], "argument --format: invalid choice: 'tflite'"),
         ([], "one of the arguments --format --to is required"),
         (["--format", "tflight"], "argument --format: invalid choice: 'tflight'"),
         (["--format", "torch", "--int8"], "--int8: --format torch has none; onnx and tflite have"),
-        ([], "the following arguments are required: --format"),
         (["--format", "onnx", "--pick", "bst"], "'bst' is unknown; .*did you mean 'best'"),
         (["--format", "onnx", "--pick", "params<1"], "none of .* networks is within it"),
         (["--format", "onnx", "--retrained", "nowhere"], "nowhere: knee .* has not been retrained"),
