@@ -70,7 +70,7 @@ def test_a_plan_says_what_a_search_takes_and_writes_nothing(folder, command):
         r"time        \d+ s \(\d+ s, \d+ to start\)",
         r"finished    .*\d\d:\d\d, if it begins now",
         r"disk        [\d.]+ KiB",
-        r"memory      [\d.]+ MiB for each of 1 worker",
+        r"memory      [\d.]+ [MG]iB for each of 1 worker",
         r"energy      ",
         r"known from  trials of \d+ networks?",
     ):
