@@ -1,11 +1,14 @@
 """A trained network in the formats of other programs, checked and timed on this CPU."""
 
 import io
+import logging
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy
@@ -13,8 +16,12 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split
-from problems.training.loop import LATENCY_PASSES, LATENCY_WARM_UPS
+from problems.int8.deployed import Deployed
+from problems.int8.program import NoInt8, Program, program_of
+from problems.int8.tflite import to_tflite
+from problems.training.loop import LATENCY_PASSES, LATENCY_WARM_UPS, SCORING_BATCH
 
+CALIBRATION_BATCH = 64
 CHECKED = 256  # images on which the formats are compared
 CLOSE = 1e-3  # of the largest logit: the difference that is still called equal
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -24,6 +31,10 @@ Run = Callable[[numpy.ndarray], numpy.ndarray]  # images (N, C, H, W) float32 ->
 
 class ExportDiffers(ArithmeticError):
     """What was exported does not compute what the network computes."""
+
+
+class CannotExport(ValueError):
+    """A network has no counterpart in a format; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +58,111 @@ def to_onnx(network: nn.Module, images: Split, threads: int) -> Exported:
     network: on the CPU, in eval mode.  Raises ExportDiffers if onnxruntime computes something else,
     ImportError if one of `ONNX_PACKAGES` is missing.
     """
+    network = network.to(memory_format=torch.contiguous_format)
+    content = onnx_of(network, _example(images))
+    run = onnx_runner(content, threads)
+    return _checked(content, "onnxruntime", run, network, images, threads)
+
+
+def to_int8_onnx(network: nn.Module, calibration: torch.Tensor) -> bytes:
+    """The network as ONNX in 8 bits: onnxruntime's static quantization, with QDQ, for each channel.
+
+    network: on the CPU, in eval mode; calibration: (N, C, H, W) float32 in [0, 1], from which the
+    ranges of the values are taken.  It takes what the network takes.  Raises CannotExport, one
+    line, for a network that has no int8 counterpart, ImportError if one of `ONNX_PACKAGES` is
+    missing.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    program = _program(network, calibration)
+    with quiet(), tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "float32.onnx"
+        quantized = Path(folder) / "int8.onnx"
+        whole.write_bytes(onnx_of(Deployed(program).eval(), calibration[:2]))
+        quantize_static(
+            whole,
+            quantized,
+            _Calibration(calibration),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return quantized.read_bytes()
+
+
+def to_int8_tflite(network: nn.Module, calibration: torch.Tensor) -> bytes:
+    """The network as a .tflite file in 8 bits, for microcontrollers; see `problems.int8.tflite`.
+
+    As `to_int8_onnx`, but it takes one image as int8 pixels less 128, (1, H, W, C).
+    """
+    return to_tflite(_program(network, calibration), calibration)
+
+
+def _program(network: nn.Module, calibration: torch.Tensor) -> Program:
+    try:
+        return program_of(network, tuple(calibration.shape[1:]))
+    except NoInt8 as error:
+        raise CannotExport(f"it has no int8 counterpart: {error}") from error
+
+
+@dataclass(frozen=True)
+class InEightBits:
+    """What was seen of a file in 8 bits when it was run on test images.
+
+    test_accuracy: by the file; float32_test_accuracy: by the network that it was made of; same: the
+    share of the images to which both give one answer.  latencies: median seconds of one image, by
+    what ran it.
+    """
+
+    images: int
+    test_accuracy: float
+    float32_test_accuracy: float
+    same: float
+    latencies: dict[str, float]
+
+
+def seen_in_8_bits(
+    run: Run, runner: str, network: nn.Module, test: Split, threads: int
+) -> InEightBits:
+    """The test accuracy of what runs an int8 file, beside that of the network."""
+    torch.set_num_threads(threads)
+    plain = _by_torch(network)
+    answers: dict[str, list[numpy.ndarray]] = {runner: [], "torch": []}
+    for start in range(0, len(test), SCORING_BATCH):
+        batch = test.batch(slice(start, start + SCORING_BATCH))[0].contiguous().numpy()
+        for name, ran in ((runner, run), ("torch", plain)):
+            answers[name].append(ran(batch).argmax(axis=1))
+    found = {name: numpy.concatenate(parts) for name, parts in answers.items()}
+    labels = test.labels.numpy()
+    one = test.batch(slice(0, 1))[0].contiguous().numpy()
+    return InEightBits(
+        images=len(test),
+        test_accuracy=float((found[runner] == labels).mean()),
+        float32_test_accuracy=float((found["torch"] == labels).mean()),
+        same=float((found[runner] == found["torch"]).mean()),
+        latencies={name: _latency(ran, one) for name, ran in ((runner, run), ("torch", plain))},
+    )
+
+
+class _Calibration:
+    """Calibration images one batch after the other, as onnxruntime asks for them."""
+
+    def __init__(self, images: torch.Tensor):
+        # The darkest and the lightest pixel too, so that the input is a pixel less 128.
+        ends = torch.zeros_like(images[:2])
+        ends[1] = 1
+        self.batches = iter([ends, *images.split(CALIBRATION_BATCH)])
+
+    def get_next(self) -> dict[str, numpy.ndarray] | None:
+        batch = next(self.batches, None)
+        return None if batch is None else {"images": batch.contiguous().numpy()}
+
+
+def onnx_runner(content: bytes, threads: int) -> Run:
+    """What runs an ONNX file on this CPU: images (N, C, H, W) float32 -> logits."""
     import onnxruntime
 
-    network = network.to(memory_format=torch.contiguous_format)
-    with quiet():
-        program = torch.onnx.export(
-            network,
-            (_example(images),),
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            input_names=["images"],
-            output_names=["logits"],
-            verbose=False,
-        )
-    assert program is not None
-    content = program.model_proto.SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -69,7 +170,26 @@ def to_onnx(network: nn.Module, images: Split, threads: int) -> Exported:
     def run(batch: numpy.ndarray) -> numpy.ndarray:
         return numpy.asarray(session.run(None, {"images": batch})[0])
 
-    return _checked(content, "onnxruntime", run, network, images, threads)
+    return run
+
+
+def onnx_of(network: nn.Module, images: torch.Tensor) -> bytes:
+    """The network as ONNX, for any number of images like these; what needs no check.
+
+    network: on the CPU, in eval mode and in torch's own order of channels.
+    """
+    with quiet():
+        program = torch.onnx.export(
+            network,
+            (images[:2].contiguous(),),  # of one it would take the number for a constant
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=["images"],
+            output_names=["logits"],
+            verbose=False,
+        )
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
 
 
 def to_torch(network: nn.Module, images: Split, threads: int) -> Exported:
@@ -130,6 +250,11 @@ def _example(images: Split) -> torch.Tensor:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Leave out what the exporters warn of in their own code; the result is checked anyway."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -19,6 +19,10 @@ from problems.datasets.digits import Digits
 from problems.datasets.own_arrays import OwnArrays
 from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
 from problems.device import configure, describe_device, resolve_device
+from problems.int8.cost import INT8_COSTS, CountedInt8, int8_counted
+from problems.int8.latency_table import read_table
+from problems.int8.work import Work
+from problems.measures.device import Device
 from problems.measures.measure import (
     MeasureFailed,
     Trained,
@@ -27,6 +31,7 @@ from problems.measures.measure import (
     measured_by,
     quantities_of,
     returned_names,
+    told_by,
 )
 from problems.networks.chain import Standardize, glorot_uniform
 from problems.networks.counting import Counted
@@ -74,8 +79,11 @@ class ImageClassification:
     agrees, so that what is measured of it depends on its parent too.  `folder`: where a search
     keeps trainings that go on, and weights for children; a worker that cannot reach it begins anew.
     `trial_seconds`: an evaluation is a trial of about so many seconds, see `with_trials`.
+    `int8`: whether what a network costs in 8 bits is counted; a search that needs it says so.
     `measure`: functions that measure a trained network, by name or module:function, see
-    `problems.measures.measure`; `measured`: the names that they return, known once it is prepared.
+    `problems.measures.measure`; `devices`: what measures the exported network, by the name of its
+    number, see `problems.measures.device`; `measured`: the names that they return, known once it is
+    prepared.  `latency_table`: a file that `run_search.py latency` wrote.
     On a GPU only: `deterministic` = false allows kernels that may be faster and whose sums may vary
     in their last digits.  `time_alone`: whether each network has the device to itself until its
     times are taken; if false, train_seconds and latency_seconds are not measured.  By itself a
@@ -99,10 +107,13 @@ class ImageClassification:
     in_flight: Annotated[int, Ge(1)] | None = field(default=None, metadata={"identity": False})
     inherit: bool | None = None  # not False, which would be another name for the same problem
     measure: tuple[str, ...] | None = None
+    devices: Mapping[str, Device] | None = None
+    latency_table: str | None = None
     measured: tuple[str, ...] = field(default=(), metadata={"declared": False})
     deterministic: bool | None = None  # not True, likewise
     time_alone: bool | None = None
     gpu: GpuUse = field(default_factory=GpuUse, metadata={"identity": False})
+    int8: bool = field(default=False, metadata={"declared": False})
     folder: Path | None = field(default=None, metadata={"declared": False})
     trial_seconds: float | None = field(default=None, metadata={"declared": False})
 
@@ -113,6 +124,15 @@ class ImageClassification:
             raise ValueError(f"threads = {self.threads}: at least 1 is needed")
         object.__setattr__(self, "inherit", self.inherit or None)
         object.__setattr__(self, "measure", self.measure or None)
+        object.__setattr__(self, "devices", self.devices or None)
+        if self.latency_table:
+            try:
+                read_table(self.latency_table)
+            except ValueError as error:
+                raise ValueError(f"latency_table = {error}") from error
+        for name in self.devices or ():
+            if not name.isidentifier():
+                raise ValueError(f"devices.{name}: letters, digits and _ are legal in a name")
         for number, use in enumerate(self.measure or ()):
             try:
                 measure_of(use)
@@ -147,18 +167,26 @@ class ImageClassification:
         return (
             *("val_accuracy", "val_loss", "train_accuracy"),
             *("params", "conv_params", "fc_params", "macs", "layers", "memory_bytes"),
+            *(sorted(INT8_COSTS) if self.int8 else ()),
+            *((read_table(self.latency_table).estimate,) if self.latency_table else ()),
             "epochs",
             *(("train_seconds", "latency_seconds") if self.timed else ()),
             *memory,
             *(("inherited_epochs", "inherited_params") if self.inherits else ()),
             *(key.name for key in self.training.searched if key.is_number),
-            *self.measured,
+            *(self.measured or (n for use in self.measure or () for n in declared_names(use))),
         )
 
     @property
     def quantities(self) -> dict[str, Mapping[str, Any]]:
         """What the names mean that `measure` adds to a measurement."""
-        return quantities_of(self.measure or ())
+        table = read_table(self.latency_table).quantities if self.latency_table else {}
+        of_devices = [device.quantities(name) for name, device in (self.devices or {}).items()]
+        return {
+            **quantities_of(self.measure or ()),
+            **table,
+            **{name: means for one in of_devices for name, means in one.items()},
+        }
 
     def prepared(self) -> "ImageClassification":
         """The same problem with device, precision and folders spelled out and its data in place.
@@ -197,7 +225,9 @@ class ImageClassification:
 
         Raises ValueError if one fails, or returns a name that is taken.
         """
-        names: dict[str, str] = dict.fromkeys(replace(self, measured=()).measures, "the problem")
+        names: dict[str, str] = dict.fromkeys(
+            replace(self, measured=(), measure=None).measures, "the problem"
+        )
         untrained: Trained | None = None
         found: list[str] = []
         for number, use in enumerate(self.measure or ()):
@@ -214,6 +244,18 @@ class ImageClassification:
                     raise ValueError(f"{key}: it returns {name!r}, as {names[name]} does already")
                 names[name] = f"measure {use!r}"
             found += returned
+        for called, device in (self.devices or {}).items():
+            key = f"devices.{called}"
+            try:
+                untrained = untrained or self._any_untrained()
+                told = told_by(called, device, untrained)
+            except MeasureFailed as error:
+                raise ValueError(f"{key}: of an untrained network, {error}") from error
+            for name in told:
+                if name in names:
+                    raise ValueError(f"{key}: it tells {name!r}, as {names[name]} does already")
+                names[name] = f"device {called!r}"
+            found += told
         return tuple(found)
 
     def _any_untrained(self) -> Trained:
@@ -226,15 +268,25 @@ class ImageClassification:
                 one, own = here.of_one(genome)
                 network, _ = one._built(own)
                 network(split.batch(slice(0, 1))[0])
-                return Trained(network, split, own, one.layers)
+                return one._trained(network, own, split)
         raise ValueError(f"measure: none of {REHEARSALS} networks of the space could be built")
 
     def numbers_of(
         self, network: torch.nn.Module, genome: list[int], split: Split
     ) -> dict[str, float]:
         """What `measure` returns of a trained network and a split.  Raises MeasureFailed."""
-        trained = Trained(network, split, list(genome), self.layers)
-        return measured_by(self.measure or (), trained, self._seed(genome))
+        trained = self._trained(network, genome, split)
+        numbers = measured_by(self.measure or (), trained, self._seed(genome))
+        for name, device in (self.devices or {}).items():
+            numbers |= told_by(name, device, trained)
+        return numbers
+
+    def _trained(self, network: torch.nn.Module, genome: list[int], split: Split) -> Trained:
+        def first_of_train(images: int) -> Split:
+            train = open_splits(self.dataset, str(split.labels.device)).train
+            return train.first(images)
+
+        return Trained(network, split, list(genome), self.layers, first_of_train)
 
     @property
     def makes_own_networks(self) -> bool:
@@ -283,10 +335,13 @@ class ImageClassification:
         On a GPU it takes no times that nobody needs, because each network would have to have the
         device to itself for them.
         """
+        # Whoever asks for what there is not is told of these too.
+        counted = not self.makes_own_networks and not set(self.measures).issuperset(names)
+        problem = replace(self, int8=True) if counted else self
         if self.device == "cpu" or self.time_alone is not None:
-            return self
+            return problem
         needs_time = any(name in ("train_seconds", "latency_seconds") for name in names)
-        return self if needs_time else replace(self, time_alone=False)
+        return problem if needs_time else replace(problem, time_alone=False)
 
     @property
     def inherits(self) -> bool:
@@ -351,7 +406,38 @@ class ImageClassification:
 
         Nothing of a network that cannot be built; its evaluation will tell why.
         """
-        return dict(self._counted(genome).totals)
+        costs: dict[str, float] = dict(self._counted(genome).totals)
+        if costs and self.int8:
+            costs |= self._in_8_bits(genome).costs
+        if costs and self.latency_table and (work := self.work(genome)):
+            table = read_table(self.latency_table)
+            costs[table.estimate] = table.of(work)
+        return costs
+
+    def work(self, genome: list[int]) -> Work:
+        """What the genome's network does that a latency table may price.
+
+        Nothing of a network that has no int8 counterpart.
+        """
+        return self._in_8_bits(genome).work
+
+    def _in_8_bits(self, genome: list[int]) -> CountedInt8:
+        one, own = self.of_one(genome)
+        space, normalize = one.space, one.training.normalize
+        return int8_counted(one.plan(own), space.image_shape, space.classes, normalize)
+
+    def read_by(
+        self, name: str, device: Device, genome: list[int]
+    ) -> tuple[Work, dict[str, float]]:
+        """The work of the genome's untrained network, and what a device of this name tells of it.
+
+        Raises DeviceFailed, one line, if it tells nothing.
+        """
+        one, own = self.of_one(genome)
+        with seeded(one._seed(own), one.device):
+            network, splits = one._built(own)
+        calibration = one._trained(network, own, splits.validation).calibration
+        return one.work(own), device.numbers(name, network, calibration)
 
     def features(self, genome: list[int]) -> tuple[float, ...]:
         """What the network's counted layers are together like, and what the space offers beside."""
@@ -524,7 +610,7 @@ class ImageClassification:
         measurement: dict[str, float] = scores | self.known(genome) | latency | behind
         if self.inherit:
             leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
-        if self.measure:
+        if self.measure or self.devices:
             yield False  # neither time nor memory of what follows is the training's
             try:
                 measurement |= self.numbers_of(network, genome, splits.validation)

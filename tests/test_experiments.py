@@ -6,6 +6,7 @@ from problems import PROBLEMS
 from tests.conftest import REPOSITORY
 from toolbox.assemble import rehearse
 from toolbox.declaration import load
+from toolbox.problem import adapted
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.toml"))
 
@@ -27,7 +28,7 @@ def test_an_experiment_loads_and_its_arithmetic_is_right(path):
         line.strip("# ") for line in path.read_text().splitlines() if line.startswith("#")
     )
     assert f"= {budget}" in comment
-    rehearse(declaration, problem)
+    rehearse(declaration, adapted(problem).wanted(declaration.needs))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -35,6 +36,6 @@ def test_the_overrides_in_an_experiment_s_comment_are_right(path):
     for line in path.read_text().splitlines():
         if line.startswith("# Ten minutes on two cores: "):
             overrides = line.partition(": ")[2].split()
-            rehearse(
-                load(path, overrides, PROBLEMS), load(path, overrides, PROBLEMS).problem.build()
-            )
+            declaration = load(path, overrides, PROBLEMS)
+            problem = adapted(declaration.problem.build())
+            rehearse(declaration, problem.wanted(declaration.needs))

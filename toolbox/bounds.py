@@ -1,9 +1,34 @@
 """Hard bounds on what a network may cost, and how far a network is beyond them."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+# As the makers of memory chips and microcontrollers count: a KB is 1024 bytes, with or without "i".
+SIZE = re.compile(
+    r"\s*(\d[\d_]*(?:\.\d+)?)\s*(B|bytes|K(?:i?B)?|M(?:i?B)?|G(?:i?B)?)\s*", re.IGNORECASE
+)
+UNITS = {"B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def bytes_of(size: str) -> float:
+    """The bytes of a size as people write it; 1 KB is 1024 bytes, and so is 1 KiB.
+
+    Raises ValueError for what is no size.
+
+    >>> bytes_of("96 KB"), bytes_of("0.5 MiB"), bytes_of("512 bytes")
+    (98304.0, 524288.0, 512.0)
+    """
+    found = SIZE.fullmatch(size)
+    if not found:
+        raise ValueError(
+            f"{size!r}: a number of bytes or a size such as '96 KB' is needed (1 KB = 1024 bytes; "
+            "B, KB, MB and GB are legal)"
+        )
+    number, unit = found.groups()
+    return float(number.replace("_", "")) * UNITS[unit[0].upper()]
 
 
 @dataclass(frozen=True)

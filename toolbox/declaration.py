@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from toolbox.algorithm_facts import facts_of
 from toolbox.algorithms import ALGORITHMS
 from toolbox.backends import BACKENDS
-from toolbox.bounds import Bounds
+from toolbox.bounds import Bounds, bytes_of
 from toolbox.crossover import CROSSOVERS
 from toolbox.finals import Finals
 from toolbox.halving import Halving
@@ -264,10 +264,22 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
 def _bounds(table: Any) -> Bounds:
     redraws = Parameter(Annotated[int, Ge(0)], Bounds().redraws)
     limit = Parameter(Annotated[float, Gt(0)])
+    if isinstance(table, Mapping):
+        table = {name: _limit(name, value) for name, value in table.items()}
     names = table if isinstance(table, Mapping) else {}
     limits = {name: limit for name in names if name != "redraws"}
     values = check(table, {"redraws": redraws, **limits}, "bounds")
     return Bounds(redraws=values.pop("redraws"), limits=values)
+
+
+def _limit(name: str, value: Any) -> Any:
+    """A bound with a size such as "96 KB" in bytes, where the name is one in bytes."""
+    if not isinstance(value, str) or not name.endswith("_bytes"):
+        return value
+    try:
+        return bytes_of(value)
+    except ValueError as error:
+        raise ValueError(f"bounds.{name} = {error}") from None
 
 
 def _objectives(entries: Sequence[Any], problem: Chosen) -> tuple[Objective, ...]:

@@ -33,6 +33,11 @@ class Judge:
     def _needed(self) -> set[str]:
         return {name for objective in self.objectives for name in objective.needs}
 
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """The names of a measurement that the objectives and the bounds rest on."""
+        return frozenset(self._needed).union(self.bounds.limits)
+
     def fitness(self, record: Record) -> tuple[float, ...]:
         """The objectives of a record, all of them finite.
 

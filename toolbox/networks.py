@@ -110,6 +110,8 @@ class Networks:
         failures are to be tried again.
         """
         record = self.archive.get(key)
+        if record and record.status == "ok":
+            return self._completed(record)
         if record and record.failed and self.retry_failed:
             return None
         if record is None or record.status != "infeasible" or self.judge.complete(record):
@@ -117,6 +119,18 @@ class Networks:
         refused_by_a_rule = not record.measurement
         beyond = self.judge.bounds.violation(record.measurement)
         return record if refused_by_a_rule or beyond else None
+
+    def _completed(self, record: Record) -> Record:
+        """A record with what can be counted of its network and nobody asked for when it was made.
+
+        So objectives and bounds on counted costs may be added to a search whose networks are known.
+        """
+        missing = self.judge.asked.difference(record.measurement)
+        if not missing:
+            return record
+        known = self.arithmetic(record.genome)
+        counted = {name: known[name] for name in sorted(missing) if name in known}
+        return self.archive.amended(record, counted) if counted else record
 
     def refused(self, key: str, genome: list[int]) -> Record | None:
         """The record of a network that a rule of the space or a bound refuses, to be archived.

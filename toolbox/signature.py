@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
@@ -219,6 +219,8 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
     if is_dataclass(parameter.annotation):
         assert isinstance(parameter.annotation, type)
         return read(parameter.annotation, value, key, parameter.ranges)
+    if (entry := _tables_of(parameter.annotation)) and isinstance(value, Mapping):
+        return {name: read(entry, table, _join(key, name)) for name, table in value.items()}
     try:
         # By way of JSON, pydantic's strict mode takes a list for a tuple and 1 for 1.0, but
         # neither "1" for 1 nor true for 1, which is what a person expects of TOML.
@@ -237,6 +239,15 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
         if first["type"] == "literal_error" and isinstance(shown, str):
             message += did_you_mean(shown, re.findall("'([^']*)'", first["msg"]))
         raise ValueError(f"{key}{where} = {shown!r}: {message}") from None
+
+
+def _tables_of(annotation: Any) -> type | None:
+    """The dataclass of the tables that a mapping such as Mapping[str, Device] | None holds."""
+    for kind in (annotation, *get_args(annotation)):
+        if get_origin(kind) is Mapping and is_dataclass(entry := get_args(kind)[1]):
+            assert isinstance(entry, type)
+            return entry
+    return None
 
 
 def described(value: Any, identity: bool = False, parameter: Parameter | None = None) -> Any:

@@ -7,6 +7,7 @@ ValueError for what a person wrote.  Like run_search.py they know the toolbox an
 COMMANDS: dict[str, str] = {
     "compare": "deap_nas.commands.compare",
     "export": "deap_nas.commands.export",
+    "latency": "deap_nas.commands.latency",
     "plan": "deap_nas.commands.plan",
     "report": "deap_nas.commands.report",
     "retrain": "deap_nas.commands.retrain",

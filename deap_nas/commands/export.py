@@ -2,16 +2,21 @@
 export the record of a search.
 
 --format FORMAT, of a network: onnx writes network.onnx and needs pip install 'deap-nas[export]';
-torch writes network.pt2 (torch.export).  Both take any number of images at a time: (N, C, H, W),
-float32, scaled to [0, 1].
+torch writes network.pt2 (torch.export).  --format onnx --int8 writes network.int8.onnx, in 8 bits
+by onnxruntime's static quantization; --format tflite writes network.int8.tflite for
+microcontrollers and needs pip install 'deap-nas[tflite]' (docs/devices.md).  All but tflite take
+any number of images at a time: (N, C, H, W), float32, scaled to [0, 1].
 
 Each file is read again and run on validation images of the search (never the test images); the
 largest difference in a logit is reported, and one that is too large is refused.  The latency of one
 image on this CPU is reported too: the median of warmed-up passes, in the search's number of
 threads.  use_onnx.py or use_torch.py shows in ten lines how to classify image files with it.
 
-Written to DIR: network.onnx or network.pt2, the ten lines, and onnx.json or torch.json, which says
-what was exported and seen.
+A file in 8 bits computes something else, if only a little: it is run on the official test images,
+and its test accuracy is reported beside that of the network.
+
+Written to DIR: the file, the ten lines, and onnx.json, torch.json, int8_onnx.json or tflite.json,
+which says what was exported and seen.
 
 --pick RULE: as for retrain; a network must have been retrained before, and without a rule the only
 one that has been is taken.  Of several recipes the one
@@ -28,20 +33,31 @@ import json
 import logging
 import sys
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun, run_folders
 from deap_nas.seeds_together import open_together
+from toolbox.signature import prefixed
 from toolbox.whole_file import write_whole
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from problems.image_classification import ImageClassification
     from problems.saved_network import Blueprint
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = {"onnx": "onnx", "torch": "pt2"}
+FILES = {
+    "onnx": "network.onnx",
+    "torch": "network.pt2",
+    "int8_onnx": "network.int8.onnx",
+    "tflite": "network.int8.tflite",
+}
+FORMATS = ("onnx", "torch", "tflite")
 
 USE_ONNX = '''\
 """Classify image files: python use_onnx.py IMAGE [IMAGE ...]"""
@@ -50,7 +66,7 @@ from pathlib import Path
 import numpy, onnxruntime
 from PIL import Image
 CLASSES = {classes}
-session = onnxruntime.InferenceSession(Path(__file__).with_name("network.onnx"))
+session = onnxruntime.InferenceSession(Path(__file__).with_name("{file}"))
 for path in sys.argv[1:]:
 {read}
     image = numpy.float32(picture).reshape({height}, {width}, {channels}).transpose(2, 0, 1) / 255
@@ -69,7 +85,25 @@ for path in sys.argv[1:]:
     image = numpy.float32(picture).reshape({height}, {width}, {channels}).transpose(2, 0, 1) / 255
     print(path, CLASSES[network(torch.tensor(image[None])).argmax()], sep="\\t")
 '''
-SNIPPETS = {"onnx": USE_ONNX, "torch": USE_TORCH}
+USE_TFLITE = '''\
+"""Classify image files: python use_tflite.py IMAGE [IMAGE ...]"""
+import sys
+from pathlib import Path
+import numpy
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+CLASSES = {classes}
+network = Interpreter(str(Path(__file__).with_name("{file}")))
+network.allocate_tensors()
+takes, gives = network.get_input_details()[0]["index"], network.get_output_details()[0]["index"]
+for path in sys.argv[1:]:
+{read}
+    image = numpy.int8(numpy.int16(picture).reshape(1, {height}, {width}, {channels}) - 128)
+    network.set_tensor(takes, image)
+    network.invoke()
+    print(path, CLASSES[network.get_tensor(gives).argmax()], sep="\t")
+'''
+SNIPPETS = {"onnx": USE_ONNX, "torch": USE_TORCH, "int8_onnx": USE_ONNX, "tflite": USE_TFLITE}
 # As the images were read that the network was trained on: problems.datasets.own_images, and
 # image_stream for those that were scored.
 SQUEEZED = """\
@@ -85,8 +119,9 @@ CENTRE = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
     kind = parser.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--format", choices=list(SUFFIXES), help="of a network")
+    kind.add_argument("--format", choices=FORMATS, help="of a network")
     kind.add_argument("--to", choices=["optuna"], help="the record of a search")
+    parser.add_argument("--int8", action="store_true", help="in 8 bits; tflite is in any case")
     parser.add_argument("--pick", metavar="RULE", help="default: as for retrain")
     parser.add_argument(
         "--retrained", type=Path, metavar="DIR", help="default: RUN_FOLDER/retrained"
@@ -113,22 +148,19 @@ def run(chosen: argparse.Namespace) -> int:
     folder = chosen.retrained or chosen.run_folder / FOLDER
     one = _pick(finished, folder, chosen.pick)
     weights, seed, seeds = _retrained(folder, one.record.key)
-    _require_packages(chosen.format)
+    kind = _kind(chosen.format, chosen.int8)
+    _require_packages(kind)
 
     from problems.datasets.image_stream import ImageStream
-    from problems.datasets.splits import open_splits
-    from problems.export import to_onnx, to_torch
     from problems.saved_network import load
 
     problem, _ = overridden(finished, ["device=cpu", "training.precision=float32"])
     network, blueprint = load(weights)
-    images = open_splits(problem.dataset, "cpu").validation
-    to_format = {"onnx": to_onnx, "torch": to_torch}[chosen.format]
-    exported = to_format(network, images, problem.threads)
+    with prefixed(f"--format {chosen.format}: {one.name}"):
+        content, seen = _exported(kind, network, problem)
 
     out = chosen.out or chosen.run_folder / "exported" / weights.parent.name
-    path = out / f"network.{SUFFIXES[chosen.format]}"
-    seen = {name: value for name, value in asdict(exported).items() if name != "content"}
+    path = out / FILES[kind]
     about = {
         "pick": one.name,
         "key": one.record.key,
@@ -139,37 +171,25 @@ def run(chosen: argparse.Namespace) -> int:
         "test_accuracy": seed["test"]["accuracy"],
         "torch": seed["torch"],
         "threads": problem.threads,
-        "bytes": len(exported.content),
+        "bytes": len(content),
         **seen,
     }
-    used_by = out / f"use_{chosen.format}.py"
+    used_by = out / f"use_{kind}.py"
     try:
-        write_whole(path, exported.content)
+        write_whole(path, content)
         resize = problem.dataset.resize if isinstance(problem.dataset, ImageStream) else None
-        write_whole(used_by, snippet(chosen.format, blueprint, resize))
-        write_whole(out / f"{chosen.format}.json", json.dumps(about, indent=1))
+        write_whole(used_by, snippet(kind, blueprint, resize))
+        write_whole(out / f"{kind}.json", json.dumps(about, indent=1))
     except OSError as error:
         raise ValueError(f"{out}: it cannot be written: {error.strerror}") from error
     log.info("exported: %s, %s", one.name, one.record.architecture)
     log.info(
         "weights: %s, test accuracy %.4f: the first of %d seeds, as to choose one by its test "
         "accuracy would make that a lie",
-        *(weights, about["test_accuracy"], seeds),
+        *(weights, seed["test"]["accuracy"], seeds),
     )
-    log.info(
-        "checked on %d validation images, in batches of %s: a logit differs by %.2g at most",
-        exported.images,
-        ", ".join(map(str, exported.batches)),
-        exported.difference,
-    )
-    for name, seconds in exported.latencies.items():
-        log.info(
-            "one image by %s: %.3f ms on this CPU, threads = %d",
-            name,
-            1e3 * seconds,
-            problem.threads,
-        )
-    log.info("written: %s (%s bytes) and %s", path, f"{len(exported.content):,}", used_by)
+    _tell(seen, problem.threads)
+    log.info("written: %s (%s bytes) and %s", path, f"{len(content):,}", used_by)
     return 0
 
 
@@ -180,6 +200,8 @@ def _export_record(chosen: argparse.Namespace, screen: Any) -> int:
     for name in ("pick", "retrained"):
         if getattr(chosen, name) is not None:
             raise ValueError(f"--{name}: it is for --format; --to {chosen.to} takes all networks")
+    if chosen.int8:
+        raise ValueError(f"--int8: it is for --format; --to {chosen.to} exports no network")
     require_optuna()
     runs = [FinishedRun.open(path) for path in run_folders([chosen.run_folder])]
     path = (chosen.out or chosen.run_folder) / "optuna.sqlite"
@@ -188,6 +210,64 @@ def _export_record(chosen: argparse.Namespace, screen: Any) -> int:
         "written: %s with %s; now: optuna-dashboard sqlite:///%s", path, ", ".join(names), path
     )
     return 0
+
+
+def _kind(format: str, int8: bool) -> str:
+    if format == "torch" and int8:
+        raise ValueError("--int8: --format torch has none; onnx and tflite have")
+    return "int8_onnx" if format == "onnx" and int8 else format
+
+
+def _exported(
+    kind: str, network: "nn.Module", problem: "ImageClassification"
+) -> tuple[bytes, dict[str, Any]]:
+    """The content of a file, and what was seen of it."""
+    from problems import export
+    from problems.datasets.splits import open_splits
+    from problems.int8.tflite import micro_arena, tflite_runner
+    from problems.measures.measure import CALIBRATION_IMAGES
+    from problems.retraining import official_test
+
+    splits, threads = open_splits(problem.dataset, "cpu"), problem.threads
+    if kind in ("onnx", "torch"):
+        to_format = {"onnx": export.to_onnx, "torch": export.to_torch}[kind]
+        exported = to_format(network, splits.validation, threads)
+        seen = {name: value for name, value in asdict(exported).items() if name != "content"}
+        return exported.content, seen
+    calibration = splits.train.first(CALIBRATION_IMAGES).batch(slice(None))[0]
+    test = official_test(problem)
+    if kind == "int8_onnx":
+        content = export.to_int8_onnx(network, calibration)
+        run = export.onnx_runner(content, threads)
+        return content, asdict(export.seen_in_8_bits(run, "onnxruntime", network, test, threads))
+    content = export.to_int8_tflite(network, calibration)
+    run = tflite_runner(content, threads)
+    seen = asdict(export.seen_in_8_bits(run, "litert", network, test, threads))
+    if find_spec("tflite_micro"):
+        try:
+            seen["arena_bytes"] = micro_arena(content)
+        except ValueError as error:
+            log.warning("%s", error)
+    return content, seen
+
+
+def _tell(seen: dict[str, Any], threads: int) -> None:
+    if "difference" in seen:
+        log.info(
+            "checked on %d validation images, in batches of %s: a logit differs by %.2g at most",
+            *(seen["images"], ", ".join(map(str, seen["batches"])), seen["difference"]),
+        )
+    else:
+        log.info(
+            "run on the %s official test images: test accuracy %.4f in 8 bits, %.4f in float32 "
+            "(%+.2f points), the same answer for %.2f %%",
+            *(f"{seen['images']:,}", seen["test_accuracy"], seen["float32_test_accuracy"]),
+            *(100 * (seen["test_accuracy"] - seen["float32_test_accuracy"]), 100 * seen["same"]),
+        )
+    if "arena_bytes" in seen:
+        log.info("arena by tflite-micro on this machine: %s bytes", f"{seen['arena_bytes']:,}")
+    for name, seconds in seen["latencies"].items():
+        log.info("one image by %s: %.3f ms on this CPU, threads = %d", name, 1e3 * seconds, threads)
 
 
 def _pick(finished: FinishedRun, folder: Path, rule: str | None) -> Pick:
@@ -230,14 +310,17 @@ def _retrained(folder: Path, key: str) -> tuple[Path, Any, int]:
 
 
 def _require_packages(kind: str) -> None:
-    from importlib.util import find_spec
-
     from problems.export import ONNX_PACKAGES
+    from problems.int8.tflite import PACKAGES as TFLITE_PACKAGES
 
-    missing = [package for package in ONNX_PACKAGES if find_spec(package) is None]
-    if kind == "onnx" and missing:
+    needed, format, extra = {
+        "torch": ((), "torch", ""),
+        "tflite": (TFLITE_PACKAGES, "tflite", "tflite"),
+    }.get(kind, (ONNX_PACKAGES, "onnx", "export"))
+    if missing := [package for package in needed if find_spec(package) is None]:
         raise ValueError(
-            f"--format onnx: {', '.join(missing)} must be installed: pip install 'deap-nas[export]'"
+            f"--format {format}: {', '.join(missing)} must be installed: "
+            f"pip install 'deap-nas[{extra}]'"
         )
 
 
@@ -251,6 +334,7 @@ def snippet(kind: str, blueprint: "Blueprint", resize: int | None = None) -> str
     how = SQUEEZED if resize is None else CENTRE
     return SNIPPETS[kind].format(
         classes=list(blueprint.classes),
+        file=FILES[kind],
         read=how.format(grey=grey, height=height, width=width, resize=resize),
         channels=channels,
         height=height,

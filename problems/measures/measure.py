@@ -9,6 +9,7 @@ A function is given what its parameters are named after:
     genome       list of int
     layers       the network layer by layer: see `ImageClassification.layers`
     device       the torch device of all of these
+    calibration  (N, C, H, W) float32 in [0, 1]: 256 images to train on, for a quantization
 
 and returns one number, which is named as the function, or a dict of named numbers.  It may have
 attributes: `measures`, the names that it returns, and `quantities`, what they mean (see
@@ -30,9 +31,14 @@ from torch import nn
 
 from problems.datasets.splits import Split
 from problems.measures import MEASURES
+from problems.measures.device import Device, DeviceFailed
 from problems.training.loop import logits_of, seeded
 
-ARGUMENTS = ("network", "images", "labels", "predictions", "genome", "layers", "device")
+ARGUMENTS = (
+    *("network", "images", "labels", "predictions", "genome", "layers", "device"),
+    "calibration",
+)
+CALIBRATION_IMAGES = 256
 
 Measure = Callable[..., Any]
 
@@ -56,6 +62,7 @@ class Trained:
     split: Split
     genome: list[int]
     layers_of: Callable[[list[int]], list[dict[str, Any]]]
+    first_of_train: Callable[[int], Split]
 
     @property
     def device(self) -> torch.device:
@@ -72,6 +79,10 @@ class Trained:
     @cached_property
     def predictions(self) -> torch.Tensor:
         return logits_of(self.network, self.split).clone()  # a tensor that autograd may use
+
+    @cached_property
+    def calibration(self) -> torch.Tensor:
+        return self.first_of_train(CALIBRATION_IMAGES).batch(slice(None))[0]
 
     @cached_property
     def layers(self) -> list[dict[str, Any]]:
@@ -143,6 +154,14 @@ def declared_names(use: str) -> tuple[str, ...]:
 def returned_names(use: str, trained: Trained) -> tuple[str, ...]:
     """The names that a function returns, found by calling it.  Raises MeasureFailed."""
     return tuple(_call(use, trained))
+
+
+def told_by(name: str, device: Device, trained: Trained) -> dict[str, float]:
+    """The numbers that a device tells of a network.  Raises MeasureFailed."""
+    try:
+        return device.numbers(name, trained.network, trained.calibration)
+    except DeviceFailed as error:
+        raise MeasureFailed(str(error)) from error
 
 
 def measured_by(uses: Sequence[str], trained: Trained, seed: int) -> dict[str, float]:

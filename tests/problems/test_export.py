@@ -7,7 +7,9 @@ import torch
 
 import problems.export
 from problems.datasets.splits import open_splits
-from problems.export import ExportDiffers, to_onnx, to_torch
+from problems.export import ExportDiffers, onnx_runner, to_int8_onnx, to_onnx, to_torch
+from problems.int8.program import program_of
+from problems.int8.quantized import Quantized
 from problems.networks.chain import ACTIVATIONS
 from problems.spaces.layers import Conv, GlobalAveragePool, Linear
 from tests.problems.test_saved_network import CHAINS, DATA, blueprint, trained
@@ -48,6 +50,25 @@ def test_the_exported_network_computes_the_same_for_any_number_of_images(chain):
         assert (exported.images, exported.batches) == (100, (1, 7, 100))
         assert set(exported.latencies) == {runner, "torch"}
         assert min(exported.latencies.values()) > 0
+
+
+@pytest.mark.parametrize(
+    "chain", [*CHAINS.values(), EVERY_ACTIVATION], ids=[*CHAINS, "activations"]
+)
+def test_the_8_bit_trial_answers_as_onnxruntime_does_in_8_bits(chain):
+    network = trained(blueprint(chain))
+    splits = open_splits(DATA, "cpu")
+    calibration = splits.train.first(100).batch(slice(None))[0]
+    images = splits.train.batch(slice(100, None))[0].contiguous()
+    tried = Quantized(program_of(network, tuple(images.shape[1:])), calibration)(images)
+    exported = torch.from_numpy(onnx_runner(to_int8_onnx(network, calibration), 1)(images.numpy()))
+    with torch.inference_mode():
+        whole = network(images)
+    # An image that lies between two classes may go to either: of those that do not, all agree.
+    best = whole.topk(2, dim=1).values
+    clear = best[:, 0] - best[:, 1] > 0.05 * (whole.max() - whole.min())
+    assert (tried.argmax(dim=1) == exported.argmax(dim=1))[clear].double().mean() >= 0.99
+    assert (tried - exported).abs().max() < 0.1 * (whole.max() - whole.min())
 
 
 def test_an_export_that_computes_something_else_is_refused(monkeypatch):

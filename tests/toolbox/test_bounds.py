@@ -219,3 +219,43 @@ def test_the_closest_genome_is_found_over_rules_of_the_space():
         [0, 1, 0, 0],
         [1, 0, 0, 0],
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [("96 KB", 98304), ("96KiB", 98304), ("0.5 MB", 524288), ("512 B", 512), (98304, 98304)],
+)
+def test_a_bound_in_bytes_is_declared_as_people_write_it(said, limit):
+    declaration = declare(tables({"flash_bytes": said}), PROBLEMS, name="test")
+    assert declaration.bounds.limits == {"flash_bytes": limit}
+
+
+@pytest.mark.parametrize("said", ["96 kilo", "KB", "-1 KB", ""])
+def test_a_size_that_is_none_is_refused(said):
+    with pytest.raises(ValueError, match=r"bounds\.ram_bytes = '.*': a number of bytes or a size"):
+        declare(tables({"ram_bytes": said}), PROBLEMS, name="test")
+
+
+def test_only_names_in_bytes_take_a_size():
+    with pytest.raises(ValueError, match=r"bounds\.params = '96 KB'"):
+        declare(tables({"params": "96 KB"}), PROBLEMS, name="test")
+
+
+class Forgetful(Priced):
+    """Tells no cost of what it measured, as before anybody asked for it."""
+
+    def evaluate(self, genome):
+        return {"ones": float(sum(genome))}
+
+
+def test_networks_that_are_known_get_the_counted_costs_that_are_asked_for_later():
+    problems = {"priced": Forgetful}
+    first = Run(tables({}), problems=problems)
+    assert not any("cost" in record.measurement for record in first.archive)
+    before = [record.key for record in first.archive]
+    run = Run(tables({"cost": 5}), archive=first.archive, problems=problems)
+    known = run.toolbox.evaluator.networks.records
+    served = [known[key] for key in before if key in known and known[key].status == "ok"]
+    assert served
+    assert [record.key for record in run.archive][: len(before)] == before
+    assert all(record.measurement["cost"] == sum(record.genome) for record in served)

@@ -68,6 +68,30 @@ def test_the_snippet_beside_an_export_classifies_image_files(run, tmp_path, kind
     assert answers == [list(pair) for pair in zip(paths, classes, strict=True)]
 
 
+def test_a_network_in_8_bits_is_tried_on_the_test_images(run, tmp_path):
+    done = run_search("export", run, "--format", "onnx", "--int8", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (out,) = (run / "exported").iterdir()
+    seen = json.loads((out / "int8_onnx.json").read_text())
+    assert seen["bytes"] == (out / "network.int8.onnx").stat().st_size
+    (retrained,) = (run / "retrained").glob("*/seed-1.json")
+    assert seen["float32_test_accuracy"] == json.loads(retrained.read_text())["test"]["accuracy"]
+    assert abs(seen["test_accuracy"] - seen["float32_test_accuracy"]) < 0.1
+    assert f"test accuracy {seen['test_accuracy']:.4f} in 8 bits" in done.stdout
+    assert len(done.stdout.splitlines()) <= 8
+
+    paths, classes = predictions(run, out.name, tmp_path)
+    used = subprocess.run(
+        [sys.executable, out / "use_int8_onnx.py", *paths],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [line.split("\t")[1] for line in used.stdout.splitlines()]
+    assert sum(map(str.__eq__, answers, classes)) >= 18  # of 20
+
+
 @pytest.mark.slow
 def test_the_retraining_that_was_finished_last_is_exported(run, tmp_path, command):
     copy = shutil.copytree(run, tmp_path / "copy")
@@ -86,8 +110,9 @@ def test_the_retraining_that_was_finished_last_is_exported(run, tmp_path, comman
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "tflite"], "argument --format: invalid choice: 'tflite'"),
         ([], "one of the arguments --format --to is required"),
+        (["--format", "tflight"], "argument --format: invalid choice: 'tflight'"),
+        (["--format", "torch", "--int8"], "--int8: --format torch has none; onnx and tflite have"),
         (["--format", "onnx", "--pick", "bst"], "'bst' is unknown; .*did you mean 'best'"),
         (["--format", "onnx", "--pick", "params<1"], "none of .* networks is within it"),
         (["--format", "onnx", "--retrained", "nowhere"], "nowhere: knee .* has not been retrained"),
