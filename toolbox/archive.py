@@ -23,6 +23,7 @@ from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
 
 ARCHIVE_FORMAT = 1
+WAIT_SECONDS = 60.0  # for another process to have read
 FAILED = ("error", "timeout", "crash")
 TABLES = (
     "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
@@ -30,8 +31,11 @@ TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
     "CREATE TABLE IF NOT EXISTS births (number INTEGER PRIMARY KEY, generation INTEGER, key TEXT, "
     "operators TEXT, parents TEXT, survived INTEGER)",
+    # How an evaluation went, apart from what a search reads again.
+    "CREATE TABLE IF NOT EXISTS trainings (key TEXT PRIMARY KEY, worker TEXT, seconds REAL, "
+    "curve TEXT)",
 )
-BIRTHS = TABLES[-1]
+LATER_TABLES = TABLES[2:]  # that an archive of an earlier version may lack
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Record:
 
     What the file does not say of a single record: seed: the number of the training that the finals
     of this search asked for; 0: the network's own.  further: the records of the other trainings
-    that the last finals gave this network.
+    that the last finals gave this network.  worker, seconds, curve: as in an `Outcome`; the file
+    has them, and a search that is continued does not read them.
     """
 
     key: str
@@ -51,6 +56,9 @@ class Record:
     message: str = ""
     attempts: int = 1
     finished_at: str = ""
+    worker: str = field(default="", compare=False)
+    seconds: float = field(default=0.0, compare=False)
+    curve: str = field(default="", compare=False)
     seed: int = field(default=0, compare=False)
     further: tuple["Record", ...] = field(default=(), compare=False)
 
@@ -70,6 +78,9 @@ class Record:
             outcome.message,
             outcome.attempts,
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            worker=outcome.worker,
+            seconds=round(outcome.seconds, 3),
+            curve=outcome.curve,
         )
 
 
@@ -91,7 +102,8 @@ class Archive:
         self._connection: sqlite3.Connection | None = None
         if path is not None:
             try:
-                self._connection = sqlite3.connect(path)
+                # Another process may be reading, at a low priority too.
+                self._connection = sqlite3.connect(path, timeout=WAIT_SECONDS)
                 self._open(self._connection)
             except (sqlite3.Error, json.JSONDecodeError, KeyError, SearchStopped) as error:
                 self.close()
@@ -116,6 +128,7 @@ class Archive:
                 archive._notes = archive._read_meta(connection)
                 archive.problem = archive._notes["problem"]
                 archive._read_records(connection)
+                archive._read_trainings(connection)
                 archive._read_births(connection)
         except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
             raise ValueError(f"{path} cannot be used as an archive: {error}") from error
@@ -136,7 +149,8 @@ class Archive:
             )
         if not meta:
             self._create(connection)
-        connection.execute(BIRTHS)  # it may be missing before the first generation is finished
+        for statement in LATER_TABLES:
+            connection.execute(statement)
         self._notes |= meta
         self._read_records(connection)
         self._read_births(connection)
@@ -160,8 +174,17 @@ class Archive:
             )
             self._positions[key] = next(self._ticks)
 
+    def _read_trainings(self, connection: sqlite3.Connection) -> None:
+        """Take up how the evaluations went, as far as it was kept."""
+        if not _has_table(connection, "trainings"):
+            return
+        rows = connection.execute("SELECT key, worker, seconds, curve FROM trainings")
+        for key, worker, seconds, curve in rows:
+            if record := self._records.get(key):
+                self._records[key] = replace(record, worker=worker, seconds=seconds, curve=curve)
+
     def _read_births(self, connection: sqlite3.Connection) -> None:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'births'").fetchone():
+        if not _has_table(connection, "births"):
             return
         for number, generation, key, operators, parents, survived in connection.execute(
             "SELECT number, generation, key, operators, parents, survived FROM births "
@@ -217,6 +240,9 @@ class Archive:
                 connection.execute(
                     "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
                 )
+                if record.seconds or record.curve:
+                    went = (record.key, record.worker, record.seconds, record.curve)
+                    connection.execute("INSERT OR REPLACE INTO trainings VALUES (?, ?, ?, ?)", went)
         self._records[record.key] = record
         self._positions[record.key] = next(self._ticks)
 
@@ -355,6 +381,11 @@ def _take_back(path: Path) -> None:
                 f"{path}: a search was ended while it wrote, and its folder must be writable for "
                 "that to be taken back"
             ) from error
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    return found is not None
 
 
 def differences(old: Any, new: Any, key: str = "problem") -> list[str]:

@@ -28,7 +28,10 @@ class JsonLines:
         self._file = file
 
     def network(self, record: Record) -> None:
-        self._write("network", {k: v for k, v in vars(record).items() if k != "further"})
+        told = {k: v for k, v in vars(record).items() if k not in ("further", "curve")}
+        if record.curve:
+            told["learning_curve"] = json.loads(record.curve)
+        self._write("network", told)
 
     def generation(self, row: Mapping[str, Any]) -> None:
         self._write("generation", row)

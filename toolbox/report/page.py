@@ -86,7 +86,8 @@ class Fact:
 class Section:
     """A part of the page: plots and tables under a heading.
 
-    explored: it has the plot of all networks, too, that a person sets up in the page.
+    explored: it has the plot of all networks, too, that a person sets up in the page.  curves: it
+    has the plot of the learning curves.
     """
 
     title: str
@@ -95,6 +96,7 @@ class Section:
     text: str = ""
     side_by_side: bool = False
     explored: bool = False
+    curves: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Page:
     facts: the numbers at its top.  notes: what a reader must know first, such as that the search
     goes on.  networks: by key, what the panel shows of a network that is clicked: plain data.
     opened: the key of the one that it shows at first.  explored: of all networks, see all_networks.
-    quantities: what the names of columns mean.
+    curves: see learning_curves.  quantities: what the names of columns mean.
     """
 
     title: str
@@ -115,6 +117,7 @@ class Page:
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     opened: str = ""
     explored: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, Any] = field(default_factory=dict)
     quantities: Mapping[str, Quantity] = field(default_factory=dict)
     declaration: str = ""
     sessions: Sequence[Mapping[str, str]] = ()

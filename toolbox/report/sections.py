@@ -20,6 +20,7 @@ from toolbox.report.axes import Axes, Axis
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.finals import finals_facts, finals_sections
 from toolbox.report.generations import course, generation_table, parent_table
+from toolbox.report.learning_curves import curve_table, learning_curves
 from toolbox.report.network_drawing import Layer, network_plot
 from toolbox.report.origins import (
     ancestry,
@@ -31,6 +32,7 @@ from toolbox.report.origins import (
 from toolbox.report.page import Fact, Page, Section, Table
 from toolbox.report.picking import knee
 from toolbox.report.tables import TOP
+from toolbox.report.timeline import timeline, timeline_plot, timeline_table
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         sections += _network(reported[winner], place, quantities)
         sections += _lineage(runs[winner], place, axes)
         sections += _operators(runs, axes)
+    sections += _workers(runs)
     sections.append(_evaluations(runs, axes))
     declaration = reported[0].declaration
     opened = ""
@@ -78,6 +81,11 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         opened = runs[winner].records[place].key
         if len(axes.objectives) > 1:
             opened = knee(runs[winner].judge, runs[winner].records).key
+    networks = _networks(reported, sections, opened, quantities)
+    curves = learning_curves(runs, networks, quantities)
+    if curves:
+        at = next((n for n, section in enumerate(sections) if section.explored), -1) + 1
+        sections.insert(at, _curves(runs, curves))
     return Page(
         title=f"{declaration.name}: what the search found",
         subtitle=(
@@ -91,9 +99,10 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         facts=_facts(runs, axes, quantities),
         notes=_notes(reported, winner is not None),
         sections=sections,
-        networks=_networks(reported, sections, opened, quantities),
+        networks=networks,
         opened=opened,
         explored=all_networks(runs, axes, quantities) if opened else {},
+        curves=curves,
         quantities=quantities,
         declaration=tomlkit.dumps(declaration.table()),
         sessions=_sessions(runs),
@@ -377,6 +386,30 @@ def _operators(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
     )
     table = Table("operators", "What became of the individuals", rows, caption)
     return [Section("Operators", [figures.operators_plot(rows)], [table])]
+
+
+def _curves(runs: Sequence[Evaluations], curves: Mapping[str, Any]) -> Section:
+    table = Table("learning_curves", "", curve_table(runs, curves), in_page=False)
+    left_out = curves["left_out"]
+    more = f"  {left_out:,} more networks are left out." if left_out else ""
+    text = (
+        "A line is one network, epoch by epoch; the strong one is the network that is open, and a "
+        f"click opens another one.{more}"
+    )
+    return Section("Learning curves", tables=[table], text=text, curves=True)
+
+
+def _workers(runs: Sequence[Evaluations]) -> list[Section]:
+    found = [(run, times) for run in runs if (times := timeline(run))]
+    if not found:
+        return []
+    several = len(runs) > 1
+    plots = [
+        timeline_plot(times, f"timeline_{number}" if several else "timeline", run.name, several)
+        for number, (run, times) in enumerate(found, start=1)
+    ]
+    rows = [row for run, times in found for row in timeline_table(times, run.name)]
+    return [Section("The workers", plots, [Table("timeline", "", rows, in_page=False)])]
 
 
 def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
