@@ -100,7 +100,11 @@ class Tab:
     def open(self, url: str) -> None:
         """Go to a page and wait until it is loaded and was drawn once."""
         self.ask("Page.navigate", url=url)
-        until(lambda: self.value("location.href !== 'about:blank' && document.readyState === 'complete'"))
+        until(
+            lambda: self.value(
+                "location.href !== 'about:blank' && document.readyState === 'complete'"
+            )
+        )
         self.settle()
 
     def settle(self) -> None:
@@ -129,12 +133,10 @@ class Tab:
 
     def place(self, selector: str, across: float = 0.5, down: float = 0.5) -> tuple[float, float]:
         """Where a share of an element's width and height is on the screen; it is scrolled there."""
-        found = json.dumps(selector)
-        self.value(
-            f"document.querySelector({found}).scrollIntoView({{block: 'center', behavior: 'instant'}})"
-        )
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.value(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
         self.settle()
-        box = self.value(f"document.querySelector({found}).getBoundingClientRect().toJSON()")
+        box = self.value(f"{found}.getBoundingClientRect().toJSON()")
         return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
     def click(self, selector: str, across: float = 0.5, down: float = 0.5, times: int = 1) -> None:

@@ -165,27 +165,36 @@ class Archive:
             )
         return meta
 
-    def _read_records(self, connection: sqlite3.Connection) -> None:
+    def _read_records(self, connection: sqlite3.Connection, after: int = 0) -> int:
+        """Take up the records of larger row ids; the largest."""
         columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
-        for row in connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid"):
-            key, genome, architecture, status, measurement, *rest = row
+        for row in connection.execute(
+            f"SELECT rowid, {columns} FROM evaluations WHERE rowid > ? ORDER BY rowid", (after,)
+        ):
+            after, key, genome, architecture, status, measurement, *rest = row
             self._records[key] = Record(
                 key, json.loads(genome), architecture, status, json.loads(measurement), *rest
             )
             self._positions[key] = next(self._ticks)
+        return after
 
-    def _read_trainings(self, connection: sqlite3.Connection) -> None:
-        """Take up how the evaluations went, as far as it was kept."""
+    def _read_trainings(self, connection: sqlite3.Connection, after: int = 0) -> int:
+        """Take up how evaluations went, as far as it was kept, of larger row ids; the largest."""
         if not _has_table(connection, "trainings"):
-            return
-        rows = connection.execute("SELECT key, worker, seconds, curve FROM trainings")
-        for key, worker, seconds, curve in rows:
+            return after
+        columns = "rowid, key, worker, seconds, curve"
+        for row in connection.execute(
+            f"SELECT {columns} FROM trainings WHERE rowid > ? ORDER BY rowid", (after,)
+        ):
+            after, key, worker, seconds, curve = row
             if record := self._records.get(key):
                 self._records[key] = replace(record, worker=worker, seconds=seconds, curve=curve)
+        return after
 
     def _read_births(self, connection: sqlite3.Connection) -> None:
         if not _has_table(connection, "births"):
             return
+        self._births.clear()
         for number, generation, key, operators, parents, survived in connection.execute(
             "SELECT number, generation, key, operators, parents, survived FROM births "
             "ORDER BY number"
@@ -386,6 +395,80 @@ def _take_back(path: Path) -> None:
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     return found is not None
+
+
+class FollowedArchive:
+    """The archive in a file that a search writes to, or will, read as it grows.
+
+    archive: what was read so far, in memory; None before there is anything.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.archive: Archive | None = None
+        self._file: tuple[int, int] | None = None
+        self._version = 0
+        self._rows = self._went = 0
+        self._births: tuple[int, int] | None = None
+
+    def news(self) -> bool:
+        """Read what was committed since it was asked last; whether there was anything.
+
+        Raises ValueError for what is no archive.  What cannot be read just now is read next time.
+        """
+        try:
+            told = self.path.stat()
+        except OSError:
+            return False
+        try:
+            if (told.st_dev, told.st_ino) != self._file:  # another file in its place
+                self.close()
+                self._forget()
+                self._connection = sqlite3.connect(
+                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2
+                )
+                self._file = (told.st_dev, told.st_ino)
+            assert self._connection
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            if version == self._version:
+                return False
+            self._connection.execute("BEGIN")  # all that follows is of one moment
+            try:
+                if _has_table(self._connection, "meta"):
+                    self._read(self._connection)
+            finally:
+                self._connection.rollback()
+            self._version = version
+        except sqlite3.OperationalError:
+            return False
+        except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+            raise ValueError(f"{self.path} cannot be used as an archive: {error}") from error
+        return True
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        if self.archive is None:
+            self.archive = Archive({})
+            self.archive.path = self.path
+        archive = self.archive
+        archive._notes = archive._read_meta(connection)
+        archive.problem = archive._notes["problem"]
+        self._rows = archive._read_records(connection, self._rows)
+        self._went = archive._read_trainings(connection, self._went)
+        if _has_table(connection, "births"):
+            counted = connection.execute("SELECT count(*), max(generation) FROM births").fetchone()
+            if counted != self._births:
+                archive._read_births(connection)
+                self._births = counted
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
 
 
 def differences(old: Any, new: Any, key: str = "problem") -> list[str]:

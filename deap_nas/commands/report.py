@@ -1,23 +1,27 @@
 """Show what a search found: one page, report.html, with its plots (PNG, SVG) and tables (CSV).
 
-It only reads the runs, so it works on a search that is still going on too.
+It only reads the runs, so it works on a search that is still going on too, and with --watch the
+page follows it.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+
+from rich.console import Console
 
 from deap_nas.commands.retrain import FOLDER
 from deap_nas.finished_run import FinishedRun, run_folders
 from toolbox.archive import Record
 from toolbox.problem import adapted
-from toolbox.quantities import quantities_with
+from toolbox.quantities import Quantity, quantities_with
 from toolbox.report import figures
 from toolbox.report.evaluations import Evaluations
 from toolbox.report.network_drawing import Layer
-from toolbox.report.page import Section, write
+from toolbox.report.page import Section, ready_for_files, write
 from toolbox.report.sections import Reported, report
+from toolbox.work import Work
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,22 +35,86 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: report/ in the first folder"
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show it in this machine's browser as the search goes on, until Ctrl-C; the folder "
+        "need not exist yet",
+    )
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="of the page with --watch; default: any that is free"
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:
     out = chosen.out or chosen.runs[0] / "report"
-    print(f"written: {write_report(run_folders(chosen.runs), out)}")
+    if chosen.watch:
+        return _watch(chosen.runs, out, chosen.port or 0)
+    if chosen.port is not None:
+        raise ValueError(f"--port {chosen.port}: it is the port of --watch")
+    reported, quantities = open_reported(run_folders(chosen.runs))
+    screen = Console(stderr=True)
+    page = write_reported(reported, quantities, out, screen)
+    print(f"written: {page}")
+    return 0
+
+
+def _watch(paths: Sequence[Path], out: Path, port: int) -> int:
+    from deap_nas.watch_server import PageServer
+    from deap_nas.watching import Watch
+
+    watch = Watch(paths, out)
+    watch.look()
+    with PageServer(watch.file, watch.news, port) as server:
+        print(f"watching, until Ctrl-C: {server.address}", flush=True)
+        try:
+            watch.keep_looking()
+        except KeyboardInterrupt:
+            page = out / "report.html"
+            left = f"; the page is in {page}" if page.is_file() else ""
+            print(f"\nno longer watched{left}")
     return 0
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
     """Write the report of run folders; the path of its page.  Raises ValueError, one line."""
+    return write_reported(*open_reported(runs), out or runs[0] / "report")
+
+
+def open_reported(runs: Sequence[Path]) -> tuple[list[Reported], dict[str, Quantity]]:
+    """Run folders, read, and what their names mean.  Raises ValueError, one line."""
     opened = [FinishedRun.open(path) for path in runs]
-    _check_comparable(opened)
-    reported = [_reported(one, name) for one, name in zip(opened, _names(opened), strict=True)]
+    check_comparable(opened)
     quantities = quantities_with(adapted(opened[0].problem).quantities)
     with figures.styled():
-        return write(report(reported, quantities), out or runs[0] / "report")
+        reported = [
+            _reported(one, name) for one, name in zip(opened, names_of(opened), strict=True)
+        ]
+    return reported, quantities
+
+
+def write_reported(
+    reported: Sequence[Reported],
+    quantities: Mapping[str, Quantity],
+    out: Path,
+    screen: Console | None = None,
+) -> Path:
+    """Write the report of what was read; the path of its page.  Raises ValueError, one line.
+
+    screen: shows how far it is.
+    """
+    ready_for_files(out)
+    networks = sum(len(one.evaluations.records) for one in reported)
+    said = f"{networks:,} network{'s' * (networks != 1)}"
+    with figures.styled():
+        if screen is None:
+            return write(report(reported, quantities), out)
+        if not screen.is_terminal:
+            screen.print(f"drawing the report of {said}", highlight=False)
+        with Work(screen, "plots", 0, f"reading {said}") as work:
+            page = report(reported, quantities)
+            work.total, work.title = sum(len(one.plots) for one in page.sections), "drawing"
+            return write(page, out, work.advance)
 
 
 def _reported(one: FinishedRun, name: str) -> Reported:
@@ -61,7 +129,8 @@ def _reported(one: FinishedRun, name: str) -> Reported:
     return Reported(declaration, run, bool(run.ended), partial(_layers, one), sections, tested)
 
 
-def _check_comparable(opened: Sequence[FinishedRun]) -> None:
+def check_comparable(opened: Sequence[FinishedRun]) -> None:
+    """Raise ValueError, one line, if some runs have no report together."""
     first = [objective.name for objective in opened[0].declaration.objectives]
     for other in opened[1:]:
         names = [objective.name for objective in other.declaration.objectives]
@@ -76,7 +145,7 @@ def _check_comparable(opened: Sequence[FinishedRun]) -> None:
             raise ValueError(f"{path} is named twice")
 
 
-def _names(opened: Sequence[FinishedRun]) -> list[str]:
+def names_of(opened: Sequence[FinishedRun]) -> list[str]:
     """What tells the runs from each other: the parts of their folders that differ.
 
     One run is called as its folder.

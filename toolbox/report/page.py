@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from html import escape
 from math import floor, isfinite, log10
 from pathlib import Path
@@ -123,10 +124,11 @@ class Page:
     sessions: Sequence[Mapping[str, str]] = ()
 
 
-def write(page: Page, folder: Path) -> Path:
+def write(page: Page, folder: Path, after_plot: Callable[[], None] = lambda: None) -> Path:
     """Write the page, report.html, with a PNG and an SVG of each plot and a CSV of each table.
 
-    Every file is replaced whole, the page last.  Raises ValueError if the folder cannot be written.
+    Every file is replaced whole, the page last.  after_plot: called when one more is drawn.  Raises
+    ValueError if the folder cannot be written.
     """
     files: dict[str, bytes] = {}
     drawn: dict[str, Markup] = {}
@@ -136,26 +138,48 @@ def write(page: Page, folder: Path) -> Path:
                 files[f"{plot.name}.{kind}"] = _drawn(plot, kind)
             titles = {key: network["architecture"] for key, network in page.networks.items()}
             drawn[plot.name] = inline(files[f"{plot.name}.svg"].decode(), plot.title, titles)
+            after_plot()
         for table in section.tables:
             files[f"{table.name}.csv"] = table.csv().encode()
-    environment = Environment(
+    files["report.html"] = html_of(page, drawn).encode()
+    ready_for_files(folder)
+    try:
+        for name, content in files.items():
+            write_whole(folder / name, content)
+    except OSError as error:
+        raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
+    return folder / "report.html"
+
+
+def ready_for_files(folder: Path) -> None:
+    """Make a folder if there is none.  Raises ValueError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["heading"] = lambda name: heading(name, page.quantities)
-    template = environment.get_template("report.html.jinja")
-    html = template.render(page=page, drawn=drawn)
-    files["report.html"] = html.encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_whole(folder / name, content)
-    except OSError as error:
-        raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
-    return folder / "report.html"
+
+
+def html_of(page: Page, drawn: Mapping[str, Markup]) -> str:
+    """The whole page.  drawn: its plots, by name, as `inline` returns them."""
+    named = partial(heading, quantities=page.quantities)
+    template = _environment().get_template("report.html.jinja")
+    return template.render(page=page, drawn=drawn, heading=named)
+
+
+def summary_of(page: Page) -> str:
+    """The HTML of what stands at the top of the page: its title, notes and facts."""
+    return _environment().get_template("summary.html.jinja").render(page=page)
 
 
 def _drawn(plot: Plot, kind: str) -> bytes:

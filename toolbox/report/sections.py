@@ -51,16 +51,23 @@ class Reported:
     tested: Mapping[str, str] = field(default_factory=dict)
 
 
-def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> Page:
-    """The page of some runs that have the same objectives; quantities: what their names mean."""
+def report(
+    reported: Sequence[Reported], quantities: Mapping[str, Quantity], figures_too: bool = True
+) -> Page:
+    """The page of some runs that have the same objectives; quantities: what their names mean.
+
+    figures_too: if not, it has only what takes no time: numbers, and what the page itself draws.
+    """
     runs = [one.evaluations for one in reported]
     axes = Axes.of(runs, quantities)
     best = [_best(run) for run in runs]
     winners = [number for number, place in enumerate(best) if place is not None]
     winner = min(winners, key=lambda n: runs[n].mean_losses[best[n], 0], default=None)
     place = None if winner is None else best[winner]
-    sections: list[Section] = finals_sections(runs)
-    if winner is not None and place is not None:
+    sections: list[Section] = finals_sections(runs) if figures_too else []
+    if winner is not None and not figures_too:
+        sections = [Section("All networks", text=EXPLORE, explored=True)]
+    elif winner is not None and place is not None:
         sections += _choices(runs, axes, quantities)
         sections.append(_front(runs, axes))
         sections.append(Section("All networks", text=EXPLORE, explored=True))
@@ -73,8 +80,8 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         sections += _network(reported[winner], place, quantities)
         sections += _lineage(runs[winner], place, axes)
         sections += _operators(runs, axes)
-    sections += _workers(runs)
-    sections.append(_evaluations(runs, axes))
+    if figures_too:
+        sections += [*_workers(runs), _evaluations(runs, axes)]
     declaration = reported[0].declaration
     opened = ""
     if winner is not None and place is not None:
@@ -84,8 +91,10 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
     networks = _networks(reported, sections, opened, quantities)
     curves = learning_curves(runs, networks, quantities)
     if curves:
-        at = next((n for n, section in enumerate(sections) if section.explored), -1) + 1
-        sections.insert(at, _curves(runs, curves))
+        explored = [place for place, section in enumerate(sections) if section.explored]
+        at = explored[0] + 1 if explored else len(sections)
+        rows = curve_table(runs, curves) if figures_too else []
+        sections.insert(at, _curves(curves, rows))
     return Page(
         title=f"{declaration.name}: what the search found",
         subtitle=(
@@ -104,7 +113,7 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         explored=all_networks(runs, axes, quantities) if opened else {},
         curves=curves,
         quantities=quantities,
-        declaration=tomlkit.dumps(declaration.table()),
+        declaration=tomlkit.dumps(declaration.table()) if figures_too else "",
         sessions=_sessions(runs),
     )
 
@@ -388,15 +397,15 @@ def _operators(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
     return [Section("Operators", [figures.operators_plot(rows)], [table])]
 
 
-def _curves(runs: Sequence[Evaluations], curves: Mapping[str, Any]) -> Section:
-    table = Table("learning_curves", "", curve_table(runs, curves), in_page=False)
+def _curves(curves: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Section:
     left_out = curves["left_out"]
     more = f"  {left_out:,} more networks are left out." if left_out else ""
     text = (
         "A line is one network, epoch by epoch; the strong one is the network that is open, and a "
         f"click opens another one.{more}"
     )
-    return Section("Learning curves", tables=[table], text=text, curves=True)
+    tables = [Table("learning_curves", "", rows, in_page=False)] if rows else []
+    return Section("Learning curves", tables=tables, text=text, curves=True)
 
 
 def _workers(runs: Sequence[Evaluations]) -> list[Section]:

@@ -38,13 +38,18 @@ class Stint:
 
     @property
     def kind(self) -> str:
-        return "failed" if self.record.failed else "again" if self.record.attempts > 1 else "measured"
+        return (
+            "failed" if self.record.failed else "again" if self.record.attempts > 1 else "measured"
+        )
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The stints of a run.  lanes: whose each is; a worker that holds several networks at once has
-    more lanes, without a name, and of very many workers none has one.  busy: the share of its workers' time that they were at work."""
+    """The stints of a run.
+
+    lanes: whose each is; a worker that holds several networks at once has more of them, without a
+    name, and of very many workers none has one.  busy: the share of the time that they worked.
+    """
 
     stints: Sequence[Stint]
     lanes: Sequence[str]
@@ -169,8 +174,8 @@ def timeline_plot(found: Timeline, name: str, run: str, several: bool) -> Plot:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     caption = (
-        f"The workers were busy {100 * found.busy:.0f} % of the time.  What is empty is waiting, for "
-        "the slowest of a generation or for the search itself."
+        f"The workers were busy {100 * found.busy:.0f} % of the time.  What is empty is waiting, "
+        "for the slowest of a generation or for the search itself."
     )
     title = f"The workers of {run}" if several else "Who trained what, and when"
     return Plot(name, title, figure, caption)
