@@ -2,7 +2,7 @@
 
 A search that uses every core is slowed by whatever runs beside it.  So what changes with every
 network (numbers, and what the page draws itself) is made by this process, for at most a hundredth
-of the time of one core; the plots are drawn by a process that has only what nobody else wants.
+of what the machine can do; the plots are drawn by a process that has only what nobody else wants.
 """
 
 import json
@@ -28,7 +28,7 @@ from toolbox.report.page import Page, html_of, summary_of
 from toolbox.report.sections import Reported, report
 
 LOOK_SECONDS = 0.5
-REST_FOR_COST = 100  # this process rests so many times as long as it worked
+REST_FOR_COST = 100 / (os.cpu_count() or 1)  # this process rests so many times as long as it worked
 REST_FOR_DRAWING = 20 if sys.platform == "linux" else 100  # where a thread can step back, or not
 KINDS = {
     ".png": "image/png",
@@ -102,8 +102,14 @@ class Watch:
                 else:
                     time.sleep(LOOK_SECONDS)
         finally:
-            if self._painter:
-                self._painter.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the archives, and end what is being drawn."""
+        for followed in self._followed.values():
+            followed.archive.close()
+        if self._painter:
+            self._painter.close()
 
     def look(self) -> None:
         """Take up what is new, tell the pages, and have plots drawn if it is time."""
@@ -264,9 +270,10 @@ def _draw(connection: Connection) -> None:
 def _draw_once(runs: Sequence[Path], out: Path, answer: list[tuple[str, float]]) -> None:
     from deap_nas.commands.report import open_reported, write_reported
 
-    message, begun = "", time.thread_time()
+    message, begun = "", 0.0
     try:
         reported, quantities = open_reported(runs)  # a reader that is slow makes the search wait
+        begun = time.thread_time()
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         write_reported(reported, quantities, out)

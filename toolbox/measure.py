@@ -139,7 +139,7 @@ class Measure:
         try:
             measurement, curve = _checked(look(list(job.genome)))
         except (Exception, SystemExit) as error:  # a network that fails is a result like any other
-            measurement, status, message = _told(error), "error", one_line(error)
+            (measurement, curve), status, message = _told(error), "error", one_line(error)
         else:
             if reason := self.bounds.reason(measurement):
                 status, message = "infeasible", reason
@@ -181,12 +181,12 @@ def _checked(measurement: Any) -> tuple[dict[str, float], str]:
     }, curve
 
 
-def _told(error: BaseException) -> dict[str, float]:
+def _told(error: BaseException) -> tuple[dict[str, float], str]:
     """The measurement that an exception brings, such as the epochs that it took."""
     try:
-        return _checked(getattr(error, "measurement", {}))[0]
+        return _checked(getattr(error, "measurement", {}))
     except ValueError:
-        return {}
+        return {}, ""
 
 
 def _plain(value: Any) -> float:

@@ -35,12 +35,12 @@ def seeded(seed: int, device: str) -> Iterator[None]:
 class Diverged(FloatingPointError):
     """The loss became NaN or infinite.
 
-    measurement: the epochs that it took, if that is known.
+    measurement: the epochs that it took and the learning curve until then, if they are known.
     """
 
     def __init__(self, message: str):
         super().__init__(message)
-        self.measurement: dict[str, float] = {}
+        self.measurement: dict[str, Any] = {}
 
 
 def train(
@@ -99,6 +99,7 @@ class Run:
             except Diverged as error:
                 took = self.epochs + 1
                 error.measurement = {"epochs": took, "trained_epochs": took - begun}
+                error.measurement["learning_curve"] = self.curve
                 raise
             self.epochs += 1
             train_accuracy = steps.correct.item() / len(split)

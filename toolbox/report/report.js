@@ -117,6 +117,15 @@ function saidOf({ scale = 1, unit, percent }, value) {
   const digits = Number.isInteger(number) ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 4 };
   return `${number.toLocaleString("en-US", digits)} ${unit}`.trim();
 }
+// The same for a column of a table: all with the same number of decimals, if none vanishes by that.
+function sayer(column, known) {
+  const sizes = known.filter((value) => value).map((value) => Math.abs(value * (column.scale ?? 1)));
+  const decimals = Math.min(6, Math.max(0, 3 - Math.floor(Math.log10(Math.max(...sizes)))));
+  const whole = sizes.every(Number.isInteger);
+  if (column.percent || whole || Math.min(...sizes) < 0.5 * 10 ** -decimals) return (value) => saidOf(column, value);
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return (value) => (value === null ? "" : `${(value * (column.scale ?? 1)).toLocaleString("en-US", digits)} ${column.unit}`.trim());
+}
 function shortOf({ scale = 1, percent }, value) {
   if (percent) return `${+(100 * value).toPrecision(4)} %`;
   const number = value * scale;
@@ -237,7 +246,7 @@ function explore() {
   const plain = (name) => columns.get(name).label.replace(/ \(.*\)$/, "");
 
   function refresh() {
-    const order = { name: "order", label: "order of becoming known", scale: 1, unit: "" };
+    const order = { name: "order", label: "order of becoming known", scale: 1, unit: "", linear: true };
     columns = new Map([...all.columns, order].map((column) => [column.name, column]));
     values = { ...all.values, order: Array.from(all.key, (_, place) => place + 1) };
     for (const key of ["x", "y"]) if (!columns.has(chosen[key])) chosen[key] = all[key];
@@ -307,7 +316,8 @@ function explore() {
     const column = values[name];
     let [low, high] = [Infinity, -Infinity];
     for (const place of places) { low = Math.min(low, column[place]); high = Math.max(high, column[place]); }
-    const log = low > 0 && high / low > 8 && !columns.get(name).percent;
+    const { percent, maximize, linear } = columns.get(name);
+    const log = low > 0 && high / low > 8 && !percent && !maximize && !linear;
     const to = log ? Math.log10 : (value) => value;
     const from = log ? (value) => 10 ** value : (value) => value;
     const span = to(high) - to(low) || 1;
@@ -449,13 +459,14 @@ function explore() {
     const better = columns.get(chosen.y).maximize ? -1 : 1;
     const column = values[chosen.y];
     const best = [...shown].sort((a, b) => better * (column[a] - column[b])).slice(0, 10);
+    const told = Object.fromEntries(names.map((name) => [name, sayer(columns.get(name), best.map((place) => values[name][place]))]));
     const head = element("tr");
     for (const name of names) head.appendChild(element("th", plain(name)));
     head.appendChild(element("th", "architecture", { className: "text" }));
     made.tHead.replaceChildren(head);
     made.tBodies[0].replaceChildren(...best.map((place) => {
       const row = element("tr");
-      for (const name of names) row.appendChild(element("td", said(name, values[name][place])));
+      for (const name of names) row.appendChild(element("td", told[name](values[name][place])));
       const cell = row.appendChild(element("td", undefined, { className: "text" }));
       const link = cell.appendChild(element("a", all.architecture[place], { href: `#${all.key[place]}` }));
       link.addEventListener("click", (event) => { event.preventDefault(); event.stopPropagation(); openPlace(place); });
@@ -510,7 +521,9 @@ function explore() {
   canvas.addEventListener("dblclick", () => { view = null; draw(); });
   addEventListener("resize", draw);
   refresh();
-  return { refresh, draw, openPlace };
+  // Where a network is drawn, in pixels of the canvas.
+  const pointOf = (place) => points.find(([drawn]) => drawn === place).slice(1);
+  return { refresh, draw, openPlace, pointOf };
 }
 
 const theme = document.getElementById("theme");

@@ -435,6 +435,7 @@ def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
             "status": record.status,
             "message": record.message[:200],
             "architecture": record.architecture,
+            "key": record.key,
         }
         for run in runs
         for record in run.records

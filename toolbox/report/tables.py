@@ -1,4 +1,4 @@
-"""The tables that a search prints when it ends."""
+"""The table that a search prints when it ends."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,30 +16,22 @@ ALWAYS_SHOWN = ("val_accuracy", "params")  # of a network, whatever the objectiv
 LONGEST_FRONT = 20
 
 
-def result_tables(
+def result_table(
     judge: Judge, networks: Sequence[Record], quantities: Mapping[str, Quantity]
-) -> list[Table]:
-    """The finals, the front for several objectives, and the top five by each objective.
-
-    After finals their table is the front, or the ranking by the one objective.
-    """
-    tables = []
+) -> Table:
+    """The finals, or else the front of several objectives, or the top five by the only one."""
     objectives = judge.objectives
     if found := standings(judge, networks):
-        tables.append(_finals(found, judge, quantities))
-        if len(objectives) == 1:
-            return tables
-    elif len(objectives) > 1:
-        records = front(judge, networks)
-        title = f"Pareto front: {len(records)} networks"
-        step = max(1, -(-len(records) // LONGEST_FRONT))
-        if step > 1:
-            title += f", one in {step} shown"
-        tables.append(_table(title, records[::step], judge, quantities))
-    for objective in objectives:
-        best = ranking(judge, networks, objective)[:TOP]
-        tables.append(_table(f"Top {len(best)} by {objective.name}", best, judge, quantities))
-    return tables
+        return _finals(found, judge, quantities)
+    if len(objectives) == 1:
+        best = ranking(judge, networks)[:TOP]
+        return _table(f"Top {len(best)} by {objectives[0].name}", best, judge, quantities)
+    records = front(judge, networks)
+    title = f"Pareto front: {len(records)} network{'s' * (len(records) != 1)}"
+    step = max(1, -(-len(records) // LONGEST_FRONT))
+    if step > 1:
+        title += f", one in {step} shown"
+    return _table(title, records[::step], judge, quantities)
 
 
 def print_results(
@@ -48,10 +40,9 @@ def print_results(
     networks: Sequence[Record],
     quantities: Mapping[str, Quantity] = QUANTITIES,
 ) -> None:
-    """Show the tables of a finished search."""
-    for table in result_tables(judge, networks, quantities):
-        console.print(table)
-        console.print()
+    """Show what a finished search found."""
+    console.print(result_table(judge, networks, quantities))
+    console.print()
 
 
 def _finals(found: Sequence[Standing], judge: Judge, quantities: Mapping[str, Quantity]) -> Table:
