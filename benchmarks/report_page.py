@@ -18,7 +18,7 @@ from statistics import median
 
 from benchmarks.browser import browsing
 from benchmarks.result_file import keep, machine, parser_of
-from deap_nas.commands.report import write_report
+from deap_nas.reporting import write_report
 from problems import PROBLEMS
 from toolbox.archive import Archive, Record
 from toolbox.declaration import Declaration, load

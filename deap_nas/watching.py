@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from deap_nas.finished_run import FinishedRun, declared, run_folders
+from deap_nas.reporting import check_comparable, names_of, open_reported, write_reported
 from deap_nas.user_folders import admit_again
 from deap_nas.watch_server import File, News
 from toolbox.archive import FollowedArchive
@@ -186,8 +187,6 @@ class Watch:
 
 def _page_of(runs: Sequence[FinishedRun], notes: Sequence[str], paths: Sequence[Path]) -> Page:
     """What takes no time of the report, or what it waits for."""
-    from deap_nas.commands.report import check_comparable, names_of
-
     try:
         if not runs:
             raise ValueError
@@ -268,8 +267,6 @@ def _draw(connection: Connection) -> None:
 
 
 def _draw_once(runs: Sequence[Path], out: Path, answer: list[tuple[str, float]]) -> None:
-    from deap_nas.commands.report import open_reported, write_reported
-
     message, begun = "", 0.0
     try:
         reported, quantities = open_reported(runs)  # a reader that is slow makes the search wait

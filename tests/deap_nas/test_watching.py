@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from deap_nas import watching
-from deap_nas.commands import report
+from deap_nas.reporting import write_report
 from deap_nas.watch_server import File, News, PageServer
 from deap_nas.watching import Watch
 from problems import PROBLEMS
@@ -131,7 +131,7 @@ def test_a_watched_page_asks_for_news_and_the_report_does_not(tmp_path):
     assert '<html data-watched="0" lang="en">' in page
     assert 'id="map"' in page
     watch.close()
-    written = report.write_report([run], tmp_path / "out").read_text(encoding="utf-8")
+    written = write_report([run], tmp_path / "out").read_text(encoding="utf-8")
     assert '<html lang="en">' in written
 
 
