@@ -33,6 +33,7 @@ function facts(rows) {
   return made;
 }
 
+let explored = null; // the plot of all networks
 let shown = ""; // the key of the network in the panel
 function show(key) {
   const network = networks[key];
@@ -59,10 +60,19 @@ function show(key) {
   drawBand();
 }
 
+// Whether a network can be shown: one that no plot or table opens is told by its columns.
+function known(key) {
+  if (Object.hasOwn(networks, key)) return true;
+  const place = key ? (all.key ?? []).indexOf(key) : -1;
+  if (place < 0 || !explored) return false;
+  networks[key] = explored.told(place);
+  return true;
+}
+
 function showAddressed() {
   const key = decodeURIComponent(location.hash.slice(1));
-  if (Object.hasOwn(networks, key)) show(key);
-  else if (Object.hasOwn(networks, opened)) show(opened);
+  if (known(key)) show(key);
+  else if (known(opened)) show(opened);
 }
 
 // A point is no place to scroll to, but where the panel lies below the page, it is.
@@ -75,7 +85,7 @@ function open(key) {
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   const target = link && link.getAttribute("href");
-  if (!target || !Object.hasOwn(networks, target.slice(1))) return;
+  if (!target?.startsWith("#") || !known(target.slice(1))) return;
   event.preventDefault();
   open(target.slice(1));
 });
@@ -220,9 +230,7 @@ function drawBand() {
           const far = Math.hypot(x0 + share * (x1 - x0) - event.offsetX, y0 + share * (y1 - y0) - event.offsetY);
           if (far < least) [best, least] = [key, far];
         }
-      const place = best ? (all.key ?? []).indexOf(best) : -1;
-      if (Object.hasOwn(networks, best)) open(best);
-      else if (place >= 0) explored.openPlace(place);
+      if (known(best)) open(best);
     });
   }
   band = drawCurves(canvas, curves.names.find(({ name }) => name === bandName), Object.keys(curves.of));
@@ -459,30 +467,25 @@ function explore() {
     const better = columns.get(chosen.y).maximize ? -1 : 1;
     const column = values[chosen.y];
     const best = [...shown].sort((a, b) => better * (column[a] - column[b])).slice(0, 10);
-    const told = Object.fromEntries(names.map((name) => [name, sayer(columns.get(name), best.map((place) => values[name][place]))]));
+    const sayers = Object.fromEntries(names.map((name) => [name, sayer(columns.get(name), best.map((place) => values[name][place]))]));
     const head = element("tr");
     for (const name of names) head.appendChild(element("th", plain(name)));
     head.appendChild(element("th", "architecture", { className: "text" }));
     made.tHead.replaceChildren(head);
     made.tBodies[0].replaceChildren(...best.map((place) => {
       const row = element("tr");
-      for (const name of names) row.appendChild(element("td", told[name](values[name][place])));
+      for (const name of names) row.appendChild(element("td", sayers[name](values[name][place])));
       const cell = row.appendChild(element("td", undefined, { className: "text" }));
-      const link = cell.appendChild(element("a", all.architecture[place], { href: `#${all.key[place]}` }));
-      link.addEventListener("click", (event) => { event.preventDefault(); event.stopPropagation(); openPlace(place); });
+      cell.appendChild(element("a", all.architecture[place], { href: `#${all.key[place]}` }));
       return row;
     }));
   }
 
-  // A network that no other plot or table opens is told by its columns.
-  function openPlace(place) {
-    const key = all.key[place];
-    if (!Object.hasOwn(networks, key)) {
-      const rows = all.columns.map(({ name }) => [plain(name), said(name, values[name][place]), name]);
-      rows.unshift(["run", all.runs[all.run[place]], ""]);
-      networks[key] = { architecture: all.architecture[place], facts: [...rows, ["key", key, ""]], layers: [] };
-    }
-    open(key);
+  // What the panel shows of a network, as far as the columns tell.
+  function told(place) {
+    const rows = all.columns.map(({ name }) => [plain(name), said(name, values[name][place]), name]);
+    const facts = [["run", all.runs[all.run[place]], ""], ...rows, ["key", all.key[place], ""]];
+    return { architecture: all.architecture[place], facts, layers: [] };
   }
 
   function near(x, y) {
@@ -514,7 +517,7 @@ function explore() {
       view = [Math.min(one[0], other[0]), Math.max(one[0], other[0]), Math.min(one[1], other[1]), Math.max(one[1], other[1])];
     } else if (event.target === canvas) {
       const place = near(...at(event));
-      if (place !== null) openPlace(place);
+      if (place !== null && known(all.key[place])) open(all.key[place]);
     }
     draw();
   });
@@ -523,7 +526,7 @@ function explore() {
   refresh();
   // Where a network is drawn, in pixels of the canvas.
   const pointOf = (place) => points.find(([drawn]) => drawn === place).slice(1);
-  return { refresh, draw, openPlace, pointOf };
+  return { refresh, draw, told, pointOf };
 }
 
 const theme = document.getElementById("theme");
@@ -537,7 +540,7 @@ theme.addEventListener("click", () => {
 });
 addEventListener("resize", drawBand);
 nameTheme();
-let explored = all.key ? explore() : null;
+if (all.key) explored = explore();
 showAddressed();
 if (!shown) drawBand();
 
