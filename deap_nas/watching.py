@@ -1,8 +1,8 @@
 """Runs that are watched: what a page shows of them, kept up to date at next to no cost.
 
 A search that uses every core is slowed by whatever runs beside it.  So what changes with every
-network (numbers, and what the page draws itself) is made by this process, for at most a hundredth
-of what the machine can do; the plots are drawn by a process that has only what nobody else wants.
+network (numbers, and what the page draws itself) is made by this process, in at most half a
+hundredth of the machine's time; the plots are drawn by a process of the lowest priority.
 """
 
 import json
@@ -29,7 +29,7 @@ from toolbox.report.page import Page, html_of, summary_of
 from toolbox.report.sections import Reported, report
 
 LOOK_SECONDS = 0.5
-REST_FOR_COST = 100 / (os.cpu_count() or 1)  # this process rests so many times as long as it worked
+REST_FOR_COST = 200 / (os.cpu_count() or 1)  # this process rests so many times as long as it worked
 REST_FOR_DRAWING = 20 if sys.platform == "linux" else 100  # where a thread can step back, or not
 KINDS = {
     ".png": "image/png",

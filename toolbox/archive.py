@@ -428,6 +428,7 @@ class FollowedArchive:
             if (told.st_dev, told.st_ino) != self._file:  # another file in its place
                 self.close()
                 self._forget()
+                _take_back(self.path)
                 self._connection = sqlite3.connect(
                     f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2
                 )
