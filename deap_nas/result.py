@@ -163,7 +163,7 @@ class Result:
 
     def report(self) -> Path:
         """Write the report with its plots and tables; the path of its page."""
-        from deap_nas.commands.report import write_report
+        from deap_nas.reporting import write_report
 
         with refusing(ValueError):
             return write_report([self.path])

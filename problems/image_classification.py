@@ -44,7 +44,7 @@ from problems.spaces import SPACES
 from problems.spaces.chain import features
 from problems.spaces.layer_string import LayerString
 from problems.spaces.with_recipe import WithRecipe, architectures_of, parted
-from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Turns
+from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Measurement, Turns
 from problems.training.gpu_use import GpuUse
 from problems.training.inherited import inherited, leave
 from problems.training.kept import KeptTraining
@@ -525,8 +525,8 @@ class ImageClassification:
         key: str = "",
         parents: Sequence[str] = (),
         seed: int = 0,
-    ) -> dict[str, float]:
-        """The measurement of the genome's network, trained from scratch.
+    ) -> Measurement:
+        """The measurement of the genome's network, trained from scratch, with its learning curve.
 
         epochs: train only so many, in what is otherwise the same training; its measurement tells
         the `trained_epochs` of this call too.  key: the name under which a training that was
@@ -549,7 +549,7 @@ class ImageClassification:
 
     def evaluate_many(
         self, genomes: Iterable[list[int] | tuple[list[int], Mapping[str, Any]] | None]
-    ) -> Iterator[tuple[int, dict[str, float] | Exception]]:
+    ) -> Iterator[tuple[int, Measurement | Exception]]:
         """The number of each genome and its measurement, or what it raised, as it is known.
 
         Several are in flight at once on a GPU.  `genomes` is read as there is room; it may give
@@ -607,7 +607,8 @@ class ImageClassification:
         yield from run.until(stop)
         state = run.state() if epochs else {}
         scores = run.scores() | ({"trained_epochs": run.epochs - begun} if epochs else {})
-        measurement: dict[str, float] = scores | self.known(genome) | latency | behind
+        measurement: Measurement = {**scores, **self.known(genome), **latency, **behind}
+        measurement["learning_curve"] = run.curve
         if self.inherit:
             leave(self.folder, key, network, behind["inherited_epochs"] + run.epochs)
         if self.measure or self.devices:

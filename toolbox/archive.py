@@ -25,6 +25,7 @@ from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
 
 ARCHIVE_FORMAT = 1
+WAIT_SECONDS = 60.0  # for another process to have read
 FAILED = ("error", "timeout", "crash")
 TABLES = (
     "CREATE TABLE evaluations (key TEXT PRIMARY KEY, genome TEXT, architecture TEXT, status TEXT, "
@@ -32,8 +33,11 @@ TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
     "CREATE TABLE IF NOT EXISTS births (number INTEGER PRIMARY KEY, generation INTEGER, key TEXT, "
     "operators TEXT, parents TEXT, survived INTEGER)",
+    # How an evaluation went, apart from what a search reads again.
+    "CREATE TABLE IF NOT EXISTS trainings (key TEXT PRIMARY KEY, worker TEXT, seconds REAL, "
+    "curve TEXT)",
 )
-BIRTHS = TABLES[-1]
+LATER_TABLES = TABLES[2:]  # that an archive of an earlier version may lack
 ROWS_AT_ONCE = 1000  # that are read
 
 
@@ -43,7 +47,8 @@ class Record:
 
     What the file does not say of a single record: seed: the number of the training that the finals
     of this search asked for; 0: the network's own.  further: the records of the other trainings
-    that the last finals gave this network.
+    that the last finals gave this network.  worker, seconds, curve: as in an `Outcome`; the file
+    has them, and a search that is continued does not read them.
     """
 
     key: str
@@ -54,6 +59,9 @@ class Record:
     message: str = ""
     attempts: int = 1
     finished_at: str = ""
+    worker: str = field(default="", compare=False)
+    seconds: float = field(default=0.0, compare=False)
+    curve: str = field(default="", compare=False)
     seed: int = field(default=0, compare=False)
     further: tuple["Record", ...] = field(default=(), compare=False)
     belief: Belief | None = field(default=None, compare=False)
@@ -74,6 +82,9 @@ class Record:
             outcome.message,
             outcome.attempts,
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            worker=outcome.worker,
+            seconds=round(outcome.seconds, 3),
+            curve=outcome.curve,
         )
 
 
@@ -95,7 +106,8 @@ class Archive:
         self._connection: sqlite3.Connection | None = None
         if path is not None:
             try:
-                self._connection = sqlite3.connect(path)
+                # Another process may be reading, at a low priority too.
+                self._connection = sqlite3.connect(path, timeout=WAIT_SECONDS)
                 self._open(self._connection)
             except (sqlite3.Error, json.JSONDecodeError, KeyError, SearchStopped) as error:
                 self.close()
@@ -121,6 +133,7 @@ class Archive:
                 archive.problem = archive._notes["problem"]
                 with _collecting_nothing():
                     archive._read_records(connection)
+                    archive._read_trainings(connection)
                     archive._read_births(connection)
         except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
             raise ValueError(f"{path} cannot be used as an archive: {error}") from error
@@ -141,7 +154,8 @@ class Archive:
             )
         if not meta:
             self._create(connection)
-        connection.execute(BIRTHS)  # it may be missing before the first generation is finished
+        for statement in LATER_TABLES:
+            connection.execute(statement)
         self._notes |= meta
         with _collecting_nothing():
             self._read_records(connection)
@@ -157,21 +171,42 @@ class Archive:
             )
         return meta
 
-    def _read_records(self, connection: sqlite3.Connection) -> None:
+    def _read_records(self, connection: sqlite3.Connection, after: int = 0) -> int:
+        """Take up the records of larger row ids; the largest."""
         columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
-        rows = connection.execute(f"SELECT {columns} FROM evaluations ORDER BY rowid")
+        rows = connection.execute(
+            f"SELECT rowid, {columns} FROM evaluations WHERE rowid > ? ORDER BY rowid", (after,)
+        )
         while many := rows.fetchmany(ROWS_AT_ONCE):
-            keys, genomes, architectures, statuses, measurements, *rest = zip(*many, strict=True)
+            numbers, keys, genomes, architectures, statuses, measurements, *rest = zip(
+                *many, strict=True
+            )
             for record in map(
                 *(Record, keys, _parsed(genomes), architectures, statuses, _parsed(measurements)),
                 *rest,
             ):
                 self._records[record.key] = record
                 self._positions[record.key] = next(self._ticks)
+            after = numbers[-1]
+        return after
+
+    def _read_trainings(self, connection: sqlite3.Connection, after: int = 0) -> int:
+        """Take up how evaluations went, as far as it was kept, of larger row ids; the largest."""
+        if not _has_table(connection, "trainings"):
+            return after
+        columns = "rowid, key, worker, seconds, curve"
+        for row in connection.execute(
+            f"SELECT {columns} FROM trainings WHERE rowid > ? ORDER BY rowid", (after,)
+        ):
+            after, key, worker, seconds, curve = row
+            if record := self._records.get(key):
+                self._records[key] = replace(record, worker=worker, seconds=seconds, curve=curve)
+        return after
 
     def _read_births(self, connection: sqlite3.Connection) -> None:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'births'").fetchone():
+        if not _has_table(connection, "births"):
             return
+        self._births.clear()
         rows = connection.execute(
             "SELECT number, generation, key, operators, parents, survived FROM births "
             "ORDER BY number"
@@ -237,6 +272,14 @@ class Archive:
             with self._transaction() as connection:
                 connection.executemany(
                     "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+                )
+                connection.executemany(
+                    "INSERT OR REPLACE INTO trainings VALUES (?, ?, ?, ?)",
+                    [
+                        (r.key, r.worker, r.seconds, r.curve)
+                        for r in records
+                        if r.seconds or r.curve
+                    ],
                 )
         for record in records:
             self._records[record.key] = record
@@ -416,6 +459,86 @@ def _parsed(texts: Sequence[str]) -> list[Any]:
     if len(values) != len(texts):
         raise json.JSONDecodeError("a row is no JSON value", texts[0], 0)
     return values
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    return found is not None
+
+
+class FollowedArchive:
+    """The archive in a file that a search writes to, or will, read as it grows.
+
+    archive: what was read so far, in memory; None before there is anything.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.archive: Archive | None = None
+        self._file: tuple[int, int] | None = None
+        self._version = 0
+        self._rows = self._went = 0
+        self._births: tuple[int, int] | None = None
+
+    def news(self) -> bool:
+        """Read what was committed since it was asked last; whether there was anything.
+
+        Raises ValueError for what is no archive.  What cannot be read just now is read next time.
+        """
+        try:
+            told = self.path.stat()
+        except OSError:
+            return False
+        try:
+            if (told.st_dev, told.st_ino) != self._file:  # another file in its place
+                self.close()
+                self._forget()
+                _take_back(self.path)
+                self._connection = sqlite3.connect(
+                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2
+                )
+                self._file = (told.st_dev, told.st_ino)
+            assert self._connection
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            if version == self._version:
+                return False
+            self._connection.execute("BEGIN")  # all that follows is of one moment
+            try:
+                if _has_table(self._connection, "meta"):
+                    self._read(self._connection)
+            finally:
+                self._connection.rollback()
+            self._version = version
+        except sqlite3.OperationalError:
+            return False
+        except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+            raise ValueError(f"{self.path} cannot be used as an archive: {error}") from error
+        return True
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        if self.archive is None:
+            self.archive = Archive({})
+            self.archive.path = self.path
+        archive = self.archive
+        archive._notes = archive._read_meta(connection)
+        archive.problem = archive._notes["problem"]
+        self._rows = archive._read_records(connection, self._rows)
+        self._went = archive._read_trainings(connection, self._went)
+        if _has_table(connection, "births"):
+            counted = connection.execute("SELECT count(*), max(generation) FROM births").fetchone()
+            if counted != self._births:
+                archive._read_births(connection)
+                self._births = counted
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
 
 
 def differences(old: Any, new: Any, key: str = "problem") -> list[str]:

@@ -29,8 +29,11 @@ class JsonLines:
         self._file = file
 
     def network(self, record: Record) -> None:
-        names = [field.name for field in fields(record) if field.name != "further"]
-        self._write("network", {name: getattr(record, name) for name in names})
+        names = [one.name for one in fields(record) if one.name not in ("further", "curve")]
+        told = {name: getattr(record, name) for name in names}
+        if record.curve:
+            told["learning_curve"] = json.loads(record.curve)
+        self._write("network", told)
 
     def generation(self, row: Mapping[str, Any]) -> None:
         self._write("generation", row)

@@ -2,14 +2,17 @@
 
 import itertools
 import math
+import platform
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal
 
+from toolbox import learning_curve
 from toolbox.bounds import Bounds
-from toolbox.problem import adapted
+from toolbox.problem import Measurement, adapted
 
 NUMBERS = (int, float, Real)  # the usual ones first: an abstract class is slow to ask
 Status = Literal["ok", "error", "timeout", "crash", "infeasible"]
@@ -33,7 +36,10 @@ class Outcome:
 
     `measurement` is complete if `status` is "ok", has what was known when the network was refused
     if it is "infeasible", and otherwise what the exception told in an attribute `measurement`, if
-    it has one.  `attempts`: how often it was begun.
+    it has one.  `attempts`: how often it was begun.  `worker`: who measured it, machine and number;
+    empty for the search's own process.  `seconds`: from the beginning of the last attempt to its
+    end, with what else was in flight beside it; 0 if that is not known.  `curve`: how its training
+    went, as `learning_curve.kept` returns it.
     """
 
     number: int
@@ -41,6 +47,14 @@ class Outcome:
     measurement: dict[str, float] = field(default_factory=dict)
     message: str = ""
     attempts: int = 1
+    worker: str = field(default="", compare=False)
+    seconds: float = field(default=0.0, compare=False)
+    curve: str = ""
+
+
+def worker_name(rank: int) -> str:
+    """A worker of this machine, counted from 0, for a person and the same after each start."""
+    return f"{platform.node()} {rank + 1}".strip()
 
 
 class Measure:
@@ -49,9 +63,10 @@ class Measure:
     A network that a problem's `preview` shows to be beyond the bounds is not trained.
     """
 
-    def __init__(self, problem: Any, bounds: Bounds | None = None):
+    def __init__(self, problem: Any, bounds: Bounds | None = None, worker: str = ""):
         self.problem = adapted(problem)
         self.bounds = bounds or Bounds()
+        self.worker = worker
 
     @property
     def at_once(self) -> int:
@@ -60,7 +75,7 @@ class Measure:
 
     def on_worker(self, rank: int) -> "Measure":
         """The same for a worker: the one of this rank on its machine may have a GPU of its own."""
-        return Measure(self.problem.on_worker(rank), self.bounds)
+        return Measure(self.problem.on_worker(rank), self.bounds, worker_name(rank))
 
     def __call__(self, job: Job) -> Outcome:
         (outcome,) = self.many([job])
@@ -74,12 +89,13 @@ class Measure:
         if self.problem.evaluate_many is None:
             for job in jobs:
                 if job is not None:
+                    begun = time.perf_counter()
                     evaluate = self.problem.evaluate
                     if job.options:
                         evaluate = partial(evaluate, **job.options)
-                    yield self._refused(job) or self._outcome(job, evaluate)
+                    yield self._refused(job) or self._outcome(job, evaluate, begun)
             return
-        taken: dict[int, Job] = {}
+        taken: dict[int, tuple[Job, float]] = {}
         refused: list[Outcome] = []
 
         numbers = itertools.count()
@@ -90,7 +106,7 @@ class Measure:
                 if outcome:
                     refused.append(outcome)
                 elif job is not None:
-                    taken[next(numbers)] = job
+                    taken[next(numbers)] = job, time.perf_counter()
                 if outcome or job is None:
                     yield None
                 else:
@@ -98,12 +114,13 @@ class Measure:
 
         try:
             for number, result in self.problem.evaluate_many(genomes()):
-                yield self._outcome(taken.pop(number), partial(_unless_raised, result))
+                job, begun = taken.pop(number)
+                yield self._outcome(job, partial(_unless_raised, result), begun)
                 yield from refused
                 refused.clear()
         except Exception as error:
             message = one_line(error)
-            yield from (Outcome(job.number, "error", message=message) for job in taken.values())
+            yield from (Outcome(job.number, "error", message=message) for job, _ in taken.values())
         yield from refused
 
     def _refused(self, job: Job) -> Outcome | None:
@@ -113,46 +130,63 @@ class Measure:
         outcome = self._outcome(job, self._preview)
         return None if outcome.status == "ok" else outcome
 
-    def _outcome(self, job: Job, look: Callable[[list[int]], dict[str, float]]) -> Outcome:
+    def _outcome(
+        self, job: Job, look: Callable[[list[int]], Measurement], begun: float | None = None
+    ) -> Outcome:
+        """begun: when its measurement was, by the process's clock; None for a look beforehand."""
+        status: Status = "ok"
+        curve = message = ""
         try:
-            measurement = _checked(look(list(job.genome)))
+            measurement, curve = _checked(look(list(job.genome)))
         except (Exception, SystemExit) as error:  # a network that fails is a result like any other
-            return Outcome(job.number, "error", _told(error), one_line(error))
-        if reason := self.bounds.reason(measurement):
-            return Outcome(job.number, "infeasible", measurement, reason)
-        return Outcome(job.number, "ok", measurement)
+            (measurement, curve), status, message = _told(error), "error", one_line(error)
+        else:
+            if reason := self.bounds.reason(measurement):
+                status, message = "infeasible", reason
+        seconds = time.perf_counter() - begun if begun is not None else 0.0
+        return Outcome(
+            *(job.number, status, measurement, message),
+            worker=self.worker,
+            seconds=seconds,
+            curve=curve,
+        )
 
-    def _preview(self, genome: list[int]) -> dict[str, float]:
+    def _preview(self, genome: list[int]) -> Measurement:
         """What is known before the training, if a bound asks for more than arithmetic tells."""
         known = self.problem.known(genome)
         return {} if set(self.bounds.limits) <= set(known) else self.problem.preview(genome)
 
 
-def _unless_raised(result: dict[str, float] | Exception, genome: list[int]) -> dict[str, float]:
+def _unless_raised(result: Measurement | Exception, genome: list[int]) -> Measurement:
     if isinstance(result, Exception):
         raise result
     return result
 
 
-def _checked(measurement: Any) -> dict[str, float]:
-    """The measurement as finite floats.  Raises ValueError for anything else."""
+def _checked(measurement: Any) -> tuple[dict[str, float], str]:
+    """The measurement as finite floats, and its learning curves.  Raises ValueError for anything
+    else."""
     if not isinstance(measurement, dict):
         raise ValueError(f"evaluate returned {type(measurement).__name__}, not a dict of numbers")
+    curve = ""
+    if learning_curve.NAME in measurement:
+        measurement = dict(measurement)
+        curve = learning_curve.kept(measurement.pop(learning_curve.NAME))
     for name, value in measurement.items():
         if not isinstance(value, NUMBERS) or not math.isfinite(value):
             raise ValueError(f"evaluate returned {name} = {value!r}, not a finite number")
     return {
         str(name): value if type(value) in (int, float) else _plain(value)
         for name, value in measurement.items()
-    }
+    }, curve
 
 
-def _told(error: BaseException) -> dict[str, float]:
+def _told(error: BaseException) -> tuple[dict[str, float], str]:
     """The measurement that an exception brings, such as the epochs that it took."""
     try:
         return _checked(getattr(error, "measurement", {}))
     except ValueError:
-        return {}
+        return {}, ""
 
 
 def _plain(value: Any) -> float:

@@ -39,7 +39,7 @@ from typing import Any, cast
 from toolbox.hooks import Hooks, check_required, offers, point_out_near_misses
 from toolbox.space import Space, adapted_space
 
-Measurement = dict[str, float]  # of finite numbers, by name
+Measurement = dict[str, Any]  # finite numbers by name, and a learning curve if there is one
 Options = Mapping[str, Any]  # what `evaluate` is given beside the genome, by name; plain data
 Genomes = Iterable["list[int] | tuple[list[int], Options] | None"]
 # Measures genomes of another problem with the means of the search: the problem, its genomes, and
@@ -56,7 +56,9 @@ class Problem:
     # What is measured
 
     def evaluate(self, genome: list[int], **options: Any) -> Measurement:
-        """The measurement of a genome: named finite numbers.
+        """The measurement of a genome: named finite numbers.  Beside them it may have
+        "learning_curve", how the training went: a list of finite numbers, one an epoch, or a dict
+        of several such lists, which the report draws.
 
         Called in a worker, in any order, and must depend on the genome and the problem alone.
         Whatever it raises is recorded as the failure of this network; a `measurement` attribute of

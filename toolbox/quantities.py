@@ -108,6 +108,7 @@ QUANTITIES: dict[str, Quantity] = {
         _share("val_accuracy", "validation accuracy"),
         _cost("val_loss", "validation loss", 1e6),
         _share("train_accuracy", "training accuracy"),
+        Quantity("train_loss", "training loss"),  # of learning curves
         _few("params", "parameters", 1e12),
         _few("conv_params", "parameters of convolutions", 1e12),
         _few("fc_params", "parameters of fully connected layers", 1e12),

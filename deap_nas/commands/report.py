@@ -1,6 +1,7 @@
 """Show what a search found: one page, report.html, with its plots (PNG, SVG) and tables (CSV).
 
-It only reads the runs, so it works on a search that is still going on too.
+It only reads the runs, so it works on a search that is still going on too, and with --watch the
+page follows it.
 
 --ablate N trains: the N single changes of one gene that should tell most about the chosen network
 (by a model of all networks of the search; one change of each gene first), as the search trains.
@@ -11,24 +12,19 @@ was; asked again, they are there, and the page shows them from now on.
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from deap_nas.ablation import ablate, ablations_of
-from deap_nas.commands.retrain import FOLDER
+from deap_nas.ablation import ablate
 from deap_nas.finished_run import FinishedRun, run_folders
-from toolbox.archive import Record
+from deap_nas.reporting import open_reported, write_reported
+from deap_nas.watch_server import PageServer
+from deap_nas.watching import Watch
 from toolbox.problem import adapted
 from toolbox.progress import log_to_console
 from toolbox.quantities import quantities_with
-from toolbox.report import figures
-from toolbox.report.ablation import ablation_sections, ablation_table
-from toolbox.report.evaluations import Evaluations
-from toolbox.report.network_drawing import Layer
-from toolbox.report.page import Section, write
-from toolbox.report.sections import Reported, report
+from toolbox.report.ablation import ablation_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,16 +46,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="which one --ablate changes, as --pick of retrain; default: best or knee",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show it in this machine's browser as the search goes on, until Ctrl-C; the folder "
+        "need not exist yet",
+    )
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="of the page with --watch; default: any that is free"
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:
     out = chosen.out or chosen.runs[0] / "report"
+    if chosen.network and chosen.ablate is None:
+        raise ValueError(f"--network {chosen.network}: it is the network of --ablate N")
+    if chosen.watch:
+        if chosen.ablate is not None:
+            raise ValueError(f"--ablate {chosen.ablate}: it cannot go with --watch; run it before")
+        return _watch(chosen.runs, out, chosen.port or 0)
+    if chosen.port is not None:
+        raise ValueError(f"--port {chosen.port}: it is the port of --watch")
     folders = run_folders(chosen.runs)
     if chosen.ablate is not None:
         _ablate(folders, chosen.ablate, chosen.network)
-    elif chosen.network:
-        raise ValueError(f"--network {chosen.network}: it is the network of --ablate N")
-    print(f"written: {write_report(folders, out)}")
+    reported, quantities = open_reported(folders)
+    page = write_reported(reported, quantities, out, Console(stderr=True))
+    print(f"written: {page}")
     return 0
 
 
@@ -80,73 +93,15 @@ def _ablate(folders: Sequence[Path], count: int, rule: str | None) -> None:
     screen.print(ablation_table(finished.judge, found, finished.archive.networks(), quantities))
 
 
-def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
-    """Write the report of run folders; the path of its page.  Raises ValueError, one line."""
-    opened = [FinishedRun.open(path) for path in runs]
-    _check_comparable(opened)
-    reported = [_reported(one, name) for one, name in zip(opened, _names(opened), strict=True)]
-    quantities = quantities_with(adapted(opened[0].problem).quantities)
-    with figures.styled():
-        return write(report(reported, quantities), out or runs[0] / "report")
-
-
-def _reported(one: FinishedRun, name: str) -> Reported:
-    declaration = one.declaration
-    run = Evaluations(name, one.judge, one.archive, declaration.population, one.generations)
-    sections: list[Section] = []
-    tested: dict[str, str] = {}
-    of_all_seeds = one.path.absolute().parent / FOLDER
-    for folder, called in ((of_all_seeds, f"{name}-of-all-seeds"), (one.path / FOLDER, name)):
-        if folder.is_dir():
-            from deap_nas.retraining.shown import retrained_sections  # it needs torch
-
-            shown, of_networks = retrained_sections(folder, one.archive, called)
-            sections += shown
-            tested |= of_networks
-    ablations = ablations_of(one)
-    return Reported(
-        declaration,
-        run,
-        bool(run.ended),
-        adapted(one.problem).space,
-        partial(_layers, one),
-        sections,
-        tested,
-        ablation_sections(one.judge, ablations, one.archive.networks(), name),
-    )
-
-
-def _check_comparable(opened: Sequence[FinishedRun]) -> None:
-    first = [objective.name for objective in opened[0].declaration.objectives]
-    for other in opened[1:]:
-        names = [objective.name for objective in other.declaration.objectives]
-        if names != first:
-            raise ValueError(
-                f"{other.path}: its objectives are {', '.join(names)}, and those of "
-                f"{opened[0].path} are {', '.join(first)}; report them one at a time"
-            )
-    paths = [one.path.resolve() for one in opened]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise ValueError(f"{path} is named twice")
-
-
-def _names(opened: Sequence[FinishedRun]) -> list[str]:
-    """What tells the runs from each other: the parts of their folders that differ.
-
-    One run is called as its folder.
-    """
-    parts = [list(one.path.absolute().parts) for one in opened]
-    while len(parts) > 1 and len({part[-1] for part in parts}) == 1:
-        parts = [part[:-1] for part in parts]
-    while len(parts) > 1 and len({part[0] for part in parts}) == 1:
-        parts = [part[1:] for part in parts]
-    return ["/".join(part) for part in parts] if len(parts) > 1 else [parts[0][-1]]
-
-
-def _layers(one: FinishedRun, record: Record) -> list[Layer]:
-    """The layers of a network, the image first; none for a problem that tells of none."""
-    layers = [Layer(**layer) for layer in adapted(one.problem).layers(record.genome)]
-    if sum(layer.params for layer in layers) != record.measurement.get("params"):
-        return []  # the images' shape is only known to the search, which read them
-    return layers
+def _watch(paths: Sequence[Path], out: Path, port: int) -> int:
+    watch = Watch(paths, out)
+    watch.look()
+    with PageServer(watch.file, watch.news, port) as server:
+        print(f"watching, until Ctrl-C: {server.address}", flush=True)
+        try:
+            watch.keep_looking()
+        except KeyboardInterrupt:
+            page = out / "report.html"
+            left = f"; the page is in {page}" if page.is_file() else ""
+            print(f"\nno longer watched{left}")
+    return 0

@@ -51,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
         events: list[EventLog] = [JsonLines(sys.stdout)] if chosen.json else []
         events += [TensorBoard(folder / "tensorboard", new_writer)] if new_writer else []
         for name, begin in trackers.items():
-            from deap_nas.commands.report import write_report  # it draws, which is slow to import
+            from deap_nas.reporting import write_report  # it draws, which is slow to import
 
             run = begin(chosen.runs, folder, flattened(declaration.table()))
             events.append(Tracked(name, run, partial(write_report, [folder])))

@@ -16,7 +16,7 @@ import torch
 
 from problems.training.gpu_use import CaptureFailed, require_alive, streams_of, without_graphs
 
-Measurement = dict[str, float]
+Measurement = dict[str, Any]  # numbers by name, and a learning curve
 Turns = Generator[bool, None, Measurement]  # each turn says if it wants the device for itself
 
 MOST_IN_FLIGHT_ON_A_GPU = 16  # by then, starting the steps takes the one thread's whole time

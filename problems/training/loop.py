@@ -35,12 +35,12 @@ def seeded(seed: int, device: str) -> Iterator[None]:
 class Diverged(FloatingPointError):
     """The loss became NaN or infinite.
 
-    measurement: the epochs that it took, if that is known.
+    measurement: the epochs that it took and the learning curve until then, if they are known.
     """
 
     def __init__(self, message: str):
         super().__init__(message)
-        self.measurement: dict[str, float] = {}
+        self.measurement: dict[str, Any] = {}
 
 
 def train(
@@ -66,8 +66,10 @@ def train(
 class Run:
     """The training of one network as in `train`, epoch by epoch, from its start or a kept state.
 
-    epochs: behind it.  A run that goes on from the state of another one, in this process or not,
-    takes the steps that the other one would have taken; on the CPU exactly those.
+    epochs: behind it.  curve: a number for each of them, by name: "train_loss", the mean over its
+    steps, and "val_accuracy" where each epoch is scored, or else "train_accuracy".
+    A run that goes on from the state of another one, in this process or not, takes the steps that
+    the other one would have taken; on the CPU exactly those.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Run:
         self._scoring: tuple[torch.cuda.CUDAGraph, torch.Tensor] | None = None
         self.watch = Watch(recipe)
         self.epochs = 0
+        accuracy = "val_accuracy" if self.watch.every_epoch else "train_accuracy"
+        self.curve: dict[str, list[float]] = {"train_loss": [], accuracy: []}
 
     def until(self, epochs: int) -> Iterator[bool]:
         """The turns until so many epochs are behind it, or its recipe stops it."""
@@ -95,14 +99,19 @@ class Run:
             except Diverged as error:
                 took = self.epochs + 1
                 error.measurement = {"epochs": took, "trained_epochs": took - begun}
+                error.measurement["learning_curve"] = self.curve
                 raise
             self.epochs += 1
+            train_accuracy = steps.correct.item() / len(split)
+            known = {"train_accuracy": train_accuracy}
+            known["train_loss"] = steps.loss.item() / steps.per_epoch
             if self.watch.every_epoch or self.epochs == epochs:
                 scores = self._scored()
                 yield from _until_done(steps.device, steps)
-                val_loss, val_accuracy = scores.tolist()
-                train_accuracy = steps.correct.item() / len(split)
-                self.watch.see(self.network, val_loss, val_accuracy, train_accuracy)
+                val_loss, known["val_accuracy"] = scores.tolist()
+                self.watch.see(self.network, val_loss, known["val_accuracy"], train_accuracy)
+            for name, values in self.curve.items():
+                values.append(known[name])
 
     def _scored(self) -> torch.Tensor:
         """As `score` returns them; by a graph, if the network is scored often enough."""
@@ -131,6 +140,7 @@ class Run:
             "network": {name: t.clone() for name, t in self.network.state_dict().items()},
             "steps": self.steps.state(),
             "watch": self.watch.state(),
+            "curve": self.curve,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -138,6 +148,8 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.steps.restore(state["steps"])
         self.watch.restore(state["watch"])
+        # A state that an earlier version kept has none: half a curve would be read as a whole one.
+        self.curve = {name: list(values) for name, values in state.get("curve", {}).items()}
 
 
 def take_epoch(steps: Steps, epoch: int) -> Iterator[bool]:

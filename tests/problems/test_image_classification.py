@@ -11,6 +11,7 @@ from problems.spaces import PlainCnn
 from problems.spaces.layer_string import LayerString
 from problems.training.augmentation import Augmentation
 from problems.training.gpu_use import GpuUse
+from problems.training.loop import Diverged
 from problems.training.recipe import Training
 from toolbox.initialization import uniform_random
 from toolbox.signature import described
@@ -30,7 +31,7 @@ def without_seconds(measurement):
 
 def test_a_measurement_has_every_name_that_the_problem_says():
     measurement = SMALL.evaluate(SMALL.space.encode(ARCHITECTURE))
-    assert set(measurement) == set(SMALL.measures)
+    assert set(measurement) == {*SMALL.measures, "learning_curve"}
     assert measurement["conv_params"] == 80 + 292 + 296
     assert measurement["fc_params"] == 8 * 64 + 64 + 64 * 10 + 10
     assert measurement["params"] == measurement["conv_params"] + measurement["fc_params"]
@@ -38,6 +39,36 @@ def test_a_measurement_has_every_name_that_the_problem_says():
     convolutions = 9 * 8 * 25 + 9 * 8 * 4 * 25 + 9 * 4 * 8 * 4
     assert measurement["macs"] == convolutions + 8 * 64 + 64 * 10
     assert measurement["epochs"] == 1
+
+
+def test_a_learning_curve_has_a_number_for_each_epoch_and_the_scores_where_each_is_scored():
+    genome = SMALL.space.encode(ARCHITECTURE)
+    plain = replace(SMALL, training=replace(SMALL.training, epochs=3)).evaluate(genome)
+    assert list(plain["learning_curve"]) == ["train_loss", "train_accuracy"]
+    assert len(plain["learning_curve"]["train_loss"]) == 3
+    assert plain["learning_curve"]["train_accuracy"][-1] == plain["train_accuracy"]
+    scored = replace(SMALL, training=replace(SMALL.training, epochs=3, keep="best"))
+    best = scored.evaluate(genome)
+    assert max(best["learning_curve"]["val_accuracy"]) == best["val_accuracy"]
+
+
+def test_a_training_that_goes_on_has_its_whole_learning_curve(tmp_path):
+    genome = SMALL.space.encode(ARCHITECTURE)
+    problem = replace(SMALL, training=replace(SMALL.training, epochs=3)).in_folder(tmp_path)
+    first = problem.evaluate(genome, epochs=1, key="k")
+    last = problem.evaluate(genome, epochs=3, key="k")
+    assert last["trained_epochs"] == 2
+    assert last["learning_curve"]["train_loss"][:1] == first["learning_curve"]["train_loss"]
+    assert last["learning_curve"] == problem.evaluate(genome)["learning_curve"]
+
+
+def test_a_diverged_training_brings_its_learning_curve_until_then():
+    training = replace(SMALL.training, epochs=2, optimizer="sgd", learning_rate=1e30)
+    genome = SMALL.space.encode(ARCHITECTURE)
+    with pytest.raises(Diverged) as raised:
+        replace(SMALL, training=training).evaluate(genome)
+    told = raised.value.measurement
+    assert len(told["learning_curve"]["train_loss"]) == told["epochs"] - 1
 
 
 def test_a_guide_is_told_of_the_counted_layers_and_of_what_no_layer_can_be_made():
@@ -200,7 +231,7 @@ def test_how_a_gpu_is_used_belongs_to_what_is_measured_only_where_it_changes_it(
     untimed = replace(SMALL, time_alone=False)
     assert described(untimed, identity=True) != identity
     measured = untimed.evaluate(SMALL.space.encode(ARCHITECTURE))
-    assert set(measured) == set(untimed.measures)
+    assert set(measured) == {*untimed.measures, "learning_curve"}
     assert "train_seconds" not in measured
 
 

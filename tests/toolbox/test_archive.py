@@ -1,11 +1,13 @@
 import hashlib
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from toolbox import archive as archive_module
-from toolbox.archive import Archive, Record, differences
+from toolbox.archive import Archive, FollowedArchive, Record, differences
+from toolbox.lineage import Birth
 from toolbox.measure import Outcome
 from toolbox.stopped import SearchStopped
 
@@ -45,7 +47,88 @@ def test_the_tables_are_those_of_the_contract(tmp_path):
     (row,) = connection.execute("SELECT * FROM evaluations")
     assert row[:7] == ("k", "[1, 0, 1]", "101", "ok", '{"ones": 2.0}', "why", 1)
     assert [row[1] for row in connection.execute("PRAGMA table_info(meta)")] == ["name", "value"]
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(trainings)")]
+    assert columns == ["key", "worker", "seconds", "curve"]
     connection.close()
+
+
+def trained(key, **told):
+    return Record(key, [1], f"net {key}", "ok", {"ones": 1.0}, worker="here 2", seconds=1.5, **told)
+
+
+def test_how_a_network_was_trained_is_read_by_a_report_and_not_by_a_search(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive(PROBLEM, path)
+    archive.add(trained("a", curve='{"train_loss":[2.0,1.0]}'))
+    archive.close()
+    (read,) = Archive.read(path)
+    assert (read.worker, read.seconds, read.curve) == ("here 2", 1.5, '{"train_loss":[2.0,1.0]}')
+    again = Archive(PROBLEM, path)
+    (served,) = again
+    again.close()
+    assert (served.worker, served.seconds, served.curve) == ("", 0.0, "")
+    assert served == read
+
+
+def test_an_archive_of_before_goes_on_and_keeps_how_what_is_new_was_trained(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    archive = Archive(PROBLEM, path)
+    archive.add(record())
+    archive.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE trainings")
+    connection.close()
+    (old,) = Archive.read(path)
+    assert old.seconds == 0
+    archive = Archive(PROBLEM, path)
+    archive.add(trained("new"))
+    archive.close()
+    assert [one.seconds for one in Archive.read(path)] == [0, 1.5]
+
+
+def test_an_archive_is_followed_from_before_its_beginning(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    followed = FollowedArchive(path)
+    assert not followed.news()
+    archive = Archive(PROBLEM, path)
+    assert followed.news()
+    assert len(followed.archive) == 0
+    assert not followed.news()
+    archive.add(trained("a"))
+    archive.add(replace(trained("b"), status="infeasible"))
+    archive.keep_births(0, [Birth(0, 0, "a"), Birth(1, 0, "b")])
+    assert followed.news()
+    assert [one.seconds for one in followed.archive] == [1.5, 1.5]
+    assert [birth.key for birth in followed.archive.births] == ["a", "b"]
+    archive.add(trained("b"))  # in the place of the one that was refused
+    archive.note("sessions", [{"ended": "done"}])
+    assert followed.news()
+    assert [one.status for one in followed.archive] == ["ok", "ok"]
+    assert followed.archive.noted("sessions") == [{"ended": "done"}]
+    assert not followed.news()
+    archive.close()
+    followed.close()
+
+
+def test_another_archive_in_the_place_of_a_followed_one_is_read_from_its_start(tmp_path):
+    path = tmp_path / "archive.sqlite"
+    for keys in ("ab", "c"):
+        archive = Archive(PROBLEM, tmp_path / "new.sqlite")
+        for key in keys:
+            archive.add(trained(key))
+        archive.close()
+        (tmp_path / "new.sqlite").rename(path)
+        if keys == "ab":
+            followed = FollowedArchive(path)
+        assert followed.news()
+        assert [one.key for one in followed.archive] == list(keys)
+    followed.close()
+
+
+def test_a_file_that_is_no_archive_is_not_followed(tmp_path):
+    (tmp_path / "archive.sqlite").write_text("no archive" * 1000)
+    with pytest.raises(ValueError, match="cannot be used as an archive"):
+        FollowedArchive(tmp_path / "archive.sqlite").news()
 
 
 def test_another_problem_is_refused_with_the_difference(tmp_path):

@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt
 
 from toolbox.backends.backend import Arrivals, one_by_one
 from toolbox.backends.child import STOP, serve
-from toolbox.measure import Job, Outcome, one_line
+from toolbox.measure import Job, Outcome, Status, one_line, worker_name
 
 END_SECONDS = 2.0  # a child that has nothing to do gets this long to end by itself
 
@@ -45,7 +45,13 @@ class Ticket:
     job: Job
     attempts: int = 1
     alone: bool = False  # a child ended with it and others in hand: the next one has only it
+    begun: float = 0.0  # by the monotonic clock; 0 if it is not known to be
     deadline: float = float("inf")
+
+    @property
+    def seconds(self) -> float:
+        """Since it was begun; 0 if it was not."""
+        return time.monotonic() - self.begun if self.begun else 0.0
 
 
 @dataclass(eq=False)
@@ -197,6 +203,7 @@ class Children:
                 return
             if memory is None:
                 ticket = child.tickets[answer]
+                ticket.begun = time.monotonic()
                 ticket.deadline = time.monotonic() + (self.care.timeout_seconds or float("inf"))
                 continue
             child.evaluated += 1
@@ -222,8 +229,7 @@ class Children:
                 log.warning("an evaluation is begun again: its process %s", how)
                 tickets.put_back(replace(ticket, attempts=ticket.attempts + 1))
             else:
-                message = f"its process {how}"
-                yield Outcome(ticket.job.number, "crash", message=message, attempts=ticket.attempts)
+                yield _lost(child, ticket, "crash", f"its process {how}")
 
     def _late(self, child: Child, tickets: "Tickets") -> Iterator[Outcome]:
         """Of several in one process nobody knows which one hangs: each is then begun alone."""
@@ -238,8 +244,7 @@ class Children:
                 tickets.put_back(replace(ticket, alone=True))
             return
         (ticket,) = stopped
-        message = f"not finished after {self.care.timeout_seconds:g} s"
-        yield Outcome(ticket.job.number, "timeout", message=message, attempts=ticket.attempts)
+        yield _lost(child, ticket, "timeout", f"not finished after {self.care.timeout_seconds:g} s")
 
     def _end(self, child: Child, kill: bool = False) -> int | None:
         del self._children[child.rank]
@@ -249,6 +254,18 @@ class Children:
         """End them all, whatever they are doing."""
         for child in list(self._children.values()):
             self._end(child, kill=bool(child.tickets))
+
+
+def _lost(child: Child, ticket: Ticket, status: Status, message: str) -> Outcome:
+    """The outcome of a job that its child did not answer."""
+    return Outcome(
+        ticket.job.number,
+        status,
+        message=message,
+        attempts=ticket.attempts,
+        worker=worker_name(child.rank),
+        seconds=ticket.seconds,
+    )
 
 
 class Tickets:
@@ -264,7 +281,7 @@ class Tickets:
         return self._source_ended and not self._back
 
     def put_back(self, ticket: Ticket) -> None:
-        self._back.append(replace(ticket, deadline=float("inf")))
+        self._back.append(replace(ticket, begun=0.0, deadline=float("inf")))
 
     def next(self, idle: bool) -> Ticket | None:
         """The next one, if there is one now; one that must be alone only if the child is idle."""

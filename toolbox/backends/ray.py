@@ -5,11 +5,14 @@ only: whoever reaches a Ray cluster can run code on it.
 """
 
 import logging
+import os
 import pickle
+import platform
 import signal
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -149,7 +152,8 @@ class Ray:
         for reference in [r for r, (_, begun) in running.items() if now - begun >= limit]:
             job, _ = running.pop(reference)
             self._ray.cancel(reference, force=True)
-            yield Outcome(job.number, "timeout", message=f"not finished after {limit:g} s")
+            message = f"not finished after {limit:g} s"
+            yield Outcome(job.number, "timeout", message=message, seconds=limit)
 
     def _outcome(self, job: Job, reference: Any) -> Outcome:
         try:
@@ -177,7 +181,8 @@ class Ray:
 def evaluate(path: list[str], payload: bytes, job: Job) -> Outcome:
     """In a worker: the pickled function's outcome of a job."""
     sys.path.extend(entry for entry in path if entry not in sys.path)
-    return answer(_unpickled(payload), job)
+    outcome = answer(_unpickled(payload), job)
+    return replace(outcome, worker=f"{platform.node()} process {os.getpid()}")
 
 
 @lru_cache(maxsize=2)

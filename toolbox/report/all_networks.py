@@ -9,7 +9,7 @@ from toolbox.quantities import Quantity, meant
 from toolbox.report.axes import Axes, axis
 from toolbox.report.evaluations import Evaluations, nondominated
 
-MOST = 20_000  # networks; with them the page stays below 5 MB
+MOST = 20_000  # networks; 3 MB of a page that opens in some two seconds with them
 
 
 def all_networks(

@@ -94,7 +94,10 @@ class Evaluations:
         An archive that noted no sessions counts from its first network.
         """
         times = [datetime.fromisoformat(record.finished_at) for record in self.records]
-        moments: numpy.ndarray = numpy.array([time.timestamp() for time in times])
+        return self.searching(numpy.array([time.timestamp() for time in times]))
+
+    def searching(self, moments: numpy.ndarray) -> numpy.ndarray:
+        """Seconds of searching until ascending moments at which something became known."""
         begins = [datetime.fromisoformat(session["began"]).timestamp() for session in self.sessions]
         if not begins or begins[0] > moments[0]:
             begins = [moments[0], *begins]

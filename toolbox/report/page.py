@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from html import escape
 from math import floor, isfinite, log10
 from pathlib import Path
@@ -86,7 +87,8 @@ class Fact:
 class Section:
     """A part of the page: plots and tables under a heading.
 
-    explored: it has the plot of all networks, too, that a person sets up in the page.
+    explored: it has the plot of all networks, too, that a person sets up in the page.  curves: it
+    has the plot of the learning curves.
     """
 
     title: str
@@ -95,6 +97,7 @@ class Section:
     text: str = ""
     side_by_side: bool = False
     explored: bool = False
+    curves: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Page:
     facts: the numbers at its top.  notes: what a reader must know first, such as that the search
     goes on.  networks: by key, what the panel shows of a network that is clicked: plain data.
     opened: the key of the one that it shows at first.  explored: of all networks, see all_networks.
-    quantities: what the names of columns mean.
+    curves: see learning_curves.  quantities: what the names of columns mean.
     """
 
     title: str
@@ -115,15 +118,17 @@ class Page:
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     opened: str = ""
     explored: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, Any] = field(default_factory=dict)
     quantities: Mapping[str, Quantity] = field(default_factory=dict)
     declaration: str = ""
     sessions: Sequence[Mapping[str, str]] = ()
 
 
-def write(page: Page, folder: Path) -> Path:
+def write(page: Page, folder: Path, after_plot: Callable[[], None] = lambda: None) -> Path:
     """Write the page, report.html, with a PNG and an SVG of each plot and a CSV of each table.
 
-    Every file is replaced whole, the page last.  Raises ValueError if the folder cannot be written.
+    Every file is replaced whole, the page last.  after_plot: called when one more is drawn.  Raises
+    ValueError if the folder cannot be written.
     """
     files: dict[str, bytes] = {}
     drawn: dict[str, Markup] = {}
@@ -133,8 +138,29 @@ def write(page: Page, folder: Path) -> Path:
                 files[f"{plot.name}.{kind}"] = _drawn(plot, kind)
             titles = {key: network["architecture"] for key, network in page.networks.items()}
             drawn[plot.name] = inline(files[f"{plot.name}.svg"].decode(), plot.title, titles)
+            after_plot()
         for table in section.tables:
             files[f"{table.name}.csv"] = table.csv().encode()
+    files["report.html"] = html_of(page, drawn).encode()
+    ready_for_files(folder)
+    try:
+        for name, content in files.items():
+            write_whole(folder / name, content)
+    except OSError as error:
+        raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
+    return folder / "report.html"
+
+
+def ready_for_files(folder: Path) -> None:
+    """Make a folder if there is none.  Raises ValueError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -142,17 +168,20 @@ def write(page: Page, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["heading"] = lambda name: heading(name, page.quantities)
-    template = environment.get_template("report.html.jinja")
-    html = template.render(page=page, drawn=drawn)
-    files["report.html"] = html.encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_whole(folder / name, content)
-    except OSError as error:
-        raise ValueError(f"{folder}: it cannot be written: {error.strerror}") from error
-    return folder / "report.html"
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment
+
+
+def html_of(page: Page, drawn: Mapping[str, Markup]) -> str:
+    """The whole page.  drawn: its plots, by name, as `inline` returns them."""
+    named = partial(heading, quantities=page.quantities)
+    template = _environment().get_template("report.html.jinja")
+    return template.render(page=page, drawn=drawn, heading=named)
+
+
+def summary_of(page: Page) -> str:
+    """The HTML of what stands at the top of the page: its title, notes and facts."""
+    return _environment().get_template("summary.html.jinja").render(page=page)
 
 
 def _drawn(plot: Plot, kind: str) -> bytes:

@@ -20,6 +20,7 @@ from toolbox.report.axes import Axes, Axis
 from toolbox.report.evaluations import Evaluations, nondominated
 from toolbox.report.finals import finals_facts, finals_sections
 from toolbox.report.generations import course, generation_table, parent_table
+from toolbox.report.learning_curves import curve_table, learning_curves
 from toolbox.report.mattering import importance_sections
 from toolbox.report.network_drawing import Layer, network_plot
 from toolbox.report.origins import (
@@ -32,6 +33,7 @@ from toolbox.report.origins import (
 from toolbox.report.page import Fact, Page, Section, Table
 from toolbox.report.picking import knee
 from toolbox.report.tables import TOP
+from toolbox.report.timeline import timeline, timeline_plot, timeline_table
 from toolbox.space import Space
 
 
@@ -54,16 +56,23 @@ class Reported:
     ablated: Sequence[Section] = ()
 
 
-def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> Page:
-    """The page of some runs that have the same objectives; quantities: what their names mean."""
+def report(
+    reported: Sequence[Reported], quantities: Mapping[str, Quantity], figures_too: bool = True
+) -> Page:
+    """The page of some runs that have the same objectives; quantities: what their names mean.
+
+    figures_too: if not, it has only what takes no time: numbers, and what the page itself draws.
+    """
     runs = [one.evaluations for one in reported]
     axes = Axes.of(runs, quantities)
     best = [_best(run) for run in runs]
     winners = [number for number, place in enumerate(best) if place is not None]
     winner = min(winners, key=lambda n: runs[n].estimated_losses[best[n], 0], default=None)
     place = None if winner is None else best[winner]
-    sections: list[Section] = finals_sections(runs)
-    if winner is not None and place is not None:
+    sections: list[Section] = finals_sections(runs) if figures_too else []
+    if winner is not None and not figures_too:
+        sections = [Section("All networks", text=EXPLORE, explored=True)]
+    elif winner is not None and place is not None:
         sections += _choices(runs, axes, quantities)
         sections.append(_front(runs, axes))
         sections.append(Section("All networks", text=EXPLORE, explored=True))
@@ -79,13 +88,21 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         sections += _network(reported[winner], place, quantities)
         sections += _lineage(runs[winner], place, axes)
         sections += _operators(runs, axes)
-    sections.append(_evaluations(runs, axes))
+    if figures_too:
+        sections += [*_workers(runs), _evaluations(runs, axes)]
     declaration = reported[0].declaration
     opened = ""
     if winner is not None and place is not None:
         opened = runs[winner].records[place].key
         if len(axes.objectives) > 1:
             opened = knee(runs[winner].judge, runs[winner].records).key
+    networks = _networks(reported, sections, opened, quantities)
+    curves = learning_curves(runs, networks, quantities)
+    if curves:
+        explored = [place for place, section in enumerate(sections) if section.explored]
+        at = explored[0] + 1 if explored else len(sections)
+        rows = curve_table(runs, curves) if figures_too else []
+        sections.insert(at, _curves(curves, rows))
     return Page(
         title=f"{declaration.name}: what the search found",
         subtitle=(
@@ -99,11 +116,12 @@ def report(reported: Sequence[Reported], quantities: Mapping[str, Quantity]) -> 
         facts=_facts(runs, axes, quantities),
         notes=_notes(reported, winner is not None),
         sections=sections,
-        networks=_networks(reported, sections, opened, quantities),
+        networks=networks,
         opened=opened,
         explored=all_networks(runs, axes, quantities) if opened else {},
+        curves=curves,
         quantities=quantities,
-        declaration=tomlkit.dumps(declaration.table()),
+        declaration=tomlkit.dumps(declaration.table()) if figures_too else "",
         sessions=_sessions(runs),
     )
 
@@ -387,6 +405,30 @@ def _operators(runs: Sequence[Evaluations], axes: Axes) -> list[Section]:
     return [Section("Operators", [figures.operators_plot(rows)], [table])]
 
 
+def _curves(curves: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Section:
+    left_out = curves["left_out"]
+    more = f"  {left_out:,} more networks are left out." if left_out else ""
+    text = (
+        "A line is one network, epoch by epoch; the strong one is the network that is open, and a "
+        f"click opens another one.{more}"
+    )
+    tables = [Table("learning_curves", "", rows, in_page=False)] if rows else []
+    return Section("Learning curves", tables=tables, text=text, curves=True)
+
+
+def _workers(runs: Sequence[Evaluations]) -> list[Section]:
+    found = [(run, times) for run in runs if (times := timeline(run))]
+    if not found:
+        return []
+    several = len(runs) > 1
+    plots = [
+        timeline_plot(times, f"timeline_{number}" if several else "timeline", run.name, several)
+        for number, (run, times) in enumerate(found, start=1)
+    ]
+    rows = [row for run, times in found for row in timeline_table(times, run.name)]
+    return [Section("The workers", plots, [Table("timeline", "", rows, in_page=False)])]
+
+
 def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
     rows = []
     for run in runs:
@@ -401,6 +443,7 @@ def _evaluations(runs: Sequence[Evaluations], axes: Axes) -> Section:
             "status": record.status,
             "message": record.message[:200],
             "architecture": record.architecture,
+            "key": record.key,
         }
         for run in runs
         for record in run.records

@@ -1,4 +1,4 @@
-"""The tables that a search prints when it ends."""
+"""The table that a search prints when it ends."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,29 +19,27 @@ LONGEST_FRONT = 20
 def result_tables(
     judge: Judge, networks: Sequence[Record], quantities: Mapping[str, Quantity]
 ) -> list[Table]:
-    """The finals, the front for several objectives, and the top five by each objective; with a
-    learned guide by its estimates, which are shown.
+    """The finals, and the front of several objectives, or the top five by the only one.
 
-    After finals their table is the front, or the ranking by the one objective.
+    With a learned guide by its estimates, which are shown.  After finals their table is the front,
+    or the ranking by the one objective.
     """
     tables = []
     objectives = judge.objectives
     how = ", estimated by the guide and all trainings" if any(r.belief for r in networks) else ""
     if found := standings(judge, networks):
         tables.append(_finals(found, judge, quantities))
-        if len(objectives) == 1:
-            return tables
+    if len(objectives) == 1 and not found:
+        best = ranking(judge, networks, objectives[0])[:TOP]
+        title = f"Top {len(best)} by {objectives[0].name}{how}"
+        tables.append(_table(title, best, judge, quantities))
     if len(objectives) > 1 and (how or not found):
         records = front(judge, networks)
-        title = f"Pareto front{how}: {len(records)} networks"
+        title = f"Pareto front{how}: {len(records)} network{'s' * (len(records) != 1)}"
         step = max(1, -(-len(records) // LONGEST_FRONT))
         if step > 1:
             title += f", one in {step} shown"
         tables.append(_table(title, records[::step], judge, quantities))
-    for objective in objectives:
-        best = ranking(judge, networks, objective)[:TOP]
-        title = f"Top {len(best)} by {objective.name}{how}"
-        tables.append(_table(title, best, judge, quantities))
     return tables
 
 
@@ -51,10 +49,10 @@ def print_results(
     networks: Sequence[Record],
     quantities: Mapping[str, Quantity] = QUANTITIES,
 ) -> None:
-    """Show the tables of a finished search."""
+    """Show what a finished search found."""
     for table in result_tables(judge, networks, quantities):
         console.print(table)
-        console.print()
+    console.print()
 
 
 def _finals(found: Sequence[Standing], judge: Judge, quantities: Mapping[str, Quantity]) -> Table:

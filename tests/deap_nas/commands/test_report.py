@@ -7,18 +7,19 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
 
 import pytest
 
+from benchmarks.browser import BROWSERS, browser_path, browsing, until
+from deap_nas import watching
 from deap_nas.commands import report
+from deap_nas.watch_server import PageServer
+from deap_nas.watching import Watch
 from tests.conftest import run_search
 from tests.test_run_search import DIGITS, ONEMAX
 from toolbox.archive import Archive
 
 pytestmark = pytest.mark.slow  # searches in processes of their own
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def searched(folder, text, *overrides):
@@ -240,55 +241,239 @@ def test_what_cannot_be_reported_is_refused_in_one_line(bad, networks, ones, tmp
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.fixture(scope="session")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
+def wide(tab):
+    """What a page shows on a wide screen, in daylight."""
+    tab.size(1280, 900)
+    tab.value("document.documentElement.dataset.theme === 'dark' && theme.click()")
+    return tab
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """One for all tests; it starts in seconds."""
+    if browser_path() is None:
         reason = f"none of {', '.join(BROWSERS)} is installed"
         if os.environ.get("CI") and not os.environ.get("NO_BROWSER"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return found
+    with browsing(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
-def opened(browser, url, profile):
-    """The page as the browser has it after its scripts ran."""
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-    done = subprocess.run(
-        [*command, "--virtual-time-budget=5000", "--dump-dom", url],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout
+@pytest.fixture
+def tab(browser, one):
+    """The page of one run, in a tab of its own; its scripts must be without fault."""
+    with browser.tab((one / "report.html").as_uri()) as tab:
+        yield wide(tab)
+        tab.value("1")
+        assert not tab.faults
 
 
-@pytest.mark.slow
-def test_in_a_real_browser_a_chosen_point_opens_its_architecture(browser, networks, one, tmp_path):
-    address = (one / "report.html").as_uri()
+def shown(tab):
+    """The architecture in the panel."""
+    return tab.value("document.querySelector('#opened h3').textContent")
+
+
+def column(tab, table, number):
+    """The cells of a column of the rows that are shown."""
+    cell = f"row.cells[{number}]"
+    rows = f"[...document.querySelector('#{table}').tBodies[0].rows].filter((row) => !row.hidden)"
+    return tab.value(f"{rows}.map((row) => {cell}.dataset.value ?? {cell}.textContent)")
+
+
+def counted(tab):
+    """How many networks are drawn."""
+    said = tab.value("document.getElementById('count').textContent")
+    return int(said.split()[0].replace(",", ""))
+
+
+def pixels(tab, canvas):
+    """A picture of what a canvas shows, to be held against another one."""
+    return tab.value(f"document.querySelector('{canvas}').toDataURL()")
+
+
+def test_at_first_the_balanced_network_is_open_and_an_address_opens_another(tab, networks, one):
+    assert shown(tab) == table(one / "start.csv")[0]["architecture"]
     best = table(networks[0] / "front.csv")[0]
-    first = opened(browser, address, tmp_path / "profile")
-    balanced = table(one / "start.csv")[0]
-    assert f'<div id="opened"><h3>{balanced["architecture"]}</h3>' in first
-    assert f'<a href="#{best["key"]}"' in first
-    page = opened(browser, f"{address}#{best['key']}", tmp_path / "profile")
-    shown = re.search(r'<div id="opened">(.*?)</div>', page, re.DOTALL)[1]
-    assert f"<h3>{best['architecture']}</h3>" in shown
-    assert best["key"] in shown
-    assert "global average pool" in shown
-    assert re.search(rf'<a href="#{best["key"]}" class="chosen"', page)
+    tab.value(f"location.hash = '{best['key']}'")
+    tab.settle()
+    assert shown(tab) == best["architecture"]
+    panel = tab.value("document.getElementById('opened').textContent")
+    assert best["key"] in panel
+    assert "global average pool" in panel
+    assert tab.value("document.querySelectorAll('#opened canvas').length") == 2  # its curves
 
 
-@pytest.mark.slow
-def test_in_a_real_browser_a_click_opens_a_point(browser, networks, one, tmp_path):
-    page = text(one)
+def test_a_click_on_a_point_opens_its_network_and_marks_it_in_each_plot(tab, networks):
     best = table(networks[0] / "front.csv")[0]
-    click = (
-        f"<script>document.querySelector('svg a[href=\"#{best['key']}\"] use')"
-        ".dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))</script>"
+    point = f'#plot-front_params a[href="#{best["key"]}"]'
+    tab.click(point)
+    assert shown(tab) == best["architecture"]
+    assert tab.value("location.hash") == f"#{best['key']}"
+    marked = tab.value("[...document.querySelectorAll('svg a.chosen')].map((a) => a.href.baseVal)")
+    assert set(marked) == {f"#{best['key']}"}
+    assert len(marked) > 1
+
+
+def test_a_click_in_a_table_opens_a_network(tab, one):
+    row = table(one / "front.csv")[-1]
+    tab.click(f'#table-front a[href="#{row["key"]}"]')
+    assert shown(tab) == row["architecture"]
+
+
+def test_a_click_on_a_head_sorts_a_table_and_another_one_turns_it_round(tab):
+    tab.click("#table-generations th:nth-child(5) button")
+    up = [float(value) for value in column(tab, "table-generations", 4)]
+    assert up == sorted(up)
+    tab.click("#table-generations th:nth-child(5) button")
+    assert [float(value) for value in column(tab, "table-generations", 4)] == up[::-1]
+    said = tab.value("document.querySelector('#table-generations th:nth-child(5)').ariaSort")
+    assert said == "descending"
+
+
+def test_what_is_typed_above_a_table_leaves_only_the_rows_that_have_it(browser, ones, tmp_path):
+    reported(ones, out=tmp_path)
+    with browser.tab((tmp_path / "report.html").as_uri()) as tab:
+        before = column(tab, "table-parents", 4)
+        word = before[0][-6:]
+        tab.write("input.filter:has(+ * #table-parents)", word)
+        left = column(tab, "table-parents", 4)
+        assert left == [text for text in before if word in text]
+        assert 0 < len(left) < len(before)
+        assert not tab.faults
+
+
+def test_other_axes_and_colours_are_drawn_as_they_are_chosen(tab):
+    before = pixels(tab, "#map")
+    tab.value(
+        "const chosen = document.getElementById('choose-x'); chosen.value = 'macs'; "
+        "chosen.dispatchEvent(new Event('change'))"
     )
-    clicked = tmp_path / "clicked.html"
-    clicked.write_text(page.replace("</body>", f"{click}</body>"), encoding="utf-8")
-    found = opened(browser, clicked.as_uri(), tmp_path / "profile")
-    assert f'<div id="opened"><h3>{best["architecture"]}</h3>' in found
+    tab.settle()
+    across = pixels(tab, "#map")
+    assert across != before
+    heads = "[...document.querySelectorAll('#within th')].map((head) => head.textContent)"
+    assert "multiply-accumulates per image" in tab.value(heads)
+    tab.click("#choose-colour")
+    tab.press("End", 35)
+    tab.press("Enter", 13)
+    assert tab.value("document.getElementById('choose-colour').value") == "order"
+
+
+def test_a_slider_leaves_out_what_is_worse(tab):
+    all_of_them = counted(tab)
+    tab.click("#bound-params", across=0.5)
+    limit = tab.value("document.querySelector('#bound-params').parentNode.textContent")
+    assert counted(tab) < all_of_them
+    rows = "[...document.querySelectorAll('#within tbody tr')]"
+    shown = tab.value(f"{rows}.map((row) => row.cells[1].textContent.replaceAll(',', ''))")
+    assert max(map(int, shown)) <= int(limit.rsplit(" ", 1)[1].replace(",", ""))
+    tab.press("End", 35)
+    assert counted(tab) == all_of_them
+
+
+def test_a_rectangle_zooms_in_and_a_double_click_out(tab):
+    before = pixels(tab, "#map")
+    tab.drag("#map", (0.3, 0.2), (0.7, 0.7))
+    assert "zoomed in" in tab.value("document.getElementById('count').textContent")
+    assert pixels(tab, "#map") != before
+    tab.click("#map", 0.5, 0.99, times=2)
+    assert "zoomed in" not in tab.value("document.getElementById('count').textContent")
+    assert pixels(tab, "#map") == before
+
+
+def test_a_click_in_the_plot_of_all_networks_opens_the_nearest(tab):
+    first = "document.querySelector('#within tbody a').textContent"
+    at = tab.value(
+        # The highest point of the front: where the ring of the best network is.
+        "(() => { const pen = document.getElementById('map'); const found = explored.pointOf("
+        "all.architecture.indexOf(" + first + ")); "
+        "return [found[0] / pen.clientWidth, found[1] / pen.clientHeight]; })()"
+    )
+    tab.click("#map", *at)
+    assert shown(tab) == tab.value(first)
+
+
+def test_a_click_on_a_learning_curve_opens_its_network_and_draws_it_strongly(tab):
+    before = pixels(tab, "#curves")
+    was = shown(tab)
+    at = tab.value(
+        "(() => { const { clientWidth, clientHeight } = document.getElementById('curves'); "
+        "const [x, y] = band.find(([key]) => key !== shown)[1].at(-1); "
+        "return [x / clientWidth, y / clientHeight]; })()"
+    )
+    tab.click("#curves", *at)
+    assert shown(tab) != was
+    assert pixels(tab, "#curves") != before
+
+
+def test_the_dark_page_is_dark_and_draws_anew(tab):
+    before = pixels(tab, "#map")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = tab.value(ground)
+    tab.click("#theme")
+    assert tab.value(ground) != light
+    assert pixels(tab, "#map") != before
+    assert tab.value("document.getElementById('theme').textContent") == "light"
+
+
+def test_on_a_phone_nothing_lies_beside_the_screen_and_a_link_goes_to_the_panel(tab):
+    tab.size(390, 844, phone=True)
+    tab.settle()
+    assert tab.value("document.documentElement.scrollWidth") <= 390
+    tab.click("#table-front a")
+    until(
+        lambda: 0 <= tab.value("document.getElementById('panel').getBoundingClientRect().y") < 844
+    )
+
+
+def test_a_page_of_several_runs_colours_by_run(browser, both):
+    with browser.tab((both / "report.html").as_uri()) as tab:
+        assert tab.value("document.getElementById('choose-colour').value") == "run"
+        assert not tab.faults
+
+
+def test_a_page_that_is_watched_lives_and_keeps_what_was_set_up(
+    browser, networks, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(watching, "REST_FOR_DRAWING", 0)
+    run = tmp_path / "runs" / "seed-1"
+    watch = Watch([run], tmp_path / "out")
+    watch.look()
+    with PageServer(watch.file, watch.news) as server, browser.tab(server.address) as tab:
+        wide(tab)
+        note = "document.querySelector('.note')?.textContent ?? ''"
+        assert "Waiting for the first network" in tab.value(note)
+        changed(networks[0], tmp_path / "runs" / "x", "DELETE FROM evaluations WHERE rowid > 5")
+        (tmp_path / "runs" / "x" / "try" / "seed-1").rename(run)
+        watch.look()
+        until(lambda: tab.value("document.getElementById('map') && explored !== null"))
+        tab.settle()
+        first = counted(tab)
+        assert first <= 5
+        until(lambda: watch.look() or tab.value("!!document.querySelector('#table-front')"))
+        tab.value(
+            "const chosen = document.getElementById('choose-x'); chosen.value = 'macs'; "
+            "chosen.dispatchEvent(new Event('change'))"
+        )
+        tab.drag("#map", (0.3, 0.2), (0.7, 0.7))
+        tab.click("#table-front th button")
+        tab.click("#table-front a")
+        opened = shown(tab)
+        drawn = column(tab, "table-evaluations", 2)
+        with sqlite3.connect(networks[0] / "archive.sqlite") as connection:
+            rows = connection.execute("SELECT * FROM evaluations WHERE rowid > 5").fetchall()
+        connection.close()
+        with sqlite3.connect(run / "archive.sqlite") as connection:
+            connection.executemany("INSERT INTO evaluations VALUES (?,?,?,?,?,?,?,?)", rows)
+        connection.close()
+        watch.look()
+        total = "+document.getElementById('count').textContent.split(' ')[2]"
+        until(lambda: tab.value(total) > first)
+        until(lambda: watch.look() or column(tab, "table-evaluations", 2) != drawn)
+        assert tab.value("document.getElementById('choose-x').value") == "macs"
+        assert "zoomed in" in tab.value("document.getElementById('count').textContent")
+        assert tab.value("!!document.querySelector('#table-front th[aria-sort]')")
+        assert shown(tab) == opened
+        watch.close()
+        assert not tab.faults
