@@ -257,9 +257,9 @@ class Stopwatch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.problem, name)
 
-    def evaluate(self, genome: list[int], seed: int = 0) -> dict[str, float]:
+    def evaluate(self, genome: list[int], **options: Any) -> dict[str, float]:
         began = time.process_time()
-        measurement = self.problem.evaluate(genome, seed)
+        measurement = self.problem.evaluate(genome, **options)
         self.seconds += time.process_time() - began
         return measurement
 

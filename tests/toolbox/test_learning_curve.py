@@ -1,12 +1,13 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy
 import pytest
 
 from problems.spaces.bit_string import BitString
 from tests.toolbox.test_report import three_objectives
-from toolbox.archive import Archive, Record
+from toolbox.archive import Archive
 from toolbox.learning_curve import MOST_POINTS, kept
 from toolbox.measure import Job, Measure
 from toolbox.quantities import QUANTITIES
@@ -89,7 +90,7 @@ def test_a_page_has_the_curves_of_what_it_opens_and_an_even_sample_of_the_others
     run = three_objectives()
     archive = Archive({})
     for record in run.archive:
-        told = Record(**{**vars(record), "curve": kept([float(record.genome[0]), 1.0])})
+        told = replace(record, curve=kept([float(record.genome[0]), 1.0]))
         archive.add(told)
     run = type(run)(run.name, run.judge, archive, run.population)
     monkeypatch.setattr(shown, "MOST", 2)
