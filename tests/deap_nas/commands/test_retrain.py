@@ -279,7 +279,7 @@ def assert_refused(status, error, message):
 @pytest.mark.parametrize("name", ["retrain", "export"])
 def test_a_folder_without_networks_is_refused(command, searched, tmp_path, name):
     more = ["--format", "torch"] if name == "export" else []
-    status, _, error = command(name, searched.parent, *more)
+    status, _, error = command(name, searched.parent.parent, *more)
     assert_refused(status, error, r"there is no archive\.sqlite in it; .*did you mean")
     status, _, error = command(name, tmp_path / "nowhere", *more)
     assert_refused(status, error, r"there is no archive\.sqlite in it")

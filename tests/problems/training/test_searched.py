@@ -104,7 +104,7 @@ def test_a_network_is_trained_as_a_search_with_its_recipe_alone_would_train_it(
         "augmentation.crop_padding": recipe["augmentation"].get("crop_padding", 0),
     }  # fmt: skip
     assert found == measured(plain, network) | numbers
-    assert set(joint.measures) == {*found, *ELAPSED}
+    assert {*joint.measures, "learning_curve"} == {*found, *ELAPSED}
     assert joint.preview(genome).keys() == alone.preview(network).keys()
     blueprint = joint.blueprint(genome)
     assert blueprint.normalize is recipe.get("normalize", False)
