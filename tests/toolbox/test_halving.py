@@ -14,6 +14,7 @@ from toolbox.archive import Archive, Record
 from toolbox.assemble import rehearse
 from toolbox.declaration import declare
 from toolbox.halving import Halving, epochs_for
+from toolbox.learning_curve import kept
 from toolbox.measure import Measure
 from toolbox.operator_error import OperatorError
 from toolbox.report.evaluations import Evaluations
@@ -354,6 +355,7 @@ def test_real_networks_go_on_in_other_processes_and_end_as_if_they_had_never_sto
     # to be retrained by its recipe, and not for the epochs after which it was stopped
     assert [one.epochs for one in picked(finished, [whole.key, part.key])] == [4, None]
     alone = finished.problem.evaluate(whole.genome)
+    assert kept(alone.pop("learning_curve")) == whole.curve
     for name in alone:
         if not name.endswith("seconds"):
             assert alone[name] == whole.measurement[name]
