@@ -315,9 +315,9 @@ def test_a_mistake_with_ray_is_one_line(folder, options, part):
 def test_a_disk_that_is_full_ends_the_search_in_one_line_and_it_goes_on_later(folder):
     expected = uninterrupted(folder, 5)
     (folder / "log").unlink()
-    # No file may grow beyond 24 KiB, as on a disk with so much left; coverage has files of its own.
+    # No file may grow beyond 48 KiB, as on a disk with so much left; coverage has files of its own.
     code = (
-        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (24576, 24576)); "
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (49152, 49152)); "
         "os.environ.pop('COVERAGE_PROCESS_CONFIG', None); "
         "os.environ.pop('COVERAGE_PROCESS_START', None); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"

@@ -64,7 +64,7 @@ def test_a_network_measures_the_same_alone_and_beside_others():
     together = replace(PROBLEM, in_flight=2).evaluate_many([SMALL, LARGE])
     beside = dict(together)[1]
     assert {name: value for name, value in beside.items() if name not in ELAPSED} == alone
-    assert set(PROBLEM.measures) == {*alone, *ELAPSED}
+    assert {*PROBLEM.measures, "learning_curve"} == {*alone, *ELAPSED}
 
 
 def test_what_is_known_is_what_is_measured():
