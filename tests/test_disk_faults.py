@@ -17,7 +17,7 @@ pytestmark = [
 
 def test_power_cuts_full_disks_and_kills_cost_nothing_but_time():
     done = preloaded(
-        ["--every", "41", "--variants", "3"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ["--every", "197", "--variants", "3"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("operations") == 3
