@@ -2,7 +2,8 @@
 
 A search that uses every core is slowed by whatever runs beside it.  So what changes with every
 network (numbers, and what the page draws itself) is made by this process, in at most half a
-hundredth of the machine's time; the plots are drawn by a process of the lowest priority.
+hundredth of the machine's time, and the plots are drawn in as much by a process that, on Linux, has
+the lowest priority.
 """
 
 import json
@@ -30,7 +31,7 @@ from toolbox.report.sections import Reported, report
 
 LOOK_SECONDS = 0.5
 REST_FOR_COST = 200 / (os.cpu_count() or 1)  # this process rests so many times as long as it worked
-REST_FOR_DRAWING = 20 if sys.platform == "linux" else 100  # where a thread can step back, or not
+REST_FOR_DRAWING = REST_FOR_COST  # and so does the one that draws
 KINDS = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
