@@ -230,6 +230,14 @@ class ImageClassification:
         )
         untrained: Trained | None = None
         found: list[str] = []
+
+        def claim(key: str, owner: str, verb: str, told: Iterable[str]) -> None:
+            for name in told:
+                if name in names:
+                    raise ValueError(f"{key}: it {verb} {name!r}, as {names[name]} does already")
+                names[name] = owner
+                found.append(name)
+
         for number, use in enumerate(self.measure or ()):
             key = f"measure[{number}] = {use!r}"
             returned = declared_names(use)
@@ -239,11 +247,7 @@ class ImageClassification:
                     returned = returned_names(use, untrained)
                 except MeasureFailed as error:
                     raise ValueError(f"{key}: of an untrained network, {error}") from error
-            for name in returned:
-                if name in names:
-                    raise ValueError(f"{key}: it returns {name!r}, as {names[name]} does already")
-                names[name] = f"measure {use!r}"
-            found += returned
+            claim(key, f"measure {use!r}", "returns", returned)
         for called, device in (self.devices or {}).items():
             key = f"devices.{called}"
             try:
@@ -251,11 +255,7 @@ class ImageClassification:
                 told = told_by(called, device, untrained)
             except MeasureFailed as error:
                 raise ValueError(f"{key}: of an untrained network, {error}") from error
-            for name in told:
-                if name in names:
-                    raise ValueError(f"{key}: it tells {name!r}, as {names[name]} does already")
-                names[name] = f"device {called!r}"
-            found += told
+            claim(key, f"device {called!r}", "tells", told)
         return tuple(found)
 
     def _any_untrained(self) -> Trained:

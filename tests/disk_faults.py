@@ -117,7 +117,7 @@ class Disk:
         self.pending: dict[int, list[Operation]] = {}
         self.names: dict[str, int] = {}
         self.durable_names: dict[str, int] = {}
-        self.pending_names: list[tuple[str, dict[str, int | None]]] = []
+        self.pending_names: list[dict[str, int | None]] = []
 
     def apply(self, operation: Operation) -> None:
         kind, path = operation.kind, operation.path
@@ -135,7 +135,7 @@ class Disk:
                 self.durable[number] = _done(self.durable[number], one)
             self.pending[number] = []
         elif kind == "s":  # a folder
-            for _, change in self.pending_names:
+            for change in self.pending_names:
                 _rename(self.durable_names, change)
             self.pending_names = []
         elif kind in "wz":
@@ -143,13 +143,13 @@ class Disk:
 
     def _name(self, change: dict[str, int | None]) -> None:
         _rename(self.names, change)
-        self.pending_names.append(("", change))
+        self.pending_names.append(change)
 
     def after_a_cut(self, rng: random.Random, variant: int) -> dict[str, bytes]:
         """The files after a cut.  Variant 0: what is durable; 1: everything; others: a draw."""
         names = dict(self.durable_names)
         reached = [0, len(self.pending_names), rng.randint(0, len(self.pending_names))]
-        for _, change in self.pending_names[: reached[min(variant, 2)]]:
+        for change in self.pending_names[: reached[min(variant, 2)]]:
             _rename(names, change)
         return {path: self._content(number, rng, variant) for path, number in names.items()}
 

@@ -18,6 +18,7 @@ import string
 import sys
 import tempfile
 import tomllib
+import traceback
 import warnings
 from collections import Counter
 from datetime import date
@@ -108,13 +109,13 @@ class Hung(BaseException):
     """A case took longer than SECONDS; no handler of errors must take it for one."""
 
 
-def places(tree, path=()):
+def places(tree):
     """Each (container, key) in a tree of tables and lists."""
     entries = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in list(entries):
         yield tree, key
         if isinstance(value, dict | list):
-            yield from places(value, (*path, key))
+            yield from places(value)
 
 
 def words(tree):
@@ -223,17 +224,10 @@ def _without_none(tree):
     return tree
 
 
-def small(tables):
-    """Whether a search of these tables ends within a case's time."""
-    algorithm = tables.get("algorithm", {})
-    return (
-        tables.get("problem", {}).get("use") in ("onemax", "lotz", "tabular")
-        and isinstance(algorithm, dict)
-        and all(
-            isinstance(algorithm.get(key, 1), int) and algorithm.get(key, 1) <= most
-            for key, most in (("population", 50), ("generations", 5))
-        )
-    )
+def small(declaration):
+    """Whether a search ends within a case's time."""
+    cheap = declaration.problem.use in ("onemax", "lotz", "tabular")
+    return cheap and declaration.population <= 50 and declaration.generations <= 5
 
 
 def ended(seed, folder, others):
@@ -263,15 +257,7 @@ def ended(seed, folder, others):
         problem = rehearsed(declaration)
     except ValueError as error:
         return _one_line(error, "rehearsed")
-    if not small(
-        {
-            "problem": {"use": declaration.problem.use},
-            "algorithm": {
-                "population": declaration.population,
-                "generations": declaration.generations,
-            },
-        }
-    ):
+    if not small(declaration):
         return "rehearsed"
     try:
         with OpenSearch(
@@ -325,8 +311,6 @@ def fuzz(seeds, wrong=print):
 
 
 def _traceback(error):
-    import traceback
-
     return "".join(traceback.format_exception(error)[-3:])
 
 

@@ -125,9 +125,7 @@ class Archive:
         """
         archive = cls({})
         try:
-            _take_back(path)
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-            with contextlib.closing(connection):
+            with contextlib.closing(_read_only(path)) as connection:
                 archive.path = path
                 archive._notes = archive._read_meta(connection)
                 archive.problem = archive._notes["problem"]
@@ -420,25 +418,38 @@ class Archive:
             self._connection.close()
 
 
-def _take_back(path: Path) -> None:
-    """Take back what a search left in the middle of a commit, if it did."""
-    with contextlib.closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    ) as one:
+def _read_only(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
+    """The file opened to be read; what a search left in the middle of a commit is taken back.
+
+    timeout: seconds to wait for a writer.
+    """
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
+    try:
         try:
-            one.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return
+            _look_at(connection)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
                 raise
-    with contextlib.closing(sqlite3.connect(path)) as one:
+            _take_back(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _take_back(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         try:
-            one.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            _look_at(connection)
         except sqlite3.OperationalError as error:
             raise ValueError(
                 f"{path}: a search was ended while it wrote, and its folder must be writable for "
                 "that to be taken back"
             ) from error
+
+
+def _look_at(connection: sqlite3.Connection) -> None:
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 @contextlib.contextmanager
@@ -497,10 +508,7 @@ class FollowedArchive:
             if (told.st_dev, told.st_ino) != self._file:  # another file in its place
                 self.close()
                 self._forget()
-                _take_back(self.path)
-                self._connection = sqlite3.connect(
-                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.2
-                )
+                self._connection = _read_only(self.path, timeout=0.2)
                 self._file = (told.st_dev, told.st_ino)
             assert self._connection
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()

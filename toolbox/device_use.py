@@ -24,7 +24,7 @@ class DeviceUse:
     def __init__(self, nvml: Any, uuid: str):
         self._nvml = nvml
         nvml.nvmlInit()
-        self._gpu = self._handle(uuid)
+        self._gpu = gpu_of(nvml, uuid)
         self._utilization: list[float] = []
         self._memory: list[float] = []
         self._energy = self._millijoules()
@@ -32,12 +32,6 @@ class DeviceUse:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
-
-    def _handle(self, uuid: str) -> Any:
-        try:
-            return self._nvml.nvmlDeviceGetHandleByUUID(uuid)
-        except Exception:
-            return self._nvml.nvmlDeviceGetHandleByUUID(uuid.replace("GPU-", "MIG-", 1))
 
     def _sample(self) -> None:
         nvml = self._nvml
@@ -74,6 +68,14 @@ class DeviceUse:
         self._ended.set()
         self._thread.join()
         _told(self._nvml.nvmlShutdown)
+
+
+def gpu_of(nvml: Any, uuid: str) -> Any:
+    """NVML's handle of the GPU, or of the part of one, that has this uuid."""
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(uuid)
+    except Exception:
+        return nvml.nvmlDeviceGetHandleByUUID(uuid.replace("GPU-", "MIG-", 1))
 
 
 def _told(counter: Callable[[], float | None]) -> float | None:

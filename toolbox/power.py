@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from toolbox.device_use import gpu_of
+
 POWERCAP = Path("/sys/class/powercap")
 Counter = Callable[[], float]  # joules
 
@@ -92,7 +94,7 @@ def _gpu(uuid: str | None) -> Mapping[str, Counter]:
         import pynvml
 
         pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        gpu = gpu_of(pynvml, uuid)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     except Exception:  # no library, a GPU that it does not know, or one that does not count
         return {}

@@ -146,7 +146,11 @@ def test_a_measure_that_cannot_be_used_is_told_before_the_search(name, message):
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        ("per_clas_f1", "per_class_f1, or 'module:function'; did you mean 'per_class_f1'?"),
+        (
+            "per_clas_f1",
+            "unknown; legal: int8_val_accuracy, per_class_f1, or 'module:function'; "
+            "did you mean 'per_",
+        ),
         ("no_such_module:f", "there is no module 'no_such_module' in the current folder"),
         (f"{MODULE}:shar", f"module '{MODULE}' has no function 'shar'; did you mean 'share'?"),
         (f"{MODULE}:misspelt", "it asks for 'netwrk'; legal: network, images, labels"),
