@@ -1,18 +1,25 @@
 """The searches that the plan is held against are legal, and what their data and problem are."""
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.plan_error import CASES, Eigenvalues, pictures
+from benchmarks.plan_error import CASES, HELD_OUT, Eigenvalues, pictures
 from deap_nas.opening import declared
 from tests.conftest import REPOSITORY
 
 
-def test_there_are_ten_of_them_with_names_of_their_own():
-    assert len({case.name for case in CASES}) == len(CASES) == 10
+EVERY = (*CASES, *HELD_OUT)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_each_is_a_small_search(case):
+def test_there_are_twice_ten_of_them_with_names_of_their_own():
+    assert len(CASES) == len(HELD_OUT) == 10
+    assert len({case.name for case in EVERY}) == len(EVERY)
+
+
+@pytest.mark.parametrize("case", EVERY, ids=[case.name for case in EVERY])
+def test_each_is_a_small_search(case, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / Path(case.file).parent)
     declaration = declared(REPOSITORY / case.file, case.overrides)
     assert 20 <= declaration.most_evaluations <= 120
     declaration.problem.build()
