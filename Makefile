@@ -11,9 +11,10 @@ endif
 search: .venv/installed
 	$(BIN)/python run_search.py experiments/quickstart.toml
 
+# Many tests wait for other processes: three at once keep two cores busy.
 test: .venv/installed-test lint
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

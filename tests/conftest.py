@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,12 @@ def lotz(**algorithm):
 
 
 def pytest_collection_modifyitems(items):
-    """A GPU's libraries warn of much that is no fault: tests that need one show it and go on."""
+    """The files with the most slow tests come first, so that none of them is alone at the end.
+
+    A GPU's libraries warn of much that is no fault: tests that need one show it and go on.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.filterwarnings("default"))

@@ -8,7 +8,6 @@ from benchmarks.plan_error import CASES, HELD_OUT, Eigenvalues, pictures
 from deap_nas.opening import declared
 from tests.conftest import REPOSITORY
 
-
 EVERY = (*CASES, *HELD_OUT)
 
 
