@@ -105,7 +105,8 @@ def program_of(network: nn.Module, image_shape: Shape) -> Program:
     Raises NoInt8, one line, for what it does that has no counterpart.
     """
     device = next(network.parameters()).device
-    network = deepcopy(network).eval()
+    # In torch's own order of channels: in the one of a training, a pool of torch rearranges memory.
+    network = deepcopy(network).to(memory_format=torch.contiguous_format).eval()
     images = torch.zeros(1, *image_shape, device=device)
     trace = _Trace(images)
     with torch.no_grad(), trace:

@@ -51,6 +51,15 @@ def test_a_network_of_every_space_computes_the_same_as_its_program(space):
         assert torch.allclose(deployed(images), expected, atol=1e-3 * expected.abs().max())
 
 
+def test_a_network_of_torch_s_own_layers_has_a_program_in_the_layout_of_its_training():
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    before = program_of(network, (1, 8, 8))
+    after = program_of(network.to(memory_format=torch.channels_last), (1, 8, 8))
+    assert [step.kind for step in after.steps] == [step.kind for step in before.steps]
+
+
 def test_batch_norm_relu_and_padding_are_no_steps_of_their_own():
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
