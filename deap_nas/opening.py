@@ -7,7 +7,7 @@ two are opened in a run folder (`OpenSearch`), which then yields generation afte
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from types import TracebackType
@@ -149,6 +149,7 @@ class OpenSearch:
         command: str = "",
     ):
         self.declaration = declaration
+        self._pointed_out: set[str] = set()
         self.judge = Judge(declaration.objectives, declaration.bounds)
         with ExitStack() as stack:
             with refusing(ValueError, OSError):
@@ -167,7 +168,7 @@ class OpenSearch:
                     self.problem,
                     self.archive,
                     retry_failed=retry_failed,
-                    on_record=self.follower.record,
+                    on_record=self._heard,
                 )
                 stack.callback(self.toolbox.close)
                 self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
@@ -216,6 +217,19 @@ class OpenSearch:
                 if generation.stopped:
                     self._end(generation, time.process_time() - begun)
                 yield generation
+
+    def _heard(self, record: Record) -> None:
+        """Tell of a record that is known now, and once of each objective that it has no use for."""
+        with suppress(Exception):  # of an objective; it is told when the fitness is asked for
+            for one, value in self.judge.counted_as_worst(record):
+                if one.name not in self._pointed_out:
+                    self._pointed_out.add(one.name)
+                    log.warning(
+                        "objectives: %r is %g for %s, which is not finite, or worse than its worst "
+                        "= %g; this network counts as that, and so do others like it",
+                        *(one.name, value, record.architecture, one.worst),
+                    )
+        self.follower.record(record)
 
     def _foresee(self) -> None:
         """Say how long the search will take, if that can be known before it."""

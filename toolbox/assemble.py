@@ -2,9 +2,11 @@
 
 import inspect
 import itertools
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from deap import tools
@@ -13,15 +15,19 @@ from toolbox.archive import Archive, Record
 from toolbox.bounds import closest
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator, evaluate_invalid
-from toolbox.guarded_toolbox import GuardedToolbox, belongs
+from toolbox.guarded_toolbox import MOST_CHILDREN_DRAWN, GuardedToolbox, belongs
+from toolbox.hook_answers import check_answers, check_genes
 from toolbox.individual import Individual
 from toolbox.judge import Judge
 from toolbox.networks import Networks
 from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem, adapted
+from toolbox.quantities import quantities_with
 from toolbox.shelf import did_you_mean
 from toolbox.signature import Chosen, prefixed
+
+log = logging.getLogger(__name__)
 
 
 def assemble(
@@ -39,6 +45,7 @@ def assemble(
     halving or finals that it cannot have.
     """
     problem = adapted(problem)
+    quantities_with(problem.quantities)  # what is wrong with them is said before the search
     _check_measured(declaration, problem)
     if declaration.halving:
         with prefixed("halving"):
@@ -103,6 +110,7 @@ def rehearse(declaration: Declaration, problem: Any) -> None:
     What is wrong with an operator shows here, before the first network trains and before anything
     is written.
     """
+    check_genes(adapted(problem).space)
     toolbox = assemble(declaration, problem, Archive({}))
     state = random.getstate()
     worst = tuple(objective.worst for objective in declaration.objectives)
@@ -111,12 +119,20 @@ def rehearse(declaration: Declaration, problem: Any) -> None:
         population = toolbox.population(n=declaration.population)
         evaluate_invalid(population, toolbox)
         toolbox.end(population)
+        check_answers(toolbox.evaluator.networks, population)
         _check_feasible(toolbox, population)
         # Once outside the algorithm too, whose probabilities may pass an operator by.
         with prefixed("toolbox.mate"):
             toolbox.mate(*(toolbox.clone(random.choice(population)) for _ in range(2)))
         with prefixed("toolbox.mutate"):
             toolbox.mutate(toolbox.clone(population[0]))
+        for alias, drawn in toolbox.redrawn.items():
+            if drawn >= MOST_CHILDREN_DRAWN:
+                log.warning(
+                    "toolbox.%s = %r: none of %d children that were tried was a network of the "
+                    "space; where it is so, parents go on unchanged",
+                    *(alias, declaration.toolbox[alias].use, drawn),
+                )
         toolbox.select(population, len(population))
         toolbox.evolve(population, toolbox)
         if declaration.toolbox["screen"].use != "everyone" and not toolbox.has_screened:
@@ -135,7 +151,7 @@ def _check_measured(declaration: Declaration, problem: Problem) -> None:
     if measures is None:
         return
     for number, objective in enumerate(declaration.objectives):
-        for name in (*objective.needs, *_missed(objective, measures)):
+        for name in (*objective.needs, *_missed(objective, f"objectives[{number}]", measures)):
             if name not in measures:
                 raise ValueError(
                     f"objectives[{number}] = {objective.name!r}: it needs {name!r}, which this "
@@ -150,17 +166,25 @@ def _check_measured(declaration: Declaration, problem: Problem) -> None:
             )
 
 
-def _missed(objective: Objective, measures: Iterable[str]) -> list[str]:
+def _missed(objective: Objective, key: str, measures: Iterable[str]) -> list[str]:
     """The name that an objective of the user's own reads and that is not measured, if there is one.
 
-    It is tried on made-up numbers, so nothing but a missing name is taken for an error.
+    It is tried on made-up numbers, so nothing but a missing name, and an answer that is no number,
+    is taken for an error.  Raises ValueError for the latter.
     """
     try:
-        objective.view(dict.fromkeys(measures, 0.5))
+        said: Any = objective.view(MappingProxyType(dict.fromkeys(measures, 0.5)))
     except KeyError as error:
         return [str(error.args[0])] if error.args else []
     except Exception:
         return []
+    try:
+        float(said)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{key} = {objective.name!r}: it returned a {type(said).__name__} of made-up numbers; "
+            "a number is needed"
+        ) from None
     return []
 
 

@@ -24,7 +24,9 @@ from toolbox.evaluation import Evaluator
 from toolbox.genes import gene_sizes
 from toolbox.individual import clone
 from toolbox.lineage import note_origin, origin
+from toolbox.networks import BudgetSpent
 from toolbox.operator_error import OperatorError, failed
+from toolbox.stopped import SearchStopped
 from toolbox.stream import Stream
 
 MOST_CHILDREN_DRAWN = 100  # then the parents go on unchanged
@@ -172,6 +174,13 @@ def _name(operator: Callable[..., Any], alias: str) -> str:
     return getattr(operator, "__name__", alias)
 
 
+def _is_ours(function: Callable[..., Any]) -> bool:
+    """Whether a function is the toolbox's own, whose errors are for whoever mends the toolbox."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(function.__module__).partition(".")[0] == __name__.partition(".")[0]
+
+
 def belongs(genome: Any, space: Any, alias: str) -> bool:
     """Whether a genome is a network of the space.
 
@@ -223,7 +232,14 @@ def _checked_choice(alias: str, choose: Callable[..., Any]) -> Callable[..., Any
 def _checked_evolution(evolve: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(evolve)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        population = evolve(*args, **kwargs)
+        try:
+            population = evolve(*args, **kwargs)
+        except (SearchStopped, BudgetSpent, OSError):  # what is around the search, and not in it
+            raise
+        except Exception as error:
+            if _is_ours(evolve):
+                raise
+            raise failed("algorithm", error) from error
         if not isinstance(population, list) or not population:
             raise OperatorError(
                 f"algorithm: it returned {population!r}; the next population is needed, a list"

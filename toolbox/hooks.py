@@ -5,9 +5,10 @@ A contract is a class whose members are the hooks, each with its default.
 
 import inspect
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, ClassVar
 
+from toolbox.operator_error import failed
 from toolbox.shelf import did_you_mean, nearest
 
 log = logging.getLogger(__name__)
@@ -19,11 +20,15 @@ _pointed_out: set[tuple[type, str]] = set()
 class Hooks:
     """An object with the defaults of a contract for the hooks that it lacks.
 
-    Each hook is looked up once.  Any other name is the object's own.
+    Each hook is looked up once.  Any other name is the object's own.  _arithmetic: the hooks that
+    answer of a genome by arithmetic; what one raises is told in one line, as an OperatorError that
+    names `_key` and the hook.
     """
 
     _contract: ClassVar[type]
     _hooks: ClassVar[frozenset[str]]
+    _arithmetic: ClassVar[frozenset[str]]
+    _key: ClassVar[str]
 
     def __init__(self, own: Any):
         self.own = own
@@ -39,7 +44,8 @@ class Hooks:
 
     def _found(self, name: str) -> Any:
         if offers(self.own, name):
-            return getattr(self.own, name)
+            found = getattr(self.own, name)
+            return _telling(found, f"{self._key}.{name}") if name in self._arithmetic else found
         default = inspect.getattr_static(self._contract, name)
         return default.__get__(self, type(self)) if hasattr(default, "__get__") else default
 
@@ -48,6 +54,16 @@ class Hooks:
 
     def __repr__(self) -> str:
         return repr(self.own)
+
+
+def _telling(hook: Callable[..., Any], said: str) -> Callable[..., Any]:
+    def asked(*arguments: Any) -> Any:
+        try:
+            return hook(*arguments)
+        except Exception as error:  # whatever a user's function does
+            raise failed(said, error) from error
+
+    return asked
 
 
 def offers(own: Any, name: str) -> bool:

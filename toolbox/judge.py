@@ -69,6 +69,14 @@ class Judge:
         needed = self._needed
         return bool(needed) and needed <= set(record.measurement)
 
+    def counted_as_worst(self, record: Record) -> list[tuple[Objective, float]]:
+        """The objectives that count as their worst for a record that was measured, and what they
+        say of it."""
+        if record.status != "ok":
+            return []
+        said = [(one, one.viewed(record.measurement)) for one in self.objectives]
+        return [(one, value) for one, value in said if one.is_worst(value)]
+
     def losses(self, records: Sequence[Record]) -> numpy.ndarray:
         """The fitness of records (records, objectives), negated where it is maximized."""
         fitness = numpy.array([self.fitness(record) for record in records])
@@ -83,7 +91,7 @@ def value_of(objective: Objective, measurement: Mapping[str, float]) -> float:
     """
     try:
         return objective.value(measurement)
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except Exception as error:  # whatever a user's function does
         raise OperatorError(
             f"objectives: {objective.name!r} failed on a measurement ({one_line(error)}); "
             f"measured are {', '.join(measurement)}"

@@ -32,11 +32,13 @@ identity
     valid.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from toolbox.hooks import Hooks, check_required, offers, point_out_near_misses
+from toolbox.operator_error import OperatorError
 from toolbox.space import Space, adapted_space
 
 Measurement = dict[str, Any]  # finite numbers by name, and a learning curve if there is one
@@ -234,12 +236,15 @@ HOOKS = frozenset(name for name in vars(Problem) if not name.startswith("_")) | 
 class _Adapted(Hooks):
     """A user's object with the defaults of `Problem` for the hooks that it does not have."""
 
-    _contract, _hooks = Problem, HOOKS
+    _contract, _hooks, _key = Problem, HOOKS, "problem"
+    _arithmetic = frozenset({"known", "features", "cost", "layers"})
 
     def __getattr__(self, name: str) -> Any:
         value = super().__getattr__(name)
         if name == "space":
             value = vars(self)["space"] = adapted_space(value)
+        elif name == "known":
+            value = vars(self)["known"] = _finite(value)
         return value
 
     def on_worker(self, rank: int) -> Problem:
@@ -263,6 +268,24 @@ class _Adapted(Hooks):
 
     def _same(self, own: Any) -> Problem:
         return cast(Problem, self) if own is self else adapted(own)
+
+
+def _finite(known: Callable[[list[int]], Measurement]) -> Callable[[list[int]], Measurement]:
+    """What is known, which a bound and a guide may reckon with."""
+
+    def checked(genome: list[int]) -> Measurement:
+        found = known(genome)
+        try:
+            sound = all(map(math.isfinite, found.values()))
+        except (AttributeError, TypeError):
+            sound = False
+        if not sound:
+            raise OperatorError(
+                f"problem.known: it returned {found!r}; a dict of finite numbers is needed"
+            )
+        return found
+
+    return checked
 
 
 def adapted(problem: Any) -> Problem:

@@ -236,6 +236,8 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
         where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
         message = re.sub("^(Input|Tuple|List|String|Value) should", "it should", first["msg"])
         shown = first["input"] if where else value
+        if first["type"] in ("list_type", "tuple_type") and not isinstance(shown, Mapping):
+            message = f"a list is needed, like [{json.dumps(shown, default=str)}]"
         if first["type"] == "literal_error" and isinstance(shown, str):
             message += did_you_mean(shown, re.findall("'([^']*)'", first["msg"]))
         raise ValueError(f"{key}{where} = {shown!r}: {message}") from None

@@ -84,7 +84,8 @@ HOOKS = frozenset(name for name in vars(Space) if not name.startswith("_")) | {"
 class _Adapted(Hooks):
     """A user's object with the defaults of `Space` for the hooks that it does not have."""
 
-    _contract, _hooks = Space, HOOKS
+    _contract, _hooks, _key = Space, HOOKS, "problem.space"
+    _arithmetic = frozenset({"decode", "canonical", "violation", "features"})
 
 
 def adapted_space(space: Any) -> Space:

@@ -21,7 +21,7 @@ CASES = [
     ({"seed": True}, "seed = True", "valid integer"),
     ({"seed": -1}, "seed = -1", "greater than or equal to 0"),
     ({"objectives": []}, "objectives = []", "at least one"),
-    ({"objectives": "ones"}, "objectives = 'ones'", "valid array"),
+    ({"objectives": "ones"}, "objectives = 'ones'", "a list is needed, like"),
     ({"objectives": ["one"]}, "objectives[0] = 'one'", "did you mean 'ones'?"),
     ({"objectives": [1]}, "objectives[0] = 1", "a name or a table"),
     ({"objectives": ["ones", "ones"]}, "'ones' is named twice", ""),

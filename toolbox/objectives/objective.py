@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from toolbox.quantities import Direction
 
@@ -39,9 +40,15 @@ class Objective:
         """DEAP's: +1 maximize, -1 minimize."""
         return 1.0 if self.direction == "maximize" else -1.0
 
+    def viewed(self, measurement: Measurement) -> float:
+        """What the view says of a measurement, which it cannot change."""
+        return float(self.view(MappingProxyType(measurement)))
+
     def value(self, measurement: Measurement) -> float:
         """The finite number that DEAP sees."""
-        value = float(self.view(measurement))
-        if not math.isfinite(value) or (value - self.worst) * self.weight < 0:
-            return self.worst
-        return value
+        value = self.viewed(measurement)
+        return self.worst if self.is_worst(value) else value
+
+    def is_worst(self, value: float) -> bool:
+        """Whether what the view said counts as the worst, because it is not finite or beyond it."""
+        return not math.isfinite(value) or (value - self.worst) * self.weight < 0
