@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Iterable
 from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
@@ -15,15 +16,24 @@ def imported(use: str) -> Any:
     2.0
     """
     module_name, _, name = use.partition(":")
+    if not module_name or not name:
+        raise ValueError(f"{use!r}: 'module:function' is needed")
     try:
         found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{use!r}: there is no module {error.name!r} in the current folder, beside the "
+            "declaration, or installed"
+        ) from error
     except Exception as error:  # whatever a module does when it is imported
         raise ValueError(
             f"{use!r}: importing {module_name!r} failed: {type(error).__name__}: {error}"
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):
-            raise ValueError(f"{use!r}: there is no {part!r}{did_you_mean(part, vars(found))}")
+            raise ValueError(
+                f"{use!r}: there is no {part!r} in {module_name!r}{did_you_mean(part, dir(found))}"
+            )
         found = getattr(found, part)
     return found
 
@@ -41,7 +51,7 @@ def source_of(use: str) -> str:
     return blake2b(Path(file).read_bytes(), digest_size=16).hexdigest()
 
 
-def did_you_mean(name: str, known: Any) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or nothing."""
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

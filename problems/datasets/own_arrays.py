@@ -1,8 +1,6 @@
 """Images that a plain function of the user's returns: `dataset = { use = "my_data:stripes" }`."""
 
-import difflib
 import hashlib
-import importlib
 import inspect
 import json
 import logging
@@ -18,6 +16,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from problems.datasets.arrays import as_images, as_labels
 from problems.datasets.carved_test import CarvedTest, require_classes
 from problems.datasets.dataset import Dataset, Part
+from problems.imported import did_you_mean, imported
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +182,7 @@ def _called(use: str, options: str, seed: int) -> Arrays:
 
 def _call(use: str, options: str, seed: int) -> Arrays:
     """What the function returns.  Raises ValueError that says what is wrong with it."""
-    module, _, attribute = use.partition(":")
-    function = getattr(importlib.import_module(module), attribute)
+    function = imported(use)
     hints = _hints(function)
     given = {
         name: _typed(name, value, hints.get(name, Any))
@@ -271,10 +269,9 @@ def _checked(
     legal = list(dict.fromkeys([*also, *named]))
     for name in options:
         if name not in legal and inspect.Parameter.VAR_KEYWORD not in kinds:
-            near = difflib.get_close_matches(name, legal, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"{name} = {options[name]!r}: unknown key; legal: {', '.join(legal)}{hint}"
+                f"{name} = {options[name]!r}: unknown key; legal: {', '.join(legal)}"
+                f"{did_you_mean(name, legal)}"
             )
     return {name: _typed(name, value, hints.get(name, Any)) for name, value in options.items()}
 

@@ -16,20 +16,20 @@ attributes: `measures`, the names that it returns, and `quantities`, what they m
 toolbox/quantities.py), such as {"my_name": {"direction": "maximize", "worst": 0.0}}.
 """
 
-import difflib
-import importlib
 import inspect
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from typing import Any, cast
 
+import numpy
 import torch
 from torch import nn
 
 from problems.datasets.splits import Split
+from problems.imported import did_you_mean, imported
 from problems.measures import MEASURES
 from problems.measures.device import Device, DeviceFailed
 from problems.training.loop import logits_of, seeded
@@ -72,9 +72,9 @@ class Trained:
     def images(self) -> torch.Tensor:
         return self.split.batch(slice(None))[0]
 
-    @property
+    @cached_property
     def labels(self) -> torch.Tensor:
-        return self.split.labels
+        return self.split.labels.clone()  # those of the split are every other network's too
 
     @cached_property
     def predictions(self) -> torch.Tensor:
@@ -94,55 +94,38 @@ def measure_of(use: str) -> Measure:
 
     Raises ValueError if there is none, or if it asks for what there is not.
     """
-    function = MEASURES.get(use) or _imported(use)
+    if use not in MEASURES and ":" not in use:
+        raise ValueError(
+            f"{use!r}: unknown; legal: {', '.join(MEASURES)}, or 'module:function'"
+            f"{did_you_mean(use, MEASURES)}"
+        )
+    function: Any = MEASURES.get(use) or imported(use)
+    if not callable(function):
+        raise ValueError(f"{use!r}: it is a {type(function).__name__}; a function is needed")
     parameters = inspect.signature(function).parameters.values()
     for asked in parameters:
         varies = asked.kind in (asked.VAR_POSITIONAL, asked.VAR_KEYWORD)
         if asked.name not in ARGUMENTS and asked.default is asked.empty and not varies:
             raise ValueError(
                 f"{use!r}: it asks for {asked.name!r}; legal: {', '.join(ARGUMENTS)}"
-                f"{_near(asked.name, ARGUMENTS)}"
+                f"{did_you_mean(asked.name, ARGUMENTS)}"
             )
-    return function
-
-
-def _imported(use: str) -> Measure:
-    name, _, attribute = use.partition(":")
-    if not name or not attribute:
-        raise ValueError(
-            f"{use!r}: unknown; legal: {', '.join(MEASURES)}, or 'module:function'"
-            f"{_near(use, MEASURES)}"
-        )
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"{use!r}: there is no module {error.name!r} in the current folder, beside the "
-            "declaration, or installed"
-        ) from error
-    except Exception as error:  # whatever a user's module does when it is imported
-        raise ValueError(
-            f"{use!r}: importing {name!r} failed: {type(error).__name__}: {error}"
-        ) from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        functions = [found for found, value in vars(module).items() if callable(value)]
-        raise ValueError(
-            f"{use!r}: module {name!r} has no function {attribute!r}{_near(attribute, functions)}"
-        )
     return cast(Measure, function)
-
-
-def _near(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def quantities_of(uses: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """What the names mean that these functions return, as far as the functions say it."""
     found: dict[str, Mapping[str, Any]] = {}
     for use in uses:
-        found |= getattr(measure_of(use), "quantities", {})
+        said = getattr(measure_of(use), "quantities", {})
+        if not isinstance(said, Mapping) or not all(
+            isinstance(one, Mapping) for one in said.values()
+        ):
+            raise ValueError(
+                f"measure {use!r}: its attribute quantities is {said!r}; names and what they mean "
+                "are needed, like {'my_number': {'direction': 'maximize', 'worst': 0.0}}"
+            )
+        found |= said
     return found
 
 
@@ -188,10 +171,12 @@ def _call(use: str, trained: Trained) -> dict[str, float]:
     asked = inspect.signature(function).parameters
     trained.network.eval()
     try:
-        returned = function(**{name: getattr(trained, name) for name in ARGUMENTS if name in asked})
+        given = {name: getattr(trained, name) for name in ARGUMENTS if name in asked}
+        with torch.enable_grad():  # it is as before in the end, whatever the function sets
+            returned = function(**given)
     except torch.cuda.OutOfMemoryError:
         raise  # the network is begun again when there is more memory
-    except Exception as error:  # whatever a user's function does
+    except (Exception, SystemExit) as error:  # whatever a user's function does
         raise MeasureFailed(f"{use}: {type(error).__name__}: {error}") from error
     if not isinstance(returned, Mapping):
         returned = {getattr(function, "__name__", use.rpartition(":")[2]): returned}
@@ -209,7 +194,7 @@ def _name(use: str, name: Any) -> str:
 
 
 def _number(use: str, name: str, value: Any) -> float:
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
+    if isinstance(value, torch.Tensor | numpy.ndarray) and math.prod(value.shape) == 1:
         value = value.item()
     if not isinstance(value, Real):
         raise MeasureFailed(

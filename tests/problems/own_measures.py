@@ -1,5 +1,8 @@
 """Measures as users write them, for tests."""
 
+import sys
+
+import numpy
 import torch
 
 given = {}
@@ -78,3 +81,24 @@ def of_a_file(path):
     import onnx
 
     return len(onnx.load(path).graph.node)
+
+
+def of_numpy(labels):
+    return {"scalar": numpy.float32(0.25), "array": numpy.array(0.5), "one": numpy.array([0.75])}
+
+
+def spoils(labels, images, predictions):
+    labels.zero_()
+    torch.set_grad_enabled(False)
+    return 1.0
+
+
+def leaves(network):
+    sys.exit()
+
+
+def listed(network):
+    return 1.0
+
+
+listed.quantities = ["listed"]

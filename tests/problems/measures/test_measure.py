@@ -152,9 +152,9 @@ def test_a_measure_that_cannot_be_used_is_told_before_the_search(name, message):
             "did you mean 'per_",
         ),
         ("no_such_module:f", "there is no module 'no_such_module' in the current folder"),
-        (f"{MODULE}:shar", f"module '{MODULE}' has no function 'shar'; did you mean 'share'?"),
+        (f"{MODULE}:shar", f"there is no 'shar' in '{MODULE}'; did you mean 'share'?"),
         (f"{MODULE}:misspelt", "it asks for 'netwrk'; legal: network, images, labels"),
-        (f"{MODULE}:given", "has no function 'given'"),
+        (f"{MODULE}:given", "it is a dict; a function is needed"),
     ],
 )
 def test_a_measure_that_there_is_not_is_refused_as_it_is_declared(use, message):
@@ -166,3 +166,34 @@ def test_a_measure_that_there_is_not_is_refused_as_it_is_declared(use, message):
 def test_the_same_name_twice_is_refused():
     with pytest.raises(ValueError, match=r"measure\[1\] = .*: it returns 'share', as measure '"):
         measuring("share", "share").prepared()
+
+
+def test_one_number_may_come_as_any_array():
+    measurement = measuring("of_numpy").prepared().evaluate(GENOME)
+    assert (measurement["scalar"], measurement["array"], measurement["one"]) == (0.25, 0.5, 0.75)
+
+
+def test_a_measure_leaves_what_other_networks_are_measured_by_as_it_is():
+    problem = measuring("spoils").prepared()
+    before = open_splits(PLAIN.dataset, "cpu").validation.labels.clone()
+    problem.evaluate(GENOME)
+    assert torch.equal(open_splits(PLAIN.dataset, "cpu").validation.labels, before)
+    assert torch.is_grad_enabled()
+
+
+def test_a_measure_that_ends_the_program_makes_its_network_fail():
+    with pytest.raises(
+        ValueError, match=r"^measure\[0\] = .*: of an untrained network, .*SystemExit"
+    ):
+        measuring("leaves").prepared()
+
+
+def test_names_that_differ_from_network_to_network_are_a_failure():
+    problem = replace(measuring("share").prepared(), measured=("other",))
+    outcome = Measure(problem)(Job(0, GENOME))
+    assert outcome.message.startswith("MeasureFailed: measures: other, share was told either of")
+
+
+def test_quantities_that_are_no_table_are_told_before_a_search():
+    with pytest.raises(ValueError, match=r"its attribute quantities is \['listed'\]; names and"):
+        _ = measuring("listed").prepared().quantities
