@@ -6,7 +6,7 @@ them.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -79,7 +79,8 @@ def counted_module(
         return _wrong(f"{said}: {type(error).__name__}: {_line(error)}")
     if not any(True for _ in network.parameters()):
         return _wrong(f"{said}: its module {type(network).__name__} has no parameters to train")
-    for name, value in network.state_dict().items():
+    held = network.state_dict()
+    for name, value in held.items():
         if not isinstance(value, torch.Tensor):
             return _wrong(
                 f"{said}: the state of its module holds {name!r}, a {type(value).__name__}; "
@@ -97,6 +98,8 @@ def counted_module(
             return _wrong(f"{said}: {error}")
         except Exception as error:
             where = type(ledger.running).__name__
+            if added := network.state_dict().keys() - held.keys():
+                return _wrong(_grown(said, added))
             if isinstance(error, RuntimeError | ValueError) and COLLAPSED.search(str(error)):
                 return Counted({}, refusal=f"{where}: {_line(error)}")
             if isinstance(error, NotImplementedError) or "meta" in str(error).lower():
@@ -105,6 +108,8 @@ def counted_module(
                     f"without the values of an image: {_line(error)}"
                 )
             return _wrong(f"{said}: its module {where}: {type(error).__name__}: {_line(error)}")
+        if added := network.state_dict().keys() - held.keys():
+            return _wrong(_grown(said, added))
         if not isinstance(logits, torch.Tensor):
             return _wrong(
                 f"{said}: its module returned a {type(logits).__name__}; logits (N, {classes}) "
@@ -116,7 +121,20 @@ def counted_module(
                 f"{said}: its module returned logits ({shape}) for {classes} classes; "
                 f"(N, {classes}) are needed"
             )
+        if not logits.is_floating_point():
+            return _wrong(
+                f"{said}: its module returned logits of {logits.dtype}; floating-point numbers are "
+                "needed"
+            )
     return ledger.counted(image_shape)
+
+
+def _grown(said: str, added: Collection[str]) -> str:
+    """What is wrong with a module whose state grows when it is run."""
+    return (
+        f"{said}: its module makes {min(added)!r} only when it is run, too late to be trained and "
+        "saved; make all of it in __init__, or take torch.nn.LazyBatchNorm2d and its like"
+    )
 
 
 def on_meta(make: Callable[[], nn.Module]) -> nn.Module:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from problems.networks.counting import counted_module, on_meta
 from problems.networks.own_network import OwnNetwork
@@ -19,12 +20,14 @@ DRAWS = 200  # until so many were found
 FILE = "own_sources.json"  # in the folder of a run
 
 
-def rehearse(space: Any, image_shape: Shape, classes: int) -> None:
+def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> None:
     """Count, build and describe some random networks of a space that is somebody's own.
 
     Raises ValueError, one line, for the first that cannot be: the code that makes it fails, its
     module returns no logits (N, classes), its count is not that of its module, or it could not be
-    saved.  A genome that the space or its function refuses is drawn again.
+    saved; if two modules of one genome differ or share weights; or if the first network cannot be
+    trained by a step of `fewest` images, 1 or 2.  A genome that the space or its function refuses
+    is drawn again.
     """
     if type(space) in SPACES.values():
         return
@@ -39,6 +42,8 @@ def rehearse(space: Any, image_shape: Shape, classes: int) -> None:
         if refusal := _look_at(space, genome, image_shape, classes):
             reason = refusal
             looked_at.discard(tuple(genome))
+        elif len(looked_at) == 1:
+            _require_trainable(space, genome, image_shape, classes, fewest)
         if len(looked_at) == NETWORKS:
             return
     if not looked_at:
@@ -69,14 +74,18 @@ def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) ->
         raise ValueError(f"{said}: {type(error).__name__}: {error}") from error
     if known.refusal and not known.wrong:
         return known.refusal
-    if not known.refusal:
-        known = counted_module(
-            lambda: module_of(plan, image_shape, classes),
-            image_shape,
-            classes,
-            said_of(plan),
-            training=True,
-        )
+    if known.refusal:
+        raise ValueError(f"{said}: {known.refusal}")
+    network, again = (on_meta(lambda: module_of(plan, image_shape, classes)) for _ in range(2))
+    if reason := _unlike(network, again):
+        raise ValueError(f"{said}: {said_of(plan)} {reason}")
+    known = counted_module(
+        lambda: module_of(plan, image_shape, classes),
+        image_shape,
+        classes,
+        said_of(plan),
+        training=True,
+    )
     if known.refusal:
         raise ValueError(f"{said}: {known.refusal}")
     arithmetic = counted(plan, image_shape, classes).totals["params"]
@@ -87,12 +96,51 @@ def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) ->
         )
     if reason := unsaved(plan, image_shape, classes):
         raise ValueError(f"{said}: it could not be saved after its training: {reason}")
-    network = on_meta(lambda: module_of(plan, image_shape, classes))
     try:
         network.to(memory_format=torch.channels_last)
     except RuntimeError as error:
         raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
     return ""
+
+
+def _unlike(one: nn.Module, other: nn.Module) -> str:
+    """What is wrong with two modules that were made of one genome; empty if nothing is."""
+    before = {id(parameter) for parameter in one.parameters()}
+    for name, parameter in other.named_parameters():
+        if id(parameter) in before:
+            return (
+                f"returns the same {name!r} at each call, so one network would go on with the "
+                "weights of another; make every part anew, or return a copy.deepcopy"
+            )
+    shapes = [
+        {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        for module in (one, other)
+    ]
+    if shapes[0] != shapes[1]:
+        return "makes another module at each call; the genes alone must decide what it is"
+    return ""
+
+
+def _require_trainable(
+    space: Any, genome: list[int], image_shape: Shape, classes: int, fewest: int
+) -> None:
+    """Raise ValueError, one line, if no step of so many images can be taken on the CPU."""
+    images = torch.rand(fewest, *image_shape, generator=torch.Generator().manual_seed(0))
+    images = images.to(memory_format=torch.channels_last)  # as a training has images and weights
+    labels = torch.zeros(fewest, dtype=torch.int64)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        network = module_of(plan_of(space, genome), image_shape, classes)
+        network.to(memory_format=torch.channels_last).train()
+        try:
+            nn.functional.cross_entropy(network(images).float(), labels).backward()
+        except Exception as error:  # whatever somebody's own module does
+            line = next(iter(str(error).splitlines()), "")
+            rest = ", as the last one of each epoch has" if fewest == 1 else ""
+            many = f"{fewest} image{'s' if fewest > 1 else ''}{rest}"
+            raise ValueError(
+                f"space: {space.decode(genome)!r}: its module cannot be trained by a step of "
+                f"{many}: {type(error).__name__}: {line}"
+            ) from error
 
 
 def changed_sources(space: Any, folder: Path) -> list[str]:

@@ -209,3 +209,90 @@ def test_a_blueprint_that_tells_of_another_network_is_told_before_it_is_trained(
         check_can_be_kept(problem, [0])
     told = replace(problem, space=OfLayers(units=()))
     check_can_be_kept(told, [0])
+
+
+ONCE = nn.Linear(144, 10)
+
+
+def always_one(image_shape, classes, width: Literal[4, 8]):
+    return nn.Sequential(nn.Flatten(), ONCE)
+
+
+def ever_another(image_shape, classes, width: Literal[4, 8]):
+    ever_another.made = getattr(ever_another, "made", 0) + 1
+    hidden = ever_another.made
+    return nn.Sequential(nn.Flatten(), nn.Linear(144, hidden), nn.Linear(hidden, classes))
+
+
+class Late(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(144, 10), None
+
+    def forward(self, images):
+        logits = self.linear(images.flatten(1))
+        self.norm = self.norm or nn.BatchNorm1d(10, device=images.device)
+        return self.norm(logits)
+
+
+class Answering(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.linear, self.answer = nn.Linear(144, 10), answer
+
+    def forward(self, images):
+        return self.answer(self.linear(images.flatten(1)))
+
+
+def late(image_shape, classes, width: Literal[4, 8]):
+    return Late()
+
+
+def whole(image_shape, classes, width: Literal[4, 8]):
+    return Answering(lambda logits: logits.long())
+
+
+def complex_numbers(image_shape, classes, width: Literal[4, 8]):
+    return Answering(lambda logits: torch.complex(logits, logits))
+
+
+def detached(image_shape, classes, width: Literal[4, 8]):
+    return Answering(torch.Tensor.detach)
+
+
+def views(image_shape, classes, width: Literal[4, 8]):
+    class Viewing(nn.Sequential):
+        def forward(self, images):
+            features = self[0](images)
+            return self[1](features.view(len(features), -1))
+
+    return Viewing(nn.Conv2d(1, 4, 3), nn.Linear(400, classes))
+
+
+def normalized(image_shape, classes, width: Literal[4, 8]):
+    return nn.Sequential(nn.Flatten(), nn.Linear(144, 8), nn.BatchNorm1d(8), nn.Linear(8, classes))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (always_one, "always_one returns the same '1.weight' at each call"),
+        (ever_another, "ever_another makes another module at each call"),
+        (late, "late: its module makes 'norm.bias' only when it is run, too late to be trained"),
+        (whole, "whole: its module returned logits of torch.int64; floating-point numbers"),
+        (complex_numbers, "returned logits of torch.complex64; floating-point numbers"),
+        (detached, "its module cannot be trained by a step of 2 images: RuntimeError: element 0"),
+        (views, "its module cannot be trained by a step of 2 images: RuntimeError: view size"),
+    ],
+)
+def test_a_module_that_would_be_trained_wrongly_is_told_before_a_search(function, message):
+    with pytest.raises(ValueError, match=rf"^space: 'width=.': .*{message}"):
+        replace(PROBLEM, space=own(function)).prepared()
+
+
+def test_a_module_that_the_last_image_of_an_epoch_breaks_is_told_before_a_search():
+    problem = replace(PROBLEM, space=own(normalized))
+    problem.prepared()
+    alone = replace(DATA, limit=101)
+    with pytest.raises(ValueError, match="a step of 1 image, as the last one of each epoch has"):
+        replace(problem, dataset=alone).prepared()
