@@ -17,7 +17,13 @@ from problems.datasets import DATASETS
 from problems.datasets.dataset import DataMissing, Dataset
 from problems.datasets.digits import Digits
 from problems.datasets.own_arrays import OwnArrays
-from problems.datasets.splits import Split, Splits, StreamedSplit, open_splits
+from problems.datasets.splits import (
+    Split,
+    Splits,
+    StreamedSplit,
+    open_splits,
+    read_as_promised,
+)
 from problems.device import configure, describe_device, resolve_device
 from problems.int8.cost import INT8_COSTS, CountedInt8, int8_counted
 from problems.int8.latency_table import read_table
@@ -207,6 +213,8 @@ class ImageClassification:
         try:
             dataset = self.dataset.located()
             dataset.require()
+            if type(dataset) not in (*DATASETS.values(), OwnArrays):
+                read_as_promised(dataset, "train")
         except ValueError as error:
             separator = "." if " = " in str(error).partition(":")[0] else ": "
             kind = DataMissing if isinstance(error, DataMissing) else ValueError
@@ -215,7 +223,7 @@ class ImageClassification:
         prepared = replace(self, device=device, dataset=dataset, training=training)
         if not prepared.makes_own_networks:
             space, classes = architectures_of(prepared.space), prepared.dataset.classes
-            rehearse(space, space.image_shape, classes)
+            rehearse(space, space.image_shape, classes, prepared._fewest_of_a_step())
         for line in prepared._notices():
             log.warning("%s", line)
         return replace(prepared, measured=prepared._rehearsed())
@@ -279,6 +287,11 @@ class ImageClassification:
         numbers = measured_by(self.measure or (), trained, self._seed(genome))
         for name, device in (self.devices or {}).items():
             numbers |= told_by(name, device, trained)
+        if self.measured and (odd := set(numbers).symmetric_difference(self.measured)):
+            raise MeasureFailed(
+                f"measures: {', '.join(sorted(odd))} was told either of this network or of the one "
+                "that was tried before the search; the same names are needed for each"
+            )
         return numbers
 
     def _trained(self, network: torch.nn.Module, genome: list[int], split: Split) -> Trained:
@@ -309,6 +322,11 @@ class ImageClassification:
                 f"of the {dataset.classes} classes"
             )
         return lines
+
+    def _fewest_of_a_step(self) -> int:
+        """How many images the smallest step of a training has, as far as it is 1 or more."""
+        images = self.dataset.train_images
+        return 1 if any(images % size == 1 for size in self.training.values_of("batch_size")) else 2
 
     def in_folder(self, folder: Path) -> "ImageClassification":
         """The same problem, which may keep in the folder of its run what it needs later.

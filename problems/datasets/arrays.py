@@ -27,9 +27,18 @@ def as_labels(labels: Any, called: str) -> numpy.ndarray:
     if array.dtype == object and all(isinstance(label, str) for label in array.flat):
         array = array.astype(str)
     if array.ndim != 1:
-        raise ValueError(f"{called} has the shape {array.shape}; (N,) is needed")
+        cure = ""
+        if array.ndim == 2:  # a column, or one-hot
+            cure = (
+                f", such as {called}[:, 0]"
+                if array.shape[1] == 1
+                else f", such as {called}.argmax(1)"
+            )
+        raise ValueError(f"{called} has the shape {array.shape}; (N,) is needed{cure}")
     if array.dtype.kind not in "biuUS":
-        raise ValueError(f"{called} holds {array.dtype}; whole numbers or strings are needed")
+        whole = array.dtype.kind == "f" and (array == numpy.rint(array)).all()
+        cure = f", such as {called}.astype(int)" if whole else ""
+        raise ValueError(f"{called} holds {array.dtype}; whole numbers or strings are needed{cure}")
     return array.astype(numpy.int64) if array.dtype.kind in "biu" else array.astype(str)
 
 

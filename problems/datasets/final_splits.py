@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from problems.datasets.dataset import Dataset
 from problems.datasets.image_stream import ImageStream
-from problems.datasets.splits import Split, StreamedSplit, streamed
+from problems.datasets.splits import Split, StreamedSplit, read_as_promised, streamed
 from problems.datasets.stratified import stratified_order
 
 
@@ -30,7 +30,7 @@ def open_final_splits(dataset: Dataset, device: str) -> FinalSplits:
         chosen = stratified_order(labels, dataset.seed)[:many]
         train = streamed(dataset, pictures, chosen, labels, device)
     else:
-        images, labels = dataset.read("train")
+        images, labels = read_as_promised(dataset, "train")
         chosen = stratified_order(labels, dataset.seed)[:many]
         train = Split.on(device, images[chosen], labels[chosen])
-    return FinalSplits(train=train, test=Split.on(device, *dataset.read("test")))
+    return FinalSplits(train=train, test=Split.on(device, *read_as_promised(dataset, "test")))

@@ -5,6 +5,8 @@ must and returns the data set with its numbers filled in.
 """
 
 import logging
+import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -65,8 +67,28 @@ class ImageFolder(OwnImages):
     def _open(self, part: Part) -> Any:
         import torchvision.datasets
 
+        class Shown(torchvision.datasets.ImageFolder):  # type: ignore[misc, unused-ignore]  # untyped
+            """Without what is hidden, such as .ipynb_checkpoints and the ._ files of a Mac."""
+
+            def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+                found, _ = super().find_classes(directory)
+                names = [name for name in found if not name.startswith(".")]
+                return names, {name: number for number, name in enumerate(names)}
+
+        folder, left_out = str(self._part(part)), Counter[str]()
+
+        def is_taken(path: str) -> bool:
+            if f"{os.sep}." in path[len(folder) :]:
+                return False
+            if path.lower().endswith(torchvision.datasets.folder.IMG_EXTENSIONS):
+                return True
+            left_out[Path(path).suffix or Path(path).name] += 1
+            return False
+
         try:
-            return torchvision.datasets.ImageFolder(str(self._part(part)))
+            opened = Shown(folder, is_valid_file=is_taken)
+            opened.left_out = left_out
+            return opened
         except (FileNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
             needed = self._needed(part)
@@ -102,9 +124,20 @@ class ImageFolder(OwnImages):
         """What tells the files of the training part from others, as plain data."""
         start = self._part("train")
         return [
-            (Path(path).relative_to(start).as_posix(), Path(path).stat().st_size)
+            (Path(path).relative_to(start).as_posix(), _state(path)[0])
             for path, _ in opened.samples
         ]
+
+    def _require_no_way_back(self, opened: Any) -> None:
+        """Raise ValueError for a link to a folder that is read by another path too."""
+        seen: dict[str, str] = {}
+        for folder in sorted({os.path.dirname(path) for path, _ in opened.samples}):
+            other = seen.setdefault(os.path.realpath(folder), folder)
+            if other != folder:
+                raise ValueError(
+                    f"root = {self.root!r}: {folder} and {other} are one folder, by a link: its "
+                    "pictures would count twice; remove the link"
+                )
 
     def located(self) -> "ImageFolder":
         opened, key = self._open("train"), f"root = {self.root!r}"
@@ -112,6 +145,7 @@ class ImageFolder(OwnImages):
         if self._has_test_folder and folder.parent == self._part("train"):
             raise ValueError(f"{key}: it has {folder.name}/ and no train/ beside it")
         require_classes(key, opened.classes)
+        self._require_no_way_back(opened)
         if self.test is not None and self._has_test_folder:
             raise ValueError(f"test = {self.test}: {folder} is there to be tested on; leave it out")
         paths, _ = self._samples("train")
@@ -128,14 +162,20 @@ class ImageFolder(OwnImages):
         if self.test is not None or self._has_test_folder:
             paths = paths + self._samples("test")[0]
         root = Path(self.root).expanduser().absolute()
-        states = [(path, (found := Path(path).stat()).st_size, found.st_mtime_ns) for path in paths]
+        states = [(path, *_state(path)) for path in paths]
         pictures = ((Path(path).relative_to(root).as_posix(), path) for path in paths)
         require_readable(f"root = {self.root!r}", pictures, len(paths), states)
 
     def notices(self) -> list[str]:
-        if self.test is not None or self._has_test_folder:
-            return []
-        return [self.untested(f"root = {self.root!r}: it has no {self._part('test').name}/")]
+        lines = []
+        if left := self._open("train").left_out:
+            named = ", ".join(f"{many} {suffix}" for suffix, many in sorted(left.items()))
+            lines.append(f"root = {self.root!r}: left out, as no picture by its name: {named}")
+        if self.test is None and not self._has_test_folder:
+            lines.append(
+                self.untested(f"root = {self.root!r}: it has no {self._part('test').name}/")
+            )
+        return lines
 
     def class_names(self) -> list[str]:
         return list(self._open("train").classes)
@@ -145,6 +185,15 @@ class ImageFolder(OwnImages):
 
         paths, labels = self._samples(part)
         return self._pixels(map(pil_loader, paths)), labels
+
+
+def _state(path: str) -> tuple[int, int]:
+    """The size and time of a file; nothing of one that is not there, as behind a broken link."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager

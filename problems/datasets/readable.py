@@ -20,6 +20,22 @@ NAMED = 3  # pictures that cannot be read
 REMEMBERED = 1_000  # pictures, from which on it is worth while to remember that they can be read
 AT_ONCE = 1_000
 
+EIGHT_BITS = {
+    "1",
+    "L",
+    "LA",
+    "La",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBa",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+}
 Picture = tuple[str, str | bytes]  # what it is called, and its path or its content
 
 
@@ -56,6 +72,10 @@ def _reason(picture: str | bytes) -> str:
         with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
             image.draft("RGB", (1, 1))  # a JPEG is read whole, and computed small: twice as fast
             image.load()
+            if image.mode not in EIGHT_BITS:  # Pillow would cut off what is above 255
+                return (
+                    f"its pixels are {image.mode!r} of Pillow, and 8 bits for a channel are needed"
+                )
     except Exception as error:  # a broken file has Pillow's plugins raise almost anything
         return str(error).partition(" '")[0].partition(" <")[0] or type(error).__name__
     return ""

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 import numpy
 import torch
 
-from problems.datasets.dataset import Dataset
+from problems.datasets.dataset import Dataset, Part
 from problems.datasets.image_stream import ImageStream, Loader, Pictures
 from problems.datasets.stratified import stratified_order
 
@@ -140,6 +140,41 @@ class Splits:
     validation: Split
 
 
+def read_as_promised(dataset: Dataset, part: Part) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """`dataset.read(part)`, held against what the data set says of itself.
+
+    Raises ValueError, one line: other numbers would be trained on without a word.
+    """
+    said = f"{type(dataset).__name__}.read({part!r})"
+    try:
+        images, labels = dataset.read(part)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a data set of the user's does
+        raise ValueError(f"{said} failed: {type(error).__name__}: {error}") from error
+    shape, wanted = getattr(images, "shape", ()), tuple(dataset.image_shape)
+    if getattr(images, "dtype", None) != numpy.uint8 or tuple(shape[1:]) != wanted:
+        raise ValueError(
+            f"{said}: its images are {getattr(images, 'dtype', type(images).__name__)} of shape "
+            f"{tuple(shape)}; uint8 (N, {', '.join(map(str, wanted))}) are needed"
+        )
+    legal = f"int64 (N,) from 0 to {dataset.classes - 1} are needed"
+    if getattr(labels, "dtype", None) != numpy.int64 or labels.shape != shape[:1]:
+        raise ValueError(
+            f"{said}: its labels are {getattr(labels, 'dtype', type(labels).__name__)} of shape "
+            f"{getattr(labels, 'shape', ())} for {len(images):,} images; {legal}"
+        )
+    if not len(labels) or labels.min() < 0 or labels.max() >= dataset.classes:
+        found = f"{labels.min()} to {labels.max()}" if len(labels) else "none"
+        raise ValueError(f"{said}: its labels are {found}; {legal}")
+    promised = dataset.official_train_images
+    if part == "train" and len(images) != promised:
+        raise ValueError(
+            f"{said}: it returned {len(images):,} images; official_train_images says {promised:,}"
+        )
+    return images, labels
+
+
 @lru_cache(maxsize=2)  # one search uses one; a second one leaves room for comparing two
 def open_splits(dataset: Dataset, device: str) -> Splits:
     """Training and validation images on `device`, both from the official training split."""
@@ -152,7 +187,7 @@ def open_splits(dataset: Dataset, device: str) -> Splits:
             train=streamed(dataset, pictures, train, labels, device),
             validation=Split.on(device, dataset.centres(pictures, validation), labels[validation]),
         )
-    images, labels = dataset.read("train")
+    images, labels = read_as_promised(dataset, "train")
     order = stratified_order(labels, dataset.seed)
     train, validation = order[first_train:end], order[:first_train]
     return Splits(

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import re
 import threading
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy
@@ -13,6 +14,17 @@ from problems.datasets import DATASETS, Cifar10, Digits, FashionMnist
 from problems.datasets.dataset import ROOT_VARIABLE, DataMissing, data_root
 from problems.datasets.splits import open_splits
 from problems.datasets.stratified import stratified_order
+from problems.image_classification import ImageClassification
+from problems.spaces.conv_chain import PlainCnn
+from problems.training.recipe import Training
+from tests.problems import own_datasets
+
+OF_OWN = ImageClassification(
+    device="cpu",
+    space=PlainCnn(depth=(1, 1), filters=(4, 8), kernels=(3,), pool_after=(1,)),
+    dataset=own_datasets.Right(),
+    training=Training(epochs=1, batch_size=20),
+)
 
 
 def identities(images):
@@ -158,6 +170,28 @@ def test_fashion_mnist_is_downloaded_when_it_is_missing(tmp_path, monkeypatch):
     images, labels = data.read("train")
     assert images.shape == (20, 1, 28, 28)
     assert labels.tolist() == [*range(10), *range(10)]
+
+
+def test_a_data_set_of_somebody_s_own_is_trained_on():
+    problem = replace(OF_OWN, dataset=own_datasets.Right()).prepared()
+    assert problem.evaluate([0] * len(problem.space.genes))["val_accuracy"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (own_datasets.Floats, "its images are float64 of shape (60, 1, 8, 8); uint8 (N, 1, 8, 8)"),
+        (own_datasets.Flat, "its images are uint8 of shape (60, 8, 8); uint8 (N, 1, 8, 8) are"),
+        (own_datasets.FromOne, "its labels are 1 to 3; int64 (N,) from 0 to 2 are needed"),
+        (own_datasets.Texts, "its labels are <U21 of shape (60,) for 60 images; int64 (N,) from"),
+        (own_datasets.Fewer, "it returned 50 images; official_train_images says 60"),
+        (own_datasets.Fails, "failed: RuntimeError: the disk is full of eels"),
+    ],
+)
+def test_a_data_set_that_breaks_its_word_is_told_before_a_search(dataset, message):
+    said = rf"^dataset: {dataset.__name__}\.read\('train'\):? {re.escape(message)}"
+    with pytest.raises(ValueError, match=said):
+        replace(OF_OWN, dataset=dataset()).prepared()
 
 
 @pytest.mark.real_data

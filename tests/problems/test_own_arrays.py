@@ -165,7 +165,12 @@ WRONG = [
     ((IMAGES[:0], []), "images has the shape (0, 1, 8, 8): there is nothing in it"),
     (([[1], [2, 3]], LABELS), "images: it is no array"),
     ((IMAGES, [0.5] * 40), "labels holds float64; whole numbers or strings are needed"),
-    ((IMAGES, numpy.eye(40)), "labels has the shape (40, 40); (N,) is needed"),
+    ((IMAGES, numpy.eye(40)), "labels has the shape (40, 40); (N,) is needed, such as labels.argm"),
+    ((IMAGES, [[0]] * 40), "labels has the shape (40, 1); (N,) is needed, such as labels[:, 0]"),
+    (
+        (IMAGES, [1.0] * 40),
+        "labels holds float64; whole numbers or strings are needed, such as lab",
+    ),
     ((IMAGES, [3] * 40), "labels: it has one class, '3'; a classifier needs two or more"),
     ((IMAGES, LABELS, IMAGES, [9] * 40), "test_labels: 9 is not among the labels"),
     ((IMAGES, LABELS, IMAGES[:, :4], LABELS), "test_images are (1, 4, 8) in channels, height"),

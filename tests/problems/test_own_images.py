@@ -2,6 +2,7 @@ import logging
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -330,3 +331,45 @@ def test_a_batch_or_a_validation_part_out_of_proportion_is_pointed_out(folder, c
     ).prepared()
     assert "training.batch_size = 100000: there are 39 images to train on" in caplog.text
     assert "dataset.validation = 1: that is less than one image of each of the 2" in caplog.text
+
+
+def test_hidden_files_and_folders_are_no_pictures(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "photographs")
+    checkpoints = tmp_path / "photographs" / "train" / ".ipynb_checkpoints"
+    shutil.copytree(tmp_path / "photographs" / "train" / "day", checkpoints)
+    (tmp_path / "photographs" / "train" / "day" / "._0.png").write_bytes(b"of a Mac")
+    data = made(ImageFolder, tmp_path / "photographs").located()
+    data.require()
+    assert data == replace(made(ImageFolder, folder).located(), root=data.root)
+
+
+def test_a_link_to_nothing_is_named_among_the_unreadable(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "photographs")
+    (tmp_path / "photographs" / "train" / "day" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(ValueError, match=r"1 of 49 pictures cannot be read: train/day/gone\.png"):
+        made(ImageFolder, tmp_path / "photographs").located().require()
+
+
+def test_a_link_back_is_told_and_not_read_again_and_again(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "photographs")
+    train = tmp_path / "photographs" / "train"
+    (train / "day" / "more").symlink_to(train / "night")
+    with pytest.raises(ValueError, match=r"night and .*more are one folder, by a link|by a link: "):
+        made(ImageFolder, tmp_path / "photographs").located()
+
+
+def test_a_picture_of_more_than_8_bits_is_told_before_pillow_cuts_it_off(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "photographs")
+    deep = Image.fromarray(numpy.full((12, 12), 40_000, dtype=numpy.uint16))
+    deep.save(tmp_path / "photographs" / "train" / "day" / "deep.png")
+    with pytest.raises(
+        ValueError, match=r"deep\.png \(its pixels are 'I;16' of Pillow, and 8 bits"
+    ):
+        made(ImageFolder, tmp_path / "photographs").located().require()
+
+
+def test_files_that_are_no_pictures_by_their_name_are_pointed_out(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "photographs")
+    (tmp_path / "photographs" / "train" / "day" / "moving.gif").write_bytes(b"GIF89a")
+    (line,) = made(ImageFolder, tmp_path / "photographs").located().notices()
+    assert line.endswith("left out, as no picture by its name: 1 .gif")
