@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deap_nas.commands import COMMANDS
-from deap_nas.refused import Refused, refusing
+from deap_nas.refused import Refused, not_ended, refusing
 from deap_nas.user_modules import admit
 from deap_nas.versions import version_of
 
@@ -170,7 +170,8 @@ def run_search(chosen: argparse.Namespace) -> int:
     from toolbox.stopped import NothingMeasured, SearchStopped
 
     try:
-        return run(chosen)
+        with not_ended():
+            return run(chosen)
     except (NotReady, NothingMeasured):
         raise
     except SearchStopped as error:
@@ -189,8 +190,9 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     command.add_arguments(parser)
-    with refusing(ValueError):
-        return int(command.run(parser.parse_intermixed_args(arguments)))
+    chosen = parser.parse_intermixed_args(arguments)
+    with refusing(ValueError), not_ended():
+        return int(command.run(chosen))
 
 
 @contextmanager

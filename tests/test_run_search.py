@@ -529,3 +529,15 @@ def test_several_seeds_and_a_declared_one_are_refused(tmp_path):
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_function_that_ends_the_program_is_told(tmp_path):
+    (tmp_path / "leaving.py").write_text("def leave(individual):\n    raise SystemExit(0)\n")
+    (tmp_path / "x.toml").write_text(ONEMAX)
+    done = run_search("x.toml", "toolbox.mutate=leaving:leave", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: something that was called ended the program (SystemExit: 0); a function of your "
+        "own must raise an error instead\n"
+    )
+    assert not (tmp_path / "runs").exists()
