@@ -148,6 +148,11 @@ class ImageClassification:
             self, "deterministic", None if self.deterministic else self.deterministic
         )
         space = architectures_of(self.space)
+        if not isinstance(self.dataset, Dataset):
+            raise ValueError(
+                f"dataset = {type(self.dataset).__name__}: a subclass of Dataset in "
+                "problems.datasets.dataset is needed, or a function that returns images and labels"
+            )
         if self.dataset.classes:  # a folder of images tells only when it is read
             names = {f.name for f in fields(space)} if is_dataclass(space) else set()
             if not names >= {"image_shape", "classes"}:

@@ -77,7 +77,8 @@ def _reason(picture: str | bytes) -> str:
                     f"its pixels are {image.mode!r} of Pillow, and 8 bits for a channel are needed"
                 )
     except Exception as error:  # a broken file has Pillow's plugins raise almost anything
-        return str(error).partition(" '")[0].partition(" <")[0] or type(error).__name__
+        told = getattr(error, "strerror", None) or str(error)
+        return told.partition(" '")[0].partition(" <")[0] or type(error).__name__
     return ""
 
 

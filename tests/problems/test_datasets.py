@@ -194,6 +194,11 @@ def test_a_data_set_that_breaks_its_word_is_told_before_a_search(dataset, messag
         replace(OF_OWN, dataset=dataset()).prepared()
 
 
+def test_a_data_set_that_is_none_is_told_as_it_is_declared():
+    with pytest.raises(ValueError, match=r"^dataset = object: a subclass of Dataset in problems"):
+        replace(OF_OWN, dataset=object())
+
+
 @pytest.mark.real_data
 def test_the_real_images_are_read_and_split(real_data, monkeypatch):
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
