@@ -1,6 +1,7 @@
 """Take a thing off a shelf: by its name in a table, or by `module:function`."""
 
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -29,9 +30,17 @@ def take(use: str, shelf: Mapping[str, Any], key: str) -> Any:
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The known name that is most like `name`; empty if none is.
 
-    cutoff: the least similarity, from 0 to 1 (difflib).
+    A name of which it is a whole word comes first.  cutoff: the least similarity, from 0 to 1
+    (difflib).
+
+    >>> nearest("RAM", ["params", "ram_bytes"]), nearest("parms", ["params", "ram_bytes"])
+    ('ram_bytes', 'params')
     """
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+    names = list(known)
+    word = name.casefold()
+    of_it = [one for one in names if word in re.split(r"[\W_]+", one.casefold())]
+    found = get_close_matches(name, of_it, n=1, cutoff=0.0) if word else []
+    return next(iter(found or get_close_matches(name, names, n=1, cutoff=cutoff)), "")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
