@@ -12,7 +12,7 @@ import io
 import itertools
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from statistics import median
@@ -86,8 +86,8 @@ def run(chosen: argparse.Namespace) -> int:
             f"--budget {budget}: less than the population of {declaration.population}, so that "
             "nothing would evolve"
         )
-    problem = prepared(declaration)  # so that missing data shows before anything else
-    if problem.inherits:
+    unmeasured = prepared(declaration)  # so that missing data shows before anything else
+    if unmeasured.inherits:
         raise ValueError(
             "problem.inherit = true: the searches of one seed share their networks, and these "
             "depend on the search that bred them; compare without it"
@@ -99,6 +99,8 @@ def run(chosen: argparse.Namespace) -> int:
         ]
         for name, more in variants.items()
     }
+    needs = {need for declarations in plan.values() for need in declarations[0].needs}
+    problem = unmeasured.wanted(needs)
     identities = {
         name: declarations[0].identity(declarations[0].problem.build())
         for name, declarations in plan.items()
@@ -121,7 +123,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"{out}: another comparison is running in this folder") from None
     with lock:
         try:
-            reached, distinct = _run_all(plan, out, budget, screen)
+            reached, distinct = _run_all(plan, needs, out, budget, screen)
         except (NotReady, NothingMeasured) as error:
             log.error("%s", error)
             return 1
@@ -213,7 +215,11 @@ def _declaration(
 
 
 def _run_all(
-    plan: dict[str, list[Declaration]], out: Path, budget: int, screen: Console
+    plan: dict[str, list[Declaration]],
+    needs: Collection[str],
+    out: Path,
+    budget: int,
+    screen: Console,
 ) -> tuple[dict[str, list[list[float]]], dict[str, list[float]]]:
     """What each variant reached at each point of the budget, and the share of different networks
     in its final population, seed by seed."""
@@ -226,9 +232,8 @@ def _run_all(
             folder = out / f"seed-{seed}"
             folder.mkdir(exist_ok=True)
             courses = {}
-            with archived(
-                baseline, prepared_silently(baseline), folder, out / f"seed-{seed}.sqlite"
-            ) as found:
+            problem = prepared_silently(baseline).wanted(needs)
+            with archived(baseline, problem, folder, out / f"seed-{seed}.sqlite") as found:
                 problem = _ready(baseline, *found, folder, screen)
                 for name, declarations in plan.items():
                     work.title = f"seed {seed}/{len(plan[BASELINE])}"
@@ -331,7 +336,7 @@ def _tables(
     budget: int,
 ) -> list[Table]:
     seeds = len(last[BASELINE])
-    title = f"{what} after {budget:,} networks, {seeds} seeds"
+    title = f"{what} after {budget:,} networks, {seeds} seed{'s' * (seeds > 1)}"
     variants = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("variant", "median", "lower quartile", "upper quartile", "distinct in the end"):
         variants.add_column(name, justify="left" if name == "variant" else "right", overflow="fold")

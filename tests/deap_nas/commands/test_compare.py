@@ -4,8 +4,9 @@ import sqlite3
 import pytest
 
 from deap_nas.commands.compare import BASELINE, split_outside_brackets, variants_of
-from tests.conftest import run_search
+from tests.conftest import REPOSITORY, run_search
 from tests.test_run_search import DIGITS, ONEMAX
+from toolbox.archive import Archive
 
 pytestmark = pytest.mark.slow  # searches in processes of their own
 
@@ -101,6 +102,33 @@ def test_networks_are_compared_too(folder):
     assert done.stdout.count("device: ") == 1
     assert not list((folder / "here" / "seed-1").glob("states/*"))
     assert (folder / "here" / "comparison.csv").exists()
+
+
+def test_what_only_a_bound_or_a_variant_needs_is_measured(folder, command, monkeypatch):
+    monkeypatch.chdir(folder)
+    status, out, error = command(
+        "compare", "digits.toml", "toolbox.map=serial", "bounds.flash_bytes=20 KB", "--vary",
+        "objectives=val_accuracy,[val_accuracy,ram_bytes]", "--seeds", "1", "--budget", "4",
+    )  # fmt: skip
+    assert status == 0, error
+    assert out.count(": 4 networks, ") == 3
+    (path,) = folder.glob("runs/digits/comparison/seed-1.sqlite")
+    measured = [record.measurement for record in Archive.read(path) if record.status == "ok"]
+    assert measured
+    assert all(one["flash_bytes"] <= 20 * 1024 and "ram_bytes" in one for one in measured)
+
+
+def test_searches_of_the_recipe_are_compared(folder, command, monkeypatch):
+    monkeypatch.chdir(folder)
+    status, out, error = command(
+        "compare", REPOSITORY / "experiments" / "joint_digits.toml", "toolbox.map=serial",
+        "problem.dataset.limit=100", "problem.training.epochs=1", "algorithm.population=4",
+        "--vary", "toolbox.mutate=shift_gene,reset_gene", "--seeds", "1", "--budget", "6",
+    )  # fmt: skip
+    assert status == 0, error
+    assert out.count(": 6 networks, ") == 3
+    (path,) = folder.glob("runs/joint_digits/comparison/seed-1.sqlite")
+    assert len({record.measurement["learning_rate"] for record in Archive.read(path)}) > 1
 
 
 @pytest.mark.parametrize(
