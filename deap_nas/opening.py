@@ -79,6 +79,18 @@ def declared(
     return load(experiment, overrides, PROBLEMS)
 
 
+def of_seeds(experiment: Path, overrides: Sequence[str], seeds: int | None) -> list[Declaration]:
+    """The declarations of the seeds 1 to `seeds`; the one with the declared seed if None.
+
+    Raises ValueError, one line, as `declared` does, and for an override of the seed.
+    """
+    if seeds is None:
+        return [declared(experiment, overrides)]
+    if any(text.partition("=")[0].strip() == "seed" for text in overrides):
+        raise ValueError(f"--seeds {seeds}: the seeds are 1 to {seeds}; leave seed= out")
+    return [declared(experiment, [*overrides, f"seed={seed}"]) for seed in range(1, seeds + 1)]
+
+
 def prepared(declaration: Declaration) -> Problem:
     """The problem of a declaration with its device and its data in place.
 

@@ -55,23 +55,20 @@ class Plan:
     """What a search will take from now on.
 
     course: of its networks.  most: networks at most.  start_seconds: until the first of them is
-    begun; ready_seconds: of what the problem does before them.  least_share: of the training, if
-    every network stops as early as it can.  workers: and how many evaluations each has in hand.
-    worker_bytes, gpu_bytes: the most memory of a worker and of a network, 0 if unknown.  power:
-    None for the reason in `silence`.
+    begun; ready_seconds: of what the problem does before them.  pace: of the evaluations; tried:
+    networks, for that or for what else they take.  workers: and how many evaluations each has in
+    hand.  power: None for the reason in `silence`.
     """
 
     course: Course
     most: int
     start_seconds: float
     ready_seconds: float
-    least_share: float
+    pace: Pace
+    tried: Tried
     workers: int
     at_once: int
-    source: str
     disk_bytes: float
-    worker_bytes: float
-    gpu_bytes: float
     power: Power | None
     silence: str
     remarks: tuple[str, ...] = ()
@@ -83,7 +80,30 @@ class Plan:
 
     @property
     def least_seconds(self) -> float:
-        return self.seconds - (1 - self.least_share) * self.course.seconds
+        """If every training stops as early as it can."""
+        return self.seconds - (1 - self.pace.least_share) * self.course.seconds
+
+    @property
+    def worker_bytes(self) -> float:
+        """The most memory of a worker; 0 if unknown."""
+        return self.tried.most("resident_bytes")
+
+    @property
+    def gpu_bytes(self) -> float:
+        """The most memory of a network on the GPU; 0 if unknown."""
+        return self.tried.most("peak_memory_bytes")
+
+    def followed_by(self, other: "Plan") -> "Plan":
+        """The plan of two searches, one after the other."""
+        return replace(
+            self,
+            course=self.course.followed_by(other.course),
+            most=self.most + other.most,
+            start_seconds=self.start_seconds + other.start_seconds,
+            ready_seconds=self.ready_seconds + other.ready_seconds,
+            disk_bytes=self.disk_bytes + other.disk_bytes,
+            remarks=tuple(dict.fromkeys([*self.remarks, *other.remarks])),
+        )
 
 
 def plan(
@@ -93,24 +113,29 @@ def plan(
     runs: Path,
     seconds: float,
     workers: int | None = None,
+    first: Plan | None = None,
 ) -> tuple[Plan, list[Record]]:
     """The plan of a search, and the records of whole evaluations that were made for it.
 
     problem: prepared.  archive: of its run folder, if there is one.  seconds: that trials may take.
-    workers: how many the search will have, where the declaration does not say.  Raises ValueError,
-    one line, if no network could be tried.
+    workers: how many the search will have, where the declaration does not say.  first: the plan of
+    the same search with another seed, which one process runs before this one; no networks are tried
+    then.  Raises ValueError, one line, if no network could be tried.
     """
-    began = time.process_time()  # a search does all of this until here, too
+    # A search does all of this until here, too, and several seeds do it once.
+    began = 0.0 if first else time.process_time()
     archive = archive or Archive(declaration.identity(own(problem)))
     declared_workers = _workers(declaration, problem)
     slots = (workers or declared_workers) * problem.at_once
     trials = timed(problem, _trial_seconds(seconds))
-    tried = Tried([], [])
+    tried = first.tried if first else Tried([], [])
     with PowerMeter(problem.gpu_uuid) as meter:
         ready_seconds, others = problem.readying(_trial_seconds(seconds))
         before = _slots_before(archive, declared_workers * problem.at_once)
         pace = pace_of_archive(problem, archive, before)
-        if pace is None or not trials.whole:
+        if first:
+            pace = pace or first.pace
+        elif pace is None or not trials.whole:
             tried = _calibrated(declaration, problem, trials, seconds, slots // problem.at_once)
         pace = pace or pace_of_trials(problem, tried)
         for other, networks in others:
@@ -133,18 +158,16 @@ def plan(
         declaration.most_evaluations,
         began + begins,
         ready_seconds,
-        pace.least_share,
+        pace,
+        tried,
         slots // problem.at_once,
         problem.at_once,
-        pace.source,
         followed.evaluations * (record_bytes + tried.mean("kept_bytes")),
-        tried.most("resident_bytes"),
-        tried.most("peak_memory_bytes"),
         meter.power,
         meter.silence,
         tuple(_remarks(declaration, followed, workers)),
     )
-    whole = trials.whole and tried.genomes
+    whole = trials.whole and tried.genomes and not first
     return planned, _records(declaration, problem, tried, archive) if whole else []
 
 

@@ -55,6 +55,21 @@ class Course:
     complete: bool = True
     stopped: str = ""
 
+    def followed_by(self, other: "Course") -> "Course":
+        """Two searches, one after the other."""
+        curve = [(self.networks + done, self.seconds + after) for done, after in other.curve]
+        return Course(
+            self.networks + other.networks,
+            self.served + other.served,
+            self.evaluations + other.evaluations,
+            self.epochs + other.epochs,
+            self.reused + other.reused,
+            self.seconds + other.seconds,
+            (*self.curve, *curve),
+            self.complete and other.complete,
+            other.stopped,
+        )
+
 
 class _OutOfTime(Exception):
     """The search cannot be followed any further."""

@@ -73,7 +73,8 @@ class SearchProgress:
     """Follows a search record by record, by `record`.  Use as a context manager around it.
 
     most: how many evaluations there are at most, for the time left.  archived: the keys of what the
-    archive held before.  events: who else hears of each network.
+    archive held before.  events: who else hears of each network.  place: of this search among
+    several, (2, 5) for the second of five seeds.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class SearchProgress:
         archived: Iterable[str] = (),
         events: Sequence[EventLog] = (),
         quantities: Mapping[str, Quantity] = QUANTITIES,
+        place: tuple[int, int] = (1, 1),
     ):
         self.judge = judge
+        self.place = place
         self.quantities = quantities
         self.events = events
         self.generations = generations
@@ -121,6 +124,19 @@ class SearchProgress:
     def expects(self, course: Course) -> None:
         """The search is expected to take this course."""
         self.work.expect(course.curve)
+        self._tell_of_all_seeds(course.seconds, course.seconds)
+
+    def _tell_of_all_seeds(self, left: float, whole: float) -> None:
+        """Say how long the searches of all seeds take, if the others are like this one.
+
+        left: seconds of this search that are left; whole: of all of it.
+        """
+        place, count = self.place
+        if place < count:
+            left += (count - place) * whole
+            log.info(
+                "expected with all %d seeds: %s, until %s", count, duration(left), clock_after(left)
+            )
 
     def record(self, record: Record) -> None:
         """One more network is known, or one of them after more epochs or of another seed."""
@@ -167,6 +183,7 @@ class SearchProgress:
         )
         if not generation.number and not generation.stopped and (left := self.work.seconds_left):
             log.info("expected: %s more, until %s", duration(left), clock_after(left))
+            self._tell_of_all_seeds(left, left + generation.seconds)
         if generation.finals:
             log.info("finals: %s", self._finals(generation.finals))
         if device_use:
@@ -208,7 +225,10 @@ class SearchProgress:
         work = self.work
         if (self.known, self.reused) != (work.done, work.free):
             work.reach(self.known, self.reused)
-        work.title = f"generation {min(self.generation, self.generations)}/{self.generations}"
+        place, count = self.place
+        seed = f"seed {place}/{count}, " if count > 1 else ""
+        generation = min(self.generation, self.generations)
+        work.title = f"{seed}generation {generation}/{self.generations}"
 
     def _details(self) -> str:
         return f"{self._best()}; {self.new} trained, {self.reused} reused, {self.failed} failed"

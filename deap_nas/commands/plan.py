@@ -2,6 +2,7 @@
 
   plan EXPERIMENT.toml [key=value ...]
   plan RUN_FOLDER [key=value ...]
+  plan EXPERIMENT.toml --seeds N      of the seeds 1 to N, one after the other
 
 Some networks of the search space are trained for a few steps, in as many processes as the search
 has, and the search's own steps are followed with what that took.  Where the run folder has an
@@ -18,7 +19,7 @@ from typing import Any
 
 from deap_nas.finished_run import declared as declared_in
 from deap_nas.finished_run import notice_edits
-from deap_nas.opening import archived, declared, rehearsed
+from deap_nas.opening import archived, of_seeds, prepared_silently, rehearsed
 from deap_nas.planning import ELSEWHERE, Plan, plan
 from deap_nas.user_folders import admit_again
 from toolbox.archive import Archive, Record, differences
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers", type=_positive, metavar="N", help="how many the search will have"
+    )
+    parser.add_argument(
+        "--seeds", type=_positive, metavar="N", help="of the seeds 1 to N, as the search has it"
     )
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON, in seconds and bytes"
@@ -75,24 +79,43 @@ def run(chosen: argparse.Namespace) -> int:
             raise ValueError(f"{path}: it is no run folder; there is no archive.sqlite in it")
         admit_again(path)
         notice_edits(path, declared_in(path), Archive.read(path / "archive.sqlite"))
-        declaration = declared_in(path, chosen.overrides)
+        if chosen.seeds:
+            raise ValueError(f"--seeds {chosen.seeds}: {path} is of one seed; name the experiment")
+        declarations = [declared_in(path, chosen.overrides)]
         runs = path.absolute().parent.parent
     else:
-        declaration = declared(path, chosen.overrides)
+        declarations = of_seeds(path, chosen.overrides, chosen.seeds)
+    first: Plan | None = None
+    in_all: Plan | None = None
+    for declaration in declarations:
+        planned = _planned(declaration, runs, chosen, first)
+        first = first or planned
+        in_all = in_all.followed_by(planned) if in_all else planned
+    assert in_all
+    for line in [json.dumps(numbers(in_all))] if chosen.json else lines(in_all):
+        print(line)
+    return 0
+
+
+def _planned(
+    declaration: Declaration, runs: Path, chosen: argparse.Namespace, first: Plan | None
+) -> Plan:
+    """The plan of one search.  first: that of the first seed of several."""
     folder = runs / declaration.name / f"seed-{declaration.seed}"
-    elsewhere = declaration.toolbox["map"].use in ELSEWHERE  # it need not be there yet
-    problem = rehearsed(served_serially(declaration) if elsewhere else declaration)
+    if first:
+        problem = prepared_silently(declaration).wanted(declaration.needs)
+    else:
+        elsewhere = declaration.toolbox["map"].use in ELSEWHERE  # it need not be there yet
+        problem = rehearsed(served_serially(declaration) if elsewhere else declaration)
     archive = _archive(folder, declaration, problem)
     if archive is not None:
         problem = problem.in_folder(folder)
     planned, records = plan(
-        declaration, problem, archive, runs, chosen.seconds, workers=chosen.workers
+        declaration, problem, archive, runs, chosen.seconds, workers=chosen.workers, first=first
     )
     if archive is not None and records:
         _keep(runs, declaration, problem, records)
-    for line in [json.dumps(numbers(planned))] if chosen.json else lines(planned):
-        print(line)
-    return 0
+    return planned
 
 
 def numbers(planned: Plan) -> dict[str, Any]:
@@ -115,7 +138,7 @@ def numbers(planned: Plan) -> dict[str, Any]:
         "watt_hours": power.watts * planned.seconds / 3600 if power else None,
         "watt_hours_source": power.source if power else None,
         "watt_hours_estimated": power.estimated if power else None,
-        "source": planned.source,
+        "source": planned.pace.source,
         "remarks": list(planned.remarks),
     }
 
@@ -157,7 +180,7 @@ def lines(planned: Plan) -> list[str]:
     if planned.ready_seconds:
         parts.append(f"{planned.ready_seconds:,.0f} to make the problem ready")
     took = f"{duration(planned.seconds)} ({', '.join(parts)})"
-    if planned.least_share < 1:
+    if planned.pace.least_share < 1:
         took += f"; {duration(planned.least_seconds)} if every training stops as early as it can"
     rows.append(("time", took))
     rows.append(("finished", f"{clock_after(planned.seconds)}, if it begins now"))
@@ -178,7 +201,7 @@ def lines(planned: Plan) -> list[str]:
     else:
         energy = f"unknown: {planned.silence}"
     rows.append(("energy", energy))
-    rows.append(("known from", planned.source))
+    rows.append(("known from", planned.pace.source))
     rows += [("note", remark) for remark in planned.remarks]
     return [f"{name:<12}{text}" for name, text in rows]
 

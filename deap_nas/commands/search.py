@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from deap_nas.opening import OpenSearch, declared, prepared_silently, rehearsed
+from deap_nas.opening import OpenSearch, of_seeds, prepared_silently, rehearsed
 from deap_nas.refused import refusing
 from toolbox.declaration import Declaration
 from toolbox.event_log import EventLog, JsonLines, TensorBoard, tensorboard_writer
@@ -42,9 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
         trackers = {name: TRACKERS[name]() for name in TRACKERS if getattr(chosen, name)}
         # SCOOP started this process as its leading one.
         overrides = [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])]
-        declarations = [
-            declared(chosen.experiment, [*overrides, *more]) for more in _seeds(chosen, overrides)
-        ]
+        declarations = of_seeds(chosen.experiment, overrides, chosen.seeds)
         problem = rehearsed(declarations[0])
 
     def new_events(declaration: Declaration, folder: Path) -> list[EventLog]:
@@ -71,20 +69,6 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _seeds(chosen: argparse.Namespace, overrides: Sequence[str]) -> list[list[str]]:
-    """The override of each search's seed; one search with the declared seed if none are asked for.
-
-    Raises ValueError, one line, where that cannot be.
-    """
-    if not chosen.seeds:
-        return [[]]
-    if any(text.partition("=")[0].strip() == "seed" for text in overrides):
-        raise ValueError(
-            f"--seeds {chosen.seeds}: the seeds are 1 to {chosen.seeds}; leave seed= out"
-        )
-    return [[f"seed={seed}"] for seed in range(1, chosen.seeds + 1)]
-
-
 def _search(
     chosen: argparse.Namespace,
     declaration: Declaration,
@@ -96,9 +80,10 @@ def _search(
     quantities = quantities_with(problem.quantities)
 
     def new_follower(judge: Judge, known: Sequence[str], events: Sequence[EventLog]) -> Any:
-        most = declaration.most_evaluations
+        most, seeds = declaration.most_evaluations, chosen.seeds or 1
+        place = (declaration.seed, seeds) if seeds > 1 else (1, 1)
         return SearchProgress(
-            screen, judge, declaration.generations, most, known, events, quantities
+            screen, judge, declaration.generations, most, known, events, quantities, place
         )
 
     with OpenSearch(

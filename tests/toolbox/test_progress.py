@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import Run, lotz, onemax
+from toolbox.course import Course
 from toolbox.progress import SearchProgress, log_to_console, log_to_file
 from toolbox.report.tables import print_results
 
@@ -49,6 +50,21 @@ def test_elsewhere_there_are_plain_lines():
     assert len(lines) == 3
     assert "generation 2/2: evaluated" in lines[-1]
     assert "\x1b" not in out.getvalue()
+
+
+def test_the_first_of_several_seeds_tells_of_all_of_them():
+    out = io.StringIO()
+    console = Console(file=out, width=140)
+    log_to_console(console)
+    run = Run(lotz(generations=2))
+    judge = run.toolbox.evaluator.judge
+    with SearchProgress(console, judge, 2, 100, place=(1, 3)) as progress:
+        assert str(progress.work).startswith("seed 1/3, generation 0/2: ")
+        progress.expects(Course(60, 0, 60, 0.0, 0, seconds=100.0))
+    assert "expected with all 3 seeds: 5 min 0 s, until " in out.getvalue()
+    with SearchProgress(console, judge, 2, 100, place=(3, 3)) as progress:
+        progress.expects(Course(60, 0, 60, 0.0, 0, seconds=100.0))
+    assert out.getvalue().count("seeds: ") == 1
 
 
 def test_a_failure_is_logged_with_its_reason(tmp_path):

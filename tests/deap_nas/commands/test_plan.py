@@ -113,6 +113,22 @@ def test_whole_evaluations_are_kept_in_an_archive_that_is_there(folder, command,
     assert archived(run) > before
 
 
+@pytest.mark.usefixtures("_here")
+def test_several_seeds_are_planned_together_and_what_one_of_them_has_is_served(
+    folder, command, planned
+):
+    one = planned("ones.toml", *OWN_ONES)
+    three = planned("ones.toml", *OWN_ONES, "--seeds", "3")
+    assert three["most_networks"] == 3 * one["most_networks"]
+    assert 2 * one["networks"] < three["networks"] < 4 * one["networks"]
+    status, _, err = command("ones.toml", *OWN_ONES, "seed=2")
+    assert status == 0, err
+    less = planned("ones.toml", *OWN_ONES, "--seeds", "3")
+    assert less["networks"] == three["networks"]
+    assert less["served"] == archived(folder / "runs" / "ones" / "seed-2")
+    assert less["evaluations"] == three["evaluations"] - less["served"]
+
+
 def test_the_supernet_and_its_gate_come_before_the_search(folder, planned):
     told = planned("shared.toml", SERIAL)
     assert told["ready_seconds"] > 0
@@ -148,6 +164,7 @@ def test_rules_that_may_end_it_earlier_are_named(folder, planned):
     [
         (["ones.toml", "algorithm.generation=2"], "did you mean 'generations'?"),
         (["ones.toml", "--seconds", "soon"], "'soon': a number of seconds above 0 is needed"),
+        (["ones.toml", "--seeds", "2", "seed=3"], "--seeds 2: the seeds are 1 to 2; leave seed="),
         (["ones.toml", "--workers", "0"], "'0': a number of at least 1 is needed"),
         ([".", "--seconds", "1"], ".: it is no run folder; there is no archive.sqlite in it"),
         (["oness.toml"], "oness.toml: there is no such file; did you mean 'ones.toml'?"),
