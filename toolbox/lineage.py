@@ -32,6 +32,7 @@ class Lineage:
 
     def __init__(self) -> None:
         self._keys: list[str] = []  # of every birth, by its number
+        self._first: dict[str, int] = {}  # the number of the first birth of each key
         self._new: list[tuple[str, tuple[str, ...], tuple[int, ...]]] = []
 
     def bear(self, individual: Any, key: str) -> None:
@@ -47,8 +48,13 @@ class Lineage:
                 return
             operators = ()  # changed by no operator of the toolbox
         individual.born, individual.made_by, individual.made_of = len(self._keys), (), ()
+        self._first.setdefault(key, len(self._keys))
         self._keys.append(key)
         self._new.append((key, operators, parents))
+
+    def born(self, key: str) -> tuple[int, ...]:
+        """The number of a network's first birth, for one that is made of it; () if it has none."""
+        return (self._first[key],) if key in self._first else ()
 
     def parents(self, individual: Any) -> list[str]:
         """The keys of the networks that an individual which is not evaluated yet was made of."""

@@ -40,6 +40,7 @@ MOST_BY_VOLUME = 3  # objectives; of more, hypervolumes take too long
 REFERENCE = 1.1  # of each objective, scaled to 0..1 by what was evaluated
 OWN = 0.35  # of the variance that is taken for noise, what is a network's own and no noise
 BEST = 10  # networks whose neighbours are looked at
+CHANGED = "screen:one gene changed by the guide"  # what made a neighbour, as its lineage says it
 
 
 class Ranker(Protocol):
@@ -152,14 +153,21 @@ class InteractionRanker:
     def _neighbours(self, fit: Fit, count: int) -> list[Individual]:
         """Networks that differ in a gene from one of those that are believed to be the best."""
         best = best_first(fit.beside)[:BEST]
-
-        def changed() -> list[int]:
-            genome = list(fit.among[random.choice(best)])
+        found = []
+        for _ in range(count):
+            parent = fit.among[random.choice(best)]
+            genome = list(parent)
             place = random.randrange(len(genome))
             genome[place] = random.randrange(len(self.space.genes[place].choices))
-            return genome
+            for neighbour in self._legal([genome]):
+                neighbour.made_by = (CHANGED,)
+                neighbour.made_of = self._born(parent)
+                found.append(neighbour)
+        return found
 
-        return self._legal(changed() for _ in range(count))
+    def _born(self, genome: list[int]) -> tuple[int, ...]:
+        key, _ = self.networks.identify(genome)
+        return self.networks.lineage.born(key)
 
     def _legal(self, genomes: Iterable[list[int]]) -> list[Individual]:
         return [
@@ -225,7 +233,12 @@ class InteractionRanker:
         if (gain >= SURE) != self._helps:
             self._helps = not self._helps
             state = "on" if self._helps else "off"
-            log.info("the interaction ranker is %s: log probability %+.1f", state, gain)
+            how = "tells" if self._helps else "does not tell yet"
+            log.info(
+                "the interaction ranker is %s: what it expects of unseen networks %s good from bad "
+                "(log probability %+.1f, %g is needed)",
+                *(state, how, gain, SURE),
+            )
         return fit
 
     def _choose(self, fit: Fit, column: int, encoded: Encoded, targets: numpy.ndarray) -> float:
