@@ -32,6 +32,13 @@ class Axis:
         return self.quantity.title
 
     @property
+    def extreme(self) -> str:
+        """What its best value is called: highest, lowest or fewest."""
+        if self.maximize:
+            return "highest"
+        return self.quantity.extreme("minimize")
+
+    @property
     def formatter(self) -> FuncFormatter:
         """Of the numbers along the axis."""
         if self.quantity.percent:

@@ -57,6 +57,15 @@ class Evaluations:
         return found
 
     @cached_property
+    def estimated(self) -> list[int]:
+        """The objectives, by their places, whose estimates differ from what was measured; none
+        without a guide."""
+        if not any(record.belief for record in self.records):
+            return []
+        off = numpy.abs(self.estimated_losses - self.losses)
+        return [int(n) for n in numpy.flatnonzero((numpy.nan_to_num(off) > 0).any(axis=0))]
+
+    @cached_property
     def standings(self) -> list[Standing]:
         """How the networks of the finals stand, the best first; none if there were none."""
         return standings(self.judge, self.records)

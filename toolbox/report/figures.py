@@ -208,8 +208,9 @@ def best_plot(runs: Sequence[Evaluations], objective: Axis, column: int) -> Plot
     for run in runs:
         best = best_so_far(run.losses[:, column])
         curves.append(-best if objective.maximize else best)
-    figure = _against_networks_and_time(runs, curves, f"best {objective.label}", objective)
-    return Plot(f"best_{objective.name}", f"Best {objective.label} so far", figure)
+    label = f"{objective.extreme} {objective.label}"
+    figure = _against_networks_and_time(runs, curves, label, objective)
+    return Plot(f"best_{objective.name}", f"{_capital(label)} so far", figure)
 
 
 def hypervolume_plot(runs: Sequence[Evaluations], objectives: Sequence[Axis]) -> Plot | None:

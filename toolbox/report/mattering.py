@@ -91,14 +91,18 @@ def _row(share: Share, kind: str) -> dict[str, Any]:
     if kind == "genes":
         return {
             "gene": share.name,
-            "alone": round(share.alone or 0.0, 4),
-            "in all": round(share.in_all or 0.0, 4),
+            "alone, %": _percent(share.alone),
+            "in all, %": _percent(share.in_all),
             "best choice": share.best,
             "worst choice": share.worst,
         }
     if kind == "parts":
-        return {"part": share.name, "in all": round(share.in_all or 0.0, 4)}
-    return {"pair": share.name, "together": round(share.alone or 0.0, 4)}
+        return {"part": share.name, "in all, %": _percent(share.in_all)}
+    return {"pair": share.name, "together, %": _percent(share.alone)}
+
+
+def _percent(share: float | None) -> float:
+    return round(100 * (share or 0.0), 2)
 
 
 def _genes(space: Space) -> list[tuple[str, str]]:

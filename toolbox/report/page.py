@@ -222,16 +222,19 @@ def heading(name: str, quantities: Mapping[str, Quantity]) -> str:
     >>> from toolbox.quantities import QUANTITIES
     >>> heading("best params", QUANTITIES), heading("children", QUANTITIES)
     ('best parameters', 'children')
+    >>> heading("val_accuracy, estimate", QUANTITIES)
+    'validation accuracy, estimate'
     """
     found = _meant(name, quantities)
     if found is None:
         return name
-    return name.removesuffix(found.name) + (found.label or found.name.replace("_", " "))
+    return name.replace(found.name, found.label or found.name.replace("_", " "))
 
 
 def _meant(name: str, quantities: Mapping[str, Quantity]) -> Quantity | None:
-    """The quantity of a column: `params`, or of one like `best params`."""
-    return quantities.get(name) or quantities.get(name.rpartition(" ")[2])
+    """The quantity of a column: `params`, or of one like `best params` or `params, mean`."""
+    last = name.rpartition(" ")[2]
+    return quantities.get(name) or quantities.get(last) or quantities.get(name.partition(",")[0])
 
 
 def column_said(values: Sequence[Any], quantity: Quantity | None = None) -> list[str]:

@@ -32,6 +32,7 @@ from toolbox.report.origins import (
 )
 from toolbox.report.page import Fact, Page, Section, Table
 from toolbox.report.picking import knee
+from toolbox.report.ranking import front, ranking
 from toolbox.report.tables import TOP
 from toolbox.report.timeline import timeline, timeline_plot, timeline_table
 from toolbox.space import Space
@@ -136,9 +137,9 @@ def _facts(
     facts = [Fact("networks", f"{networks:,}")]
     if len(axes.objectives) > 1 and (sizes := [len(nondominated(run.losses)) for run in runs]):
         said = ", ".join(f"{size:,}" for size in sizes if size)
-        facts += (
-            [Fact("on the front", said, "of each run" if len(runs) > 1 else "")] if said else []
-        )
+        notes = ["of each run"] if len(runs) > 1 else []
+        notes += ["by single trainings"] if any(run.estimated for run in runs) else []
+        facts += [Fact("on the front", said, ", ".join(notes))] if said else []
     for column, objective in enumerate(axes.objectives):
         found = [(run, places[0]) for run in runs if (places := _order(run, column))]
         if not found:
@@ -172,17 +173,21 @@ def _facts(
 
 def _superlative(objective: Axis) -> str:
     """The name of an objective's best, for a person."""
-    label = objective.quantity.label or objective.name.replace("_", " ")
-    return f"{'highest' if objective.maximize else 'lowest'} {label}"
+    return f"{objective.extreme} {objective.quantity.label or objective.name.replace('_', ' ')}"
 
 
 def _best(run: Evaluations) -> int | None:
-    """The place of the best network by the first objective, after finals by its mean; None if none
-    is feasible."""
+    """The place of the best network by the first objective, by its estimate or its mean where there
+    is one; None if none is feasible."""
     if run.standings:
         return run.by_key[run.standings[0].record.key]
-    order = _order(run, 0)
-    return order[0] if order else None
+    found = _returned(run)
+    return run.by_key[found[0].key] if found else None
+
+
+def _returned(run: Evaluations) -> list[Record]:
+    """What a search returns: the front of several objectives, or the ranking by the only one."""
+    return (front if len(run.judge.objectives) > 1 else ranking)(run.judge, run.records)
 
 
 def _order(run: Evaluations, column: int) -> list[int]:
@@ -234,6 +239,9 @@ def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
     names = [objective.name for objective in run.judge.objectives]
     row: dict[str, Any] = {"run": run.name} if several else {}
     row |= dict(zip(names, run.fitness[place].tolist(), strict=True))
+    for column in run.estimated:
+        loss = run.estimated_losses[place, column]
+        row[f"{names[column]}, estimate"] = float(-loss * run.judge.objectives[column].weight)
     for name in ("val_accuracy", "params", "macs", "train_seconds"):
         if name in record.measurement:
             row.setdefault(name, record.measurement[name])
@@ -247,21 +255,25 @@ def _choices(
     the top."""
     rows = []
     if len(axes.objectives) == 1:
-        ranked = [(run, place) for run in runs for place in _order(run, 0)[:TOP]]
-        ranked.sort(key=lambda found: found[0].losses[found[1], 0])
+        ranked = [(run, run.by_key[one.key]) for run in runs for one in _returned(run)[:TOP]]
+        if len(runs) > 1:
+            ranked.sort(key=lambda found: found[0].estimated_losses[found[1], 0])
         rows = [_row(run, place, len(runs) > 1) for run, place in ranked[:TOP]]
         name = axes.objectives[0].name
-        table = Table(
-            f"top_{name}", f"The {len(rows)} with the {_superlative(axes.objectives[0])}", rows
-        )
+        title = f"The {len(rows)} with the {_superlative(axes.objectives[0])}"
+        if any(run.estimated for run in runs):
+            table = Table(f"top_{name}", f"{title}, by estimate", rows, ESTIMATE)
+        else:
+            table = Table(f"top_{name}", title, rows)
         return [Section("Where to start", tables=[table])]
     for run in runs:
         if not run.feasible.any():
             continue
         balanced = run.by_key[knee(run.judge, run.records).key]
         chosen = [("balanced (the knee)", balanced)]
+        found = [run.by_key[record.key] for record in _returned(run)]
         chosen += [
-            (_superlative(objective), _order(run, column)[0])
+            (_superlative(objective), min(found, key=lambda at: run.estimated_losses[at, column]))
             for column, objective in enumerate(axes.objectives)
         ]
         rows += [{"network": said} | _row(run, place, len(runs) > 1) for said, place in chosen]
@@ -270,6 +282,8 @@ def _choices(
         "worst on the front; retrain and export take it if nothing else is picked.  The others "
         "are the ends of the front."
     )
+    if any(run.estimated for run in runs):
+        caption += f"  {ESTIMATE}"
     return [Section("Where to start", tables=[Table("start", "", rows, caption)])]
 
 
@@ -278,20 +292,42 @@ def _front(runs: Sequence[Evaluations], axes: Axes) -> Section:
     tables = []
     if len(axes.objectives) > 1:
         for number, run in enumerate(runs):
+            after = "" if len(runs) == 1 else f"_{number + 1}"
             places = sorted(nondominated(run.losses), key=lambda place: run.losses[place, 0])
-            title = f"The front of {run.name}: {len(places)} networks, none better in everything"
+            title = f"The front of {run.name}: {_networks_said(places)}, none better in everything"
+            if run.estimated and not run.standings:
+                found = [run.by_key[record.key] for record in _returned(run)]
+                rows = [_row(run, place, several=False) for place in found]
+                said = f"The front of {run.name} by estimate: {_networks_said(found)}"
+                tables.append(Table(f"front_by_estimate{after}", said, rows, RETURNED))
+                title = f"The front of {run.name} by single trainings: {_networks_said(places)}"
             rows = [_row(run, place, several=False) for place in places]
-            name = "front" if len(runs) == 1 else f"front_{number + 1}"
-            tables.append(Table(name, title, rows))
+            tables.append(Table(f"front{after}", title, rows))
     text = "" if plots else "There is one objective and nothing to hold against it."
+    if plots and tables and any(run.estimated for run in runs):
+        text = (
+            "The plot shows what was measured, in one training of each network.  By estimate, "
+            "which allows for luck, other networks may be on the front: they are in the tables."
+        )
     title = "The front" if len(axes.objectives) > 1 else "Against what it costs"
     return Section(title, plots, tables, text, side_by_side=True)
 
 
+ESTIMATE = (
+    "Estimate: what the guide foretells of a network by all others and what its own trainings "
+    "reached, each by its precision.  The best single training is mostly a lucky one."
+)
+RETURNED = (
+    "What the search returns, in front.csv of its run folder, and retrain and export pick from."
+)
 EXPLORE = (
     "Choose what is drawn; the sliders leave out what is worse than a bound.  Drag a rectangle to "
     "zoom in, double-click to see all again, click a point to open it."
 )
+
+
+def _networks_said(places: Sequence[int]) -> str:
+    return f"{len(places):,} network{'s' * (len(places) != 1)}"
 
 
 def _progress(runs: Sequence[Evaluations], axes: Axes) -> Section:
@@ -369,7 +405,7 @@ def _network(one: Reported, place: int, quantities: Mapping[str, Quantity]) -> l
     ]
     name = run.judge.objectives[0].name
     section = Section(
-        f"The best network by {meant(name, quantities).heading}",
+        f"The best network by {meant(name, quantities).label or name.replace('_', ' ')}",
         [network_plot(record.architecture, layers)],
         [Table("network", "", rows, in_page=False)],
     )
@@ -381,6 +417,10 @@ def _lineage(run: Evaluations, place: int, axes: Axes) -> list[Section]:
     if found is None:
         text = "It is not known before the first generation is finished."
         return [Section("The winner's lineage", text=text)]
+    if len(found.births) == 1:
+        drawn = found.births[0]
+        text = f"It has no ancestors: generation {drawn.generation}, {made_by(drawn)}."
+        return [Section(f"The winner's lineage ({run.name})", text=text)]
     plot = figures.ancestry_plot(run, found, axes.objectives[0], 0)
     title = "From the best network back to the first population, by the better parent"
     table = Table("lineage", title, ancestry_table(run, found))

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toolbox.archive import Record
-from toolbox.finals import Standing, estimated_fitness, standings
+from toolbox.finals import Standing, estimated_fitness, mean_fitness, standings
 from toolbox.judge import Judge
 from toolbox.quantities import QUANTITIES, Quantity, as_number, meant
 from toolbox.report.ranking import front, ranking
@@ -98,14 +98,22 @@ def _table(
 ) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     objectives = {objective.name: objective for objective in judge.objectives}
-    measured = {name for record in records for name in record.measurement}
-    also = [name for name in ALWAYS_SHOWN if name in measured and name not in objectives]
-    for name in (*objectives, *also):
-        table.add_column(meant(name, quantities).heading, justify="right", no_wrap=True)
+    known = {name for record in records for name in record.measurement}
+    also = [name for name in ALWAYS_SHOWN if name in known and name not in objectives]
+    columns: list[tuple[str, list[float]]] = []
+    reached = zip(*(mean_fitness(judge, record) for record in records), strict=True)
+    estimated = zip(*(estimated_fitness(judge, record) for record in records), strict=True)
+    for name, own, estimates in zip(objectives, reached, estimated, strict=False):
+        columns.append((name, list(own)))
+        if own != estimates:
+            columns.append((name, list(estimates)))
+    columns += [(name, [record.measurement[name] for record in records]) for name in also]
+    names = [name for name, _ in columns]
+    for place, name in enumerate(names):
+        said = "estimate" if name in names[:place] else meant(name, quantities).heading
+        table.add_column(said, justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
-    for record in records:
-        values = [*estimated_fitness(judge, record), *(record.measurement[name] for name in also)]
-        shown = zip((*objectives, *also), values, strict=True)
-        numbers = [meant(name, quantities).number(value) for name, value in shown]
+    for row, record in enumerate(records):
+        numbers = [meant(name, quantities).number(values[row]) for name, values in columns]
         table.add_row(*numbers, record.architecture)
     return table
