@@ -19,6 +19,7 @@ from toolbox.judge import Judge
 from toolbox.problem import Problem
 from toolbox.progress import SearchProgress, log_to_console
 from toolbox.quantities import as_number, quantities_with
+from toolbox.report.evaluations import Evaluations, hypervolume_so_far, worst_of_the_first
 from toolbox.report.ranking import front
 from toolbox.report.tables import print_results
 from toolbox.trackers import TRACKERS, Tracked, flattened
@@ -55,13 +56,18 @@ def run(chosen: argparse.Namespace) -> int:
             events.append(Tracked(name, run, partial(write_report, [folder])))
         return events
 
-    rows = []
+    rows, runs = [], []
     for number, declaration in enumerate(declarations):
         if number:
             with refusing(ValueError):
                 problem = prepared_silently(declaration).wanted(declaration.needs)
-        rows.append(_search(chosen, declaration, problem, new_events, screen))
+        row, run = _search(chosen, declaration, problem, new_events, screen)
+        rows.append(row)
+        runs.append(run)
     if chosen.seeds:
+        if len(declaration.objectives) > 1:
+            for row, share in zip(rows, _hypervolumes(runs), strict=True):
+                row["hypervolume, of the largest"] = share
         folder = chosen.runs / declarations[0].name
         write_table(folder / "summary.csv", rows)
         screen.print(_table(rows))
@@ -75,8 +81,8 @@ def _search(
     problem: Problem,
     new_events: Callable[[Declaration, Path], list[EventLog]],
     screen: Any,
-) -> dict[str, Any]:
-    """Search in a run folder; the row of the summary over several seeds."""
+) -> tuple[dict[str, Any], Evaluations]:
+    """Search in a run folder; the row of the summary over several seeds, and what was evaluated."""
     quantities = quantities_with(problem.quantities)
 
     def new_follower(judge: Judge, known: Sequence[str], events: Sequence[EventLog]) -> Any:
@@ -98,14 +104,26 @@ def _search(
         *_, last = opened.generations()
         networks = opened.archive.networks()
         print_results(screen, opened.judge, networks, quantities)
-        log.info("written: %s and the rest of %s", opened.folder.results, opened.folder.path)
+        now = "" if chosen.seeds else f"; now: run_search.py report {opened.folder.path}"
+        log.info("written: %s and the rest of %s%s", opened.folder.results, opened.folder.path, now)
         known = opened.toolbox.evaluator.networks.records
         row: dict[str, Any] = {"seed": declaration.seed, "networks": len(known)}
         names = [objective.name for objective in declaration.objectives]
         row |= {f"best_{name}": value for name, value in zip(names, last.best, strict=True)}
         if len(names) > 1:
-            row |= {"front": len(front(opened.judge, networks)), "hypervolume": last.hypervolume}
-    return row
+            row["front"] = len(front(opened.judge, networks))
+        run = Evaluations("", opened.judge, opened.archive, declaration.population)
+        assert len(run.losses)  # read before the archive is closed
+    return row, run
+
+
+def _hypervolumes(runs: Sequence[Evaluations]) -> list[float]:
+    """What each run's front dominates, from one point for all runs, as a share of the largest."""
+    reference = worst_of_the_first(runs)
+    if reference is None:
+        return [0.0] * len(runs)
+    volumes = [float(hypervolume_so_far(run.losses, reference)[-1]) for run in runs]
+    return [volume / (max(volumes) or 1.0) for volume in volumes]
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -184,6 +184,14 @@ def best_so_far(losses: numpy.ndarray) -> numpy.ndarray:
     return numpy.fmin.accumulate(losses) if len(losses) else losses
 
 
+def worst_of_the_first(runs: Sequence[Evaluations]) -> numpy.ndarray | None:
+    """(objectives,) the worst losses in the first population of any run, from which hypervolumes
+    count; None if none of them was feasible."""
+    first = numpy.vstack([run.losses[: run.population] for run in runs])
+    known = first[numpy.isfinite(first).all(axis=1)]
+    return known.max(axis=0) if len(known) else None
+
+
 def hypervolume_so_far(losses: numpy.ndarray, reference: numpy.ndarray) -> numpy.ndarray:
     """The volume between the front of the rows until each one and the reference point.
 
