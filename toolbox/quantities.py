@@ -33,10 +33,14 @@ class Quantity:
     counted: bool = False
 
     @property
+    def words(self) -> str:
+        """The label; without one, the name in words."""
+        return self.label or self.name.replace("_", " ")
+
+    @property
     def title(self) -> str:
-        """The label with its unit, for an axis or the head of a column."""
-        label = self.label or self.name.replace("_", " ")
-        return f"{label} ({self.unit})" if self.unit else label
+        """The words with their unit, for an axis or the head of a column."""
+        return f"{self.words} ({self.unit})" if self.unit else self.words
 
     @property
     def heading(self) -> str:
@@ -80,10 +84,11 @@ class Quantity:
 def as_number(value: float) -> str:
     """A number as it is shown.
 
-    >>> as_number(0.84051), as_number(3264.0), as_number(0.00025)
-    ('0.8405', '3,264', '0.00025')
+    >>> as_number(0.84051), as_number(3264.0), as_number(0.00025), as_number(10784.3)
+    ('0.8405', '3,264', '0.00025', '10,784')
     """
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
+    whole = float(value).is_integer() and abs(value) >= 1
+    return f"{value:,.0f}" if whole or 1e3 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _share(name: str, label: str) -> Quantity:

@@ -140,7 +140,9 @@ def test_a_long_front_is_thinned_out():
     tables = lotz(population=25, generations=0) | {"problem": {"use": "lotz", "length": 24}}
     run = Run(tables | {"toolbox": {"map": "serial", "individual": seeded(front)}})
     print_results(Console(file=out, width=140), run.toolbox.evaluator.judge, run.archive.networks())
-    assert "Pareto front: 25 networks, one in 2 shown" in out.getvalue()
+    assert "Pareto front: 25 networks, 20 of them shown" in out.getvalue()
+    shown = [int(line.split()[0]) for line in out.getvalue().splitlines()[2:] if line.strip()]
+    assert (len(shown), shown[0], shown[-1]) == (20, 24, 0)  # both ends
 
 
 def test_results_of_one_objective_are_its_top_five():

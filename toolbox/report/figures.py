@@ -15,12 +15,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from toolbox.lineage import Birth
+from toolbox.quantities import as_number
 from toolbox.report.axes import Axis, Pair, with_prefix
 from toolbox.report.evaluations import (
     Evaluations,
     best_so_far,
     hypervolume_so_far,
     nondominated,
+    worst_of_the_first,
 )
 from toolbox.report.generations import Generation
 from toolbox.report.origins import Ancestry, made_by
@@ -30,6 +32,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 MOST_OPEN = 1200  # points of a plot that can be opened; the others are drawn as one picture
 MOST_BARS = 15  # genes
+COLUMN_INCHES, LETTER_INCHES = 0.7, 0.085  # of a legend: a column without its text, and a letter
 FEWEST_FOR_A_BAND = 3  # runs; two are seen as their lines
 MOST_ANCESTORS = 300  # births of a drawing in which a line can still be followed
 STYLE: dict[str, Any] = {
@@ -215,22 +218,20 @@ def best_plot(runs: Sequence[Evaluations], objective: Axis, column: int) -> Plot
 
 def hypervolume_plot(runs: Sequence[Evaluations], objectives: Sequence[Axis]) -> Plot | None:
     """The hypervolume of all objectives, against networks and against time."""
-    first = [run.losses[: run.population] for run in runs]
-    losses = numpy.vstack([one[numpy.isfinite(one).all(axis=1)] for one in first])
-    if not len(losses):
+    reference = worst_of_the_first(runs)
+    if reference is None:
         return None
-    reference = losses.max(axis=0)
     curves = [hypervolume_so_far(run.losses, reference) for run in runs]
     full = max((curve[-1] for curve in curves), default=0) or 1.0
     curves = [curve / full for curve in curves]
     figure = _against_networks_and_time(runs, curves, "hypervolume, of the largest", None)
     at = ", ".join(
-        f"{one.quantity.label or one.name} {one.said(-value if one.maximize else value)}"
+        f"{one.quantity.words} {one.said(-value if one.maximize else value)}"
         for one, value in zip(objectives, reference.tolist(), strict=True)
     )
     caption = (
         f"The volume between the front and the worst of the first {runs[0].population} networks "
-        f"of every run ({at}), as a share of the largest, {full:.4g}."
+        f"of every run ({at}), as a share of the largest, {as_number(full)}."
     )
     return Plot("hypervolume", "Hypervolume so far", figure, caption)
 
@@ -347,11 +348,14 @@ def trials_plot(
                 subplot.plot([value], [number], "D", color=colour(number), ms=7, zorder=4)
             else:
                 subplot.barh(number, value, height=0.5, color=colour(number))
+            # Where the best is the least, all other networks lie to its right.
+            before = subplot is left and not one.maximize
             subplot.annotate(
                 one.said(value),
                 (value, number),
-                xytext=(8, 0),
+                xytext=(-8 if before else 8, 0),
                 textcoords="offset points",
+                ha="right" if before else "left",
                 va="center",
                 fontsize=10,
             )
@@ -531,9 +535,9 @@ def ancestry_plot(run: Evaluations, found: Ancestry, objective: Axis, column: in
         _points(subplot, of_it, heights, run, name, number)
     subplot.xaxis.set_major_locator(MaxNLocator(integer=True))
     subplot.set_xlabel("generation")
-    subplot.set_ylabel(objective.label)
-    subplot.yaxis.set_major_formatter(objective.formatter)
     subplot.margins(x=0.05, y=0.12)
+    values = numpy.array(list(heights.values()))
+    _scale(subplot, "y", objective, [values], log=not objective.maximize)
     figure.legend(loc="outside upper center", ncols=3)
     strangers = len({birth.key for birth in found.births}) - 1
     caption = (
@@ -599,5 +603,17 @@ def _scale(
 
 
 def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """Above the plots, where it covers no point."""
-    figure.legend(handles=list(handles), loc="outside upper center", ncols=5)
+    """Above the plots, where it covers no point, in as many columns as have room."""
+    labels = [str(handle.get_label()) for handle in handles]
+
+    def width(columns: int) -> float:
+        return sum(
+            COLUMN_INCHES + LETTER_INCHES * max(map(len, labels[place::columns]), default=0)
+            for place in range(columns)
+        )
+
+    room = figure.get_size_inches()[0]
+    columns = next((n for n in range(len(labels), 1, -1) if width(n) <= room), 1)
+    # It is filled column by column, and read row by row.
+    in_order = [handle for place in range(columns) for handle in handles[place::columns]]
+    figure.legend(handles=in_order, loc="outside upper center", ncols=columns)

@@ -34,7 +34,7 @@ def importance_sections(
     lines = [] if alike else [f"The spaces of the runs differ; this is {runs[0].name} alone."]
     sampled: Sampled | None = None
     for column, objective in enumerate(judge.objectives):
-        name = meant(objective.name, quantities).label or objective.name
+        name = meant(objective.name, quantities).words
         foretold = foretelling(spaces[0], judge, records, column)
         if not isinstance(foretold, str):
             sampled = sampled or Sampled.of(spaces[0])
@@ -55,7 +55,7 @@ def _or_why_not(found: dict[str, Importance], name: str, answer: Importance | st
 
 
 def _plot(name: str, one: Importance, quantities: Mapping[str, Quantity]) -> Plot:
-    title = meant(name, quantities).label or name
+    title = meant(name, quantities).words
     return importance_plot(
         f"importance_{name}", title, [(g.name, g.alone or 0.0, g.in_all or 0.0) for g in one.genes]
     )

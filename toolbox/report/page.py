@@ -228,7 +228,7 @@ def heading(name: str, quantities: Mapping[str, Quantity]) -> str:
     found = _meant(name, quantities)
     if found is None:
         return name
-    return name.replace(found.name, found.label or found.name.replace("_", " "))
+    return name.replace(found.name, found.words)
 
 
 def _meant(name: str, quantities: Mapping[str, Quantity]) -> Quantity | None:

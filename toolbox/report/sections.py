@@ -106,6 +106,9 @@ def report(
         at = explored[0] + 1 if explored else len(sections)
         rows = curve_table(runs, curves) if figures_too else []
         sections.insert(at, _curves(curves, rows))
+    names = [objective.name for objective in runs[0].judge.objectives]
+    names += [name for run in runs for name in run.measured]
+    known = {name: meant(name, quantities) for name in names} | dict(quantities)
     return Page(
         title=f"{declaration.name}: what the search found",
         subtitle=(
@@ -123,7 +126,7 @@ def report(
         opened=opened,
         explored=all_networks(runs, axes, quantities) if opened else {},
         curves=curves,
-        quantities=quantities,
+        quantities=known,
         declaration=tomlkit.dumps(declaration.table()) if figures_too else "",
         sessions=_sessions(runs),
     )
@@ -147,7 +150,7 @@ def _facts(
         run, place = min(found, key=lambda one: one[0].losses[one[1], column])
         others = [other for other in axes.objectives if other is not objective]
         note = ", ".join(
-            f"{other.quantity.label or other.name} {other.said(float(value))}"
+            f"{other.quantity.words} {other.said(float(value))}"
             for other, value in zip(
                 others, numpy.delete(run.fitness[place], column).tolist(), strict=True
             )
@@ -173,7 +176,7 @@ def _facts(
 
 def _superlative(objective: Axis) -> str:
     """The name of an objective's best, for a person."""
-    return f"{objective.extreme} {objective.quantity.label or objective.name.replace('_', ' ')}"
+    return f"{objective.extreme} {objective.quantity.words}"
 
 
 def _best(run: Evaluations) -> int | None:
@@ -405,7 +408,7 @@ def _network(one: Reported, place: int, quantities: Mapping[str, Quantity]) -> l
     ]
     name = run.judge.objectives[0].name
     section = Section(
-        f"The best network by {meant(name, quantities).label or name.replace('_', ' ')}",
+        f"The best network by {meant(name, quantities).words}",
         [network_plot(record.architecture, layers)],
         [Table("network", "", rows, in_page=False)],
     )
@@ -532,7 +535,7 @@ def _opened(
     for name, value in (values | record.measurement).items():
         quantity = meant(name, quantities)
         said = quantity.said(value) if numpy.isfinite(value) else ""
-        facts.append([quantity.label or name.replace("_", " "), said, name])
+        facts.append([quantity.words, said, name])
     if record.key in one.tested:
         facts.append(["test accuracy, retrained", one.tested[record.key], ""])
     if birth:

@@ -36,10 +36,12 @@ def result_tables(
     if len(objectives) > 1 and (how or not found):
         records = front(judge, networks)
         title = f"Pareto front{how}: {len(records)} network{'s' * (len(records) != 1)}"
-        step = max(1, -(-len(records) // LONGEST_FRONT))
-        if step > 1:
-            title += f", one in {step} shown"
-        tables.append(_table(title, records[::step], judge, quantities))
+        if len(records) > LONGEST_FRONT:
+            title += f", {LONGEST_FRONT} of them shown"
+            last = len(records) - 1  # both ends are shown
+            places = [round(n * last / (LONGEST_FRONT - 1)) for n in range(LONGEST_FRONT)]
+            records = [records[place] for place in places]
+        tables.append(_table(title, records, judge, quantities))
     return tables
 
 
