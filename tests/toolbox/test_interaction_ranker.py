@@ -24,12 +24,14 @@ from toolbox.quantities import QUANTITIES
 from toolbox.report.evaluations import Evaluations
 from toolbox.report.finals import finals_sections
 from toolbox.report.picking import pick
+from toolbox.report.sections import Reported, report
 from toolbox.report.tables import result_tables
 from toolbox.run_folder import RunFolder
 from toolbox.screening import SCREENS
 from toolbox.screening.encoding import Encoded, Encoding
 from toolbox.screening.gaussian_process import GaussianProcess, smooth
 from toolbox.screening.interaction_ranker import (
+    CHANGED,
     MOST,
     RANKERS,
     Scale,
@@ -221,6 +223,40 @@ def test_estimates_are_told_beside_the_means(tmp_path):
     assert "by the estimate" in shown.title
     ((section,),) = [finals_sections([Evaluations("run", judge, run.archive, 20)])]
     assert section.tables[0].rows[0]["ones, estimate"] == first.estimate[0]
+
+
+def test_an_estimate_is_not_shown_as_what_was_measured():
+    run = of_noisy_bits(1, "interaction_ranker")
+    judge, networks = run.toolbox.evaluator.judge, run.archive.networks()
+    (shown,) = result_tables(judge, networks, QUANTITIES)
+    assert [column.header for column in shown.columns][:2] == ["ones", "estimate"]
+    best = pick(judge, networks, "best")
+    measured, estimate = (next(iter(column.cells)) for column in shown.columns[:2])
+    assert float(measured) == pytest.approx(best.measurement["ones"], abs=0.01)
+    assert measured != estimate
+
+
+def test_the_page_begins_with_what_the_search_returns():
+    run = of_noisy_bits(1, "interaction_ranker")
+    judge, networks = run.toolbox.evaluator.judge, run.archive.networks()
+    found = Evaluations("run", judge, run.archive, 20)
+    page = report([Reported(run.declaration, found, True, None, lambda record: [])], QUANTITIES)
+    (start,) = page.sections[0].tables
+    assert start.rows[0]["key"] == pick(judge, networks, "best").key
+    assert "by estimate" in start.title
+    estimates = [row["ones, estimate"] for row in start.rows]
+    assert estimates == sorted(estimates, reverse=True)
+
+
+def test_a_neighbour_of_a_good_network_comes_from_it():
+    run = of_noisy_bits(1, "interaction_ranker")
+    births = run.archive.births
+    neighbours = [birth for birth in births if birth.operators[:1] == (CHANGED,)]
+    assert neighbours
+    for birth in neighbours:
+        (parent,) = birth.parents
+        one, other = (run.archive.get(birth.key), run.archive.get(births[parent].key))
+        assert sum(a != b for a, b in zip(one.genome, other.genome, strict=True)) <= 1
 
 
 def test_candidates_are_chosen_by_the_hypervolume_that_they_add():

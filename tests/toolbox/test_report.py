@@ -12,7 +12,7 @@ from toolbox.quantities import QUANTITIES
 from toolbox.report.all_networks import all_networks
 from toolbox.report.axes import Axes
 from toolbox.report.evaluations import Evaluations, hypervolume_so_far, nondominated
-from toolbox.report.figures import front_plot
+from toolbox.report.figures import diversity_plot, front_plot
 from toolbox.report.generations import course, parent_table
 from toolbox.report.origins import ancestry, ancestry_table, operator_table
 
@@ -55,6 +55,17 @@ def test_the_shares_are_those_that_the_search_counted(tables):
     assert shares["reused"] == sum(generation.reused for generation in run.generations)
     assert shares["measured"] == sum(generation.trained for generation in run.generations)
     assert shares["failed"] == shares["infeasible"] == 0
+
+
+def test_the_legend_of_many_runs_stays_in_its_plot():
+    runs = [evaluations(Run(lotz(generations=1))) for _ in range(5)]
+    for number, run in enumerate(runs, start=1):
+        object.__setattr__(run, "name", f"a search/seed-{number}")
+    figure = diversity_plot(runs, [course(run) for run in runs]).figure
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
 
 
 def test_every_individual_stands_once_in_the_table_of_operators():

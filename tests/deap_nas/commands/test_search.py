@@ -1,10 +1,13 @@
-"""What MLflow and trackio hear of a search."""
+"""What MLflow and trackio hear of a search, and the summary of several seeds."""
 
 import csv
 import sys
+from types import SimpleNamespace
 
+import numpy
 import pytest
 
+from deap_nas.commands.search import _hypervolumes
 from tests.test_run_search import ONEMAX
 from toolbox.trackers import TRACKERS
 
@@ -21,6 +24,12 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)  # it reads the folder when it is imported
     (tmp_path / "onemax.toml").write_text(ONEMAX)
     return tmp_path
+
+
+def test_the_hypervolumes_of_several_seeds_count_from_one_point():
+    losses = numpy.array([[[3.0, 3.0], [1.0, 1.0]], [[5.0, 5.0], [3.0, 3.0]]])
+    runs = [SimpleNamespace(losses=one, population=1) for one in losses]
+    assert _hypervolumes(runs) == [1.0, 4 / 16]  # both from (5, 5)
 
 
 def rows_of(folder):
