@@ -338,7 +338,7 @@ def test_a_ranker_that_explains_nothing_is_switched_off(caplog):
     with caplog.at_level(logging.INFO):
         run = Run(guided(tables), problems={"noise": Noise}, swap=count)
     assert (
-        "the interaction ranker is off: what it expects of unseen networks does not tell"
+        "the interaction ranker is off: what it expects of unseen networks does not yet tell"
         in caplog.text
     )
     assert bred.count(1) > bred.count(16)

@@ -233,7 +233,7 @@ class InteractionRanker:
         if (gain >= SURE) != self._helps:
             self._helps = not self._helps
             state = "on" if self._helps else "off"
-            how = "tells" if self._helps else "does not tell yet"
+            how = "tells" if self._helps else "does not yet tell"
             log.info(
                 "the interaction ranker is %s: what it expects of unseen networks %s good from bad "
                 "(log probability %+.1f, %g is needed)",
