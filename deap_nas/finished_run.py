@@ -14,6 +14,7 @@ from problems import PROBLEMS
 from toolbox.archive import Archive, differences
 from toolbox.declaration import Declaration, declare, load
 from toolbox.judge import Judge
+from toolbox.shelf import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class FinishedRun:
     @classmethod
     def open(cls, path: Path) -> "FinishedRun":
         """The run in a folder.  Raises ValueError, one line, if there is none or it is empty."""
+        if not path.exists():
+            others = map(str, path.parent.glob("*/")) if path.parent.is_dir() else ()
+            raise ValueError(f"{path}: there is no such folder{did_you_mean(str(path), others)}")
         if not (path / "archive.sqlite").is_file():
             near = sorted(str(found.parent) for found in path.glob("**/archive.sqlite"))
             hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -159,7 +159,8 @@ def _facts(
             Fact(
                 f"{_superlative(objective)}",
                 objective.said(float(run.fitness[place, column])),
-                f"by a network with {note}" if note else "",
+                ("in a single training, " if column in run.estimated else "")
+                + (f"by a network with {note}" if note else ""),
                 run.records[place].key,
             )
         )
@@ -241,10 +242,11 @@ def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
     record = run.records[place]
     names = [objective.name for objective in run.judge.objectives]
     row: dict[str, Any] = {"run": run.name} if several else {}
-    row |= dict(zip(names, run.fitness[place].tolist(), strict=True))
-    for column in run.estimated:
-        loss = run.estimated_losses[place, column]
-        row[f"{names[column]}, estimate"] = float(-loss * run.judge.objectives[column].weight)
+    for column, name in enumerate(names):
+        row[name] = float(run.fitness[place, column])
+        if column in run.estimated:
+            loss = run.estimated_losses[place, column]
+            row[f"{name}, estimate"] = float(-loss * run.judge.objectives[column].weight)
     for name in ("val_accuracy", "params", "macs", "train_seconds"):
         if name in record.measurement:
             row.setdefault(name, record.measurement[name])
@@ -276,7 +278,10 @@ def _choices(
         chosen = [("balanced (the knee)", balanced)]
         found = [run.by_key[record.key] for record in _returned(run)]
         chosen += [
-            (_superlative(objective), min(found, key=lambda at: run.estimated_losses[at, column]))
+            (
+                _superlative(objective) + (", by estimate" if column in run.estimated else ""),
+                min(found, key=lambda at: run.estimated_losses[at, column]),
+            )
             for column, objective in enumerate(axes.objectives)
         ]
         rows += [{"network": said} | _row(run, place, len(runs) > 1) for said, place in chosen]

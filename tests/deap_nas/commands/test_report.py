@@ -226,10 +226,11 @@ def test_a_continued_run_remembers_both_commands_and_its_births(tmp_path):
     assert births[0] == births[1]
 
 
-@pytest.mark.parametrize("bad", ["nowhere", "same", "others", "out"])
+@pytest.mark.parametrize("bad", ["misspelt", "nowhere", "same", "others", "out"])
 def test_what_cannot_be_reported_is_refused_in_one_line(bad, networks, ones, tmp_path):
     (tmp_path / "file").write_text("a file where a folder should be")
     arguments, message = {
+        "misspelt": ([f"{ones}x"], f"there is no such folder; did you mean '{ones}'?"),
         "nowhere": ([tmp_path], "there is no archive.sqlite in it"),
         "same": ([ones, ones], "named twice"),
         "others": ([ones, networks[0]], "its objectives are val_accuracy, params"),
