@@ -4,14 +4,15 @@ They would take hours to days, so both factors are estimated.
 
 Trainings: the search is run on a surrogate of the space, a Gaussian process over what the race's
 own searches measured, moved to the accuracy of the published recipe by a straight line (Theil-Sen)
-through networks whose accuracy by that recipe is known.  A process alone knows no outstanding
+through a few networks whose accuracy by that recipe is known.  A process alone knows no outstanding
 network, so each keeps a residual, drawn by its genome from those of networks that looked like it:
 as many are good as were measured.  A second training of a network is as the first, and a search
 ends with the first network that reaches the target, both in the loop's favour.  One that ends
 without it begins again with the next seed.
 
 Seconds of a training: processor time of the loop of `training_throughput` on one thread, on a few
-networks drawn at random; wall time is that by the number of cores, as if it scaled perfectly.
+networks drawn at random, and of this toolkit on the same; wall time is that by the number of cores,
+as if it scaled perfectly.
 """
 
 import json
@@ -48,6 +49,7 @@ REPLAYS = 100  # of each loop
 MOST_TRAININGS = 3_000  # of one replay
 ALIKE = 8  # networks on either side whose residuals are drawn from
 TIMED_NETWORKS, TIMED_IMAGES = 6, 3_000
+FEWEST_KNOWN = 3  # networks that a line goes through
 
 
 class Surrogate:
@@ -105,12 +107,12 @@ def measured(lanes: Sequence[Lane]) -> dict[tuple[int, ...], float]:
 
 
 def fitted(
-    problem: ImageClassification, lanes: Sequence[Lane], known: dict[str, float], kept: Path
+    problem: ImageClassification, lanes: Sequence[Lane], known: Mapping[str, float], kept: Path
 ) -> tuple[Surrogate, str]:
     """The surrogate, and a sentence on how good it is.
 
-    known: validation accuracies by the published recipe; kept: where what the searches' own recipe
-    gives of the same networks is remembered.
+    known: accuracies by the published recipe; kept: where what the searches' own recipe gives of
+    those among them that the searches did not train is remembered.
     """
     found = measured(lanes)
     x = numpy.array([inputs(problem, list(genome)) for genome in found])
@@ -122,7 +124,11 @@ def fitted(
     model.fit(x, y)
     order = numpy.argsort(unseen)
     residuals = (y - unseen)[order]
-    quick = remembered(kept, lambda: _evaluated(problem, list(known)))
+    own = {name: tuple(problem.space.encode(name)) for name in known}
+    other = [name for name, genome in own.items() if genome not in found]
+    quick = {name: found[genome] for name, genome in own.items() if genome in found}
+    if other:
+        quick |= remembered(kept, lambda: _evaluated(problem, other))
     robust = theilslopes(list(known.values()), [quick[name] for name in known])
     line = numpy.polynomial.Polynomial([robust.intercept, robust.slope])
 
@@ -215,36 +221,48 @@ def reaches(reference: Reference, measurement: Mapping[str, float]) -> bool:
     return value >= reference.target
 
 
-def loop_seconds(problem: ImageClassification) -> list[float]:
-    """Processor seconds of the tutorial's loop for an image that is trained on, for each of a few
-    networks drawn at random."""
-    small = replace(problem, dataset=replace(problem.dataset, limit=TIMED_IMAGES, validation=500))
-    small = replace(small, training=replace(small.training, epochs=1))
+def timed(problem: ImageClassification) -> dict[str, list[float]]:
+    """Processor seconds for an image that is trained on, of each of a few networks drawn at random:
+    of the tutorial's "loop", and of our "own" evaluation."""
+    dataset = replace(problem.dataset, limit=TIMED_IMAGES, validation=500)
+    small = replace(problem, dataset=dataset, training=replace(problem.training, epochs=1))
     random.seed(0)
-    drawn = [problem.space.decode(uniform_random(problem.space)) for _ in range(TIMED_NETWORKS)]
-    timed = [naive(small, one, 1, threads=1, clock=time.process_time) for one in drawn]
-    return [1 / rate for rate, _ in timed]
+    drawn = [uniform_random(problem.space) for _ in range(TIMED_NETWORKS)]
+    small.evaluate(drawn[0])  # it loads the images and what torch needs
+
+    def own(genome: list[int]) -> float:
+        began = time.process_time()
+        small.evaluate(genome)
+        return (time.process_time() - began) / TIMED_IMAGES
+
+    def loop(genome: list[int]) -> float:
+        name = problem.space.decode(genome)
+        return 1 / naive(small, name, 1, threads=1, clock=time.process_time)[0]
+
+    return {"own": [own(one) for one in drawn], "loop": [loop(one) for one in drawn]}
 
 
 def estimates(
     reference: Reference,
     lanes: Sequence[Lane],
-    own_seconds: float,
+    known: Mapping[str, float],
     reached: Sequence[float],
     folder: Path,
 ) -> list[str]:
     """Lines on the trainings and times of the loops until the target.
 
     lanes: ended searches of `best`; reached: processor seconds after which those had reached the
-    target of which it is known.  own_seconds: processor time of a whole training by the published
-    recipe in this toolkit, mean.
+    target of which it is known.  known: accuracies of networks by the published recipe.
     """
     problem = lanes[0].finished.problem.prepared()
-    surrogate, said = fitted(problem, lanes, reference.known, folder / "known.json")
-    naive_seconds = remembered(folder / "loop.json", lambda: loop_seconds(reference.recipe))
-    images = reference.epochs * reference.recipe.dataset.official_train_images
-    seconds = mean(naive_seconds) * images
-    own = own_seconds * reference.epochs / reference.recipe.training.epochs
+    if len(known) < FEWEST_KNOWN:
+        return [f"No estimate: {len(known)} networks are scored; {FEWEST_KNOWN} are needed."]
+    surrogate, said = fitted(problem, lanes, known, folder / "known.json")
+    rates = remembered(folder / "rates.json", lambda: timed(reference.recipe))
+    loop, own = rates["loop"], rates["own"]
+    each_epoch = reference.problem().dataset.limit or reference.recipe.dataset.official_train_images
+    images = reference.epochs * each_epoch
+    seconds = mean(loop) * images
     contestants: dict[str, tuple[Callable[[int], Replay], float, bool]] = {
         "loop: DataLoader, eager float32, eaSimple": (
             lambda seed: by_deap(reference, surrogate, reference.ea_simple, seed),
@@ -258,18 +276,17 @@ def estimates(
         ),
         "published: ours, as published": (
             lambda seed: by_deap(reference, surrogate, (), seed),
-            own,
+            mean(own) * images,
             False,
         ),
     }
     ended = mean(lane.readings[-1].processor for lane in lanes)
     lines = [
         f"Estimates.  {said}  {REPLAYS} replays each; {reference.epochs} of "
-        f"{reference.recipe.training.epochs} epochs of "
-        f"{reference.recipe.dataset.official_train_images:,} images for a training (the published "
-        f"search stops early).  The loop takes {1e6 * mean(naive_seconds):,.0f} microseconds of "
-        f"processor time for an image ({TIMED_NETWORKS} networks, {1e6 * min(naive_seconds):,.0f} "
-        f"to {1e6 * max(naive_seconds):,.0f}).  Wall time is processor time by two cores.",
+        f"{reference.problem().training.epochs} epochs of {each_epoch:,} images for a training "
+        f"(the published search stops early).  {TIMED_NETWORKS} networks drawn at random take "
+        f"{_microseconds(loop)} of processor time for an image in the loop, and "
+        f"{_microseconds(own)} here.  Wall time is processor time by two cores.",
         "",
         "| who | trainings until the target, mean (median) | processor s of a training | "
         "processor s | hours on two cores | times `best` until the target | until its end |",
@@ -285,3 +302,8 @@ def estimates(
             f"{total / 7200:.2f} | {times} | {total / ended:.1f} |"
         )
     return lines
+
+
+def _microseconds(rates: Sequence[float]) -> str:
+    least, middle, most = (1e6 * one for one in (min(rates), mean(rates), max(rates)))
+    return f"{middle:,.0f} ({least:,.0f} to {most:,.0f}) microseconds"

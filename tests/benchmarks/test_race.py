@@ -12,6 +12,10 @@ pytest.importorskip("pymoo")
 import deap_nas
 from benchmarks import race, race_replay
 from deap_nas.opening import declared
+from problems.datasets import Digits
+from problems.image_classification import ImageClassification
+from problems.spaces import LayerString
+from problems.training.recipe import Training
 
 B = race.REFERENCES["B"]
 TABLE_SEARCH = {
@@ -88,13 +92,53 @@ def test_each_training_of_a_score_is_made_once(scored):
     assert scores(now).of(["ab"]) == {"ab": [0.1, 0.2, 0.3]}
     assert set(scores(now).of(["ab", "c"])) == {"ab", "c"}
     assert made == [(name, seed) for name in ("ab", "c") for seed in (1, 2, 3)]
-    assert scores(now).seconds == 2.0
 
 
 def test_a_score_that_is_not_complete_is_none(scored):
     made, scores = scored
     assert scores(time.monotonic() - 1).of(["ab"]) is None
     assert not made
+
+
+def test_what_is_known_of_the_scored_networks_is_their_mean(scored):
+    _, scores = scored
+    found = scores(time.monotonic() + 60)
+    found.of(["ab", "c"])
+    assert found.known == pytest.approx({"ab": 0.2, "c": 0.2})
+
+
+def test_another_number_of_each_training_is_told(monkeypatch, tmp_path):
+    told = {"accuracy": 0.5, "seconds": 2.0, "epochs": 7}
+    monkeypatch.setattr(race, "score", lambda job: told)
+    scores = race.Scores(Recipe, tmp_path / "scores", 1, time.monotonic() + 60)
+    assert scores.of(["ab"], "epochs") == {"ab": [7, 7, 7]}
+
+
+@pytest.mark.parametrize("name", race.REFERENCES)
+def test_a_race_is_run_in_the_space_of_its_reference(name):
+    reference = race.REFERENCES[name]
+    files = [race.REPOSITORY / "experiments" / getattr(reference, who) for who in race.SEARCHES]
+    raced, published = (declared(file).problem.build() for file in files)
+    assert raced.space == published.space
+    assert type(raced.dataset) is type(published.dataset)
+
+
+@pytest.mark.parametrize("watches", ["never", "accuracy"])
+def test_a_recipe_that_watches_is_scored_on_its_validation_images_too(watches):
+    training = Training(epochs=2, early_stop=watches, optimizer="adam", learning_rate=0.01)
+    problem = ImageClassification(
+        LayerString(normal=(1, 1), filters=(2, 4, 2)),
+        Digits(validation=100, limit=200),
+        training,
+        device="cpu",
+    )
+    genome = problem.space.encode("RC 2 3 relu;NC 4 3 relu;RC 4 3 relu;FL relu;")
+    first, again = (race.score((problem, genome, seed)) for seed in (1, 1))
+    assert first["seconds"] > 0
+    assert 0 < first["accuracy"] < 1
+    assert first["accuracy"] == again["accuracy"]
+    watched = {"val_accuracy", "epochs"} if watches == "accuracy" else set()
+    assert first.keys() - {"accuracy", "seconds"} == watched
 
 
 def test_replays_stop_at_the_first_network_that_reaches_the_target(problem):
@@ -174,3 +218,29 @@ def test_a_search_that_misses_the_target_says_so(lane, no_images):
     known = Known(lane)
     (row,) = race.Finish.of(lane, reference, known).rows(reference, known)
     assert "target missed" in row
+
+
+class ByRecipe:
+    """Scores of a recipe of a hundred epochs, of which a training took the seventieth, say."""
+
+    class recipe:
+        training = Training(epochs=100)
+
+    def of(self, architectures, name="accuracy"):
+        return {one: {"epochs": [60, 70, 80]}.get(name, [0.5, 0.6, 0.7]) for one in architectures}
+
+
+class Unknown(ByRecipe):
+    def of(self, architectures, name="accuracy"):
+        return None
+
+
+def test_what_a_search_returned_is_told_by_every_recipe_of_its_reference(lane):
+    (row,) = race.as_it_was_rows(lane, ByRecipe())
+    assert "| 0.6000 (0.5000 to 0.7000) | 0.6000 (0.5000 to 0.7000) | 70 of 100 |" in row
+    trial = race.Trial("trial-1", "no schedule", (), 0.7386)
+    (row,) = race.trial_row(lane, trial, ByRecipe())
+    assert "| no schedule |" in row
+    assert row.endswith("| 0.6000 (0.5000 to 0.7000) | 0.7386 |")
+    assert not list(race.as_it_was_rows(lane, Unknown()))
+    assert not list(race.trial_row(lane, trial, Unknown()))
