@@ -48,7 +48,7 @@ from toolbox.whole_file import write_whole
 REPLAYS = 100  # of each loop
 MOST_TRAININGS = 3_000  # of one replay
 ALIKE = 8  # networks on either side whose residuals are drawn from
-TIMED_NETWORKS, TIMED_IMAGES = 6, 3_000
+TIMED_NETWORKS, TIMED_IMAGES = 6, 1_500
 FEWEST_KNOWN = 3  # networks that a line goes through
 
 
@@ -224,7 +224,7 @@ def reaches(reference: Reference, measurement: Mapping[str, float]) -> bool:
 def timed(problem: ImageClassification) -> dict[str, list[float]]:
     """Processor seconds for an image that is trained on, of each of a few networks drawn at random:
     of the tutorial's "loop", and of our "own" evaluation."""
-    dataset = replace(problem.dataset, limit=TIMED_IMAGES, validation=500)
+    dataset = replace(problem.dataset, limit=TIMED_IMAGES, validation=250)
     small = replace(problem, dataset=dataset, training=replace(problem.training, epochs=1))
     random.seed(0)
     drawn = [uniform_random(problem.space) for _ in range(TIMED_NETWORKS)]
@@ -254,15 +254,28 @@ def estimates(
     lanes: ended searches of `best`; reached: processor seconds after which those had reached the
     target of which it is known.  known: accuracies of networks by the published recipe.
     """
-    problem = lanes[0].finished.problem.prepared()
-    if len(known) < FEWEST_KNOWN:
-        return [f"No estimate: {len(known)} networks are scored; {FEWEST_KNOWN} are needed."]
-    surrogate, said = fitted(problem, lanes, known, folder / "known.json")
     rates = remembered(folder / "rates.json", lambda: timed(reference.recipe))
     loop, own = rates["loop"], rates["own"]
     each_epoch = reference.problem().dataset.limit or reference.recipe.dataset.official_train_images
     images = reference.epochs * each_epoch
     seconds = mean(loop) * images
+    ended = mean(lane.readings[-1].processor for lane in lanes)
+    file = REPOSITORY / "experiments" / reference.published
+    whole = declared(file).most_evaluations
+    lines = [
+        f"Estimates.  A training takes {reference.epochs} of {reference.problem().training.epochs} "
+        f"epochs of {each_epoch:,} images (the published search stops early).  {TIMED_NETWORKS} "
+        f"networks drawn at random take {_microseconds(loop)} of processor time for an image in "
+        f"the loop, and {_microseconds(own)} here.  Wall time is processor time by two cores.  The "
+        f"published search, {whole} trainings, would take {whole * seconds:,.0f} s in the loop, "
+        f"{whole * seconds / ended:.0f} times as long as `best` until its end, and at most "
+        f"{whole * mean(own) * images:,.0f} s here.",
+    ]
+    if len(known) < FEWEST_KNOWN:
+        return lines
+    surrogate, said = fitted(
+        lanes[0].finished.problem.prepared(), lanes, known, folder / "known.json"
+    )
     contestants: dict[str, tuple[Callable[[int], Replay], float, bool]] = {
         "loop: DataLoader, eager float32, eaSimple": (
             lambda seed: by_deap(reference, surrogate, reference.ea_simple, seed),
@@ -280,13 +293,9 @@ def estimates(
             False,
         ),
     }
-    ended = mean(lane.readings[-1].processor for lane in lanes)
-    lines = [
-        f"Estimates.  {said}  {REPLAYS} replays each; {reference.epochs} of "
-        f"{reference.problem().training.epochs} epochs of {each_epoch:,} images for a training "
-        f"(the published search stops early).  {TIMED_NETWORKS} networks drawn at random take "
-        f"{_microseconds(loop)} of processor time for an image in the loop, and "
-        f"{_microseconds(own)} here.  Wall time is processor time by two cores.",
+    lines += [
+        "",
+        f"Until the target: {said}  {REPLAYS} replays each.",
         "",
         "| who | trainings until the target, mean (median) | processor s of a training | "
         "processor s | hours on two cores | times `best` until the target | until its end |",

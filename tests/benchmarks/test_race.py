@@ -244,3 +244,60 @@ def test_what_a_search_returned_is_told_by_every_recipe_of_its_reference(lane):
     assert row.endswith("| 0.6000 (0.5000 to 0.7000) | 0.7386 |")
     assert not list(race.as_it_was_rows(lane, Unknown()))
     assert not list(race.trial_row(lane, trial, Unknown()))
+
+
+@pytest.fixture
+def on_digits(tmp_path):
+    """A reference whose published search trained 20 networks on 200 digits, watching others."""
+    file = tmp_path / "digits.toml"
+    file.write_text(
+        """
+        objectives = ["val_accuracy"]
+        [problem]
+        use = "image_classification"
+        dataset = { use = "digits", validation = 100, limit = 200 }
+        device = "cpu"
+        [problem.training]
+        epochs = 50
+        early_stop = "accuracy"
+        keep = "best"
+        [toolbox]
+        select = "tournament"
+        map = "serial"
+        [algorithm]
+        use = "genetic_algorithm"
+        population = 8
+        generations = 2
+        elite = 2
+        """
+    )
+    return race.Reference(
+        published=str(file),
+        best="",
+        value=race.accuracy_alone,
+        target=0.5,
+        scored=("problem.training.epochs=7",),
+        epochs=30,
+    )
+
+
+def test_a_score_trains_all_images_for_the_epochs_that_are_said_and_watches_none(on_digits):
+    scored = on_digits.on_all_images("problem.training.learning_rate=0.5")
+    assert scored.dataset.limit is None
+    assert scored.training == race.unwatched(scored.training, epochs=7)
+    assert scored.training.learning_rate == 0.5
+    as_published = on_digits.problem()
+    assert as_published.dataset.limit == 200
+    assert as_published.training.early_stop == "accuracy"
+
+
+def test_the_whole_published_search_is_priced_before_any_network_is_scored(
+    on_digits, lane, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(
+        race_replay, "timed", lambda problem: {"loop": [0.01, 0.03], "own": [0.001, 0.003]}
+    )
+    (line,) = race_replay.estimates(on_digits, [lane], {}, [], tmp_path)
+    assert "20 trainings, would take 2,400 s in the loop" in line  # x 30 epochs x 200 x .02 s
+    assert "at most 240 s here" in line
+    assert "20,000 (10,000 to 30,000) microseconds" in line
