@@ -40,7 +40,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice, product
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -474,12 +474,17 @@ class Scores:
                 yield score(job)
             return
         with ProcessPoolExecutor(self.workers, get_context("spawn")) as pool:
-            while time.monotonic() < self.until:
-                some = [pool.submit(score, job) for job in islice(jobs, self.workers)]
-                if not some:
-                    return
-                for future in some:
-                    yield future.result()
+            try:
+                while time.monotonic() < self.until:
+                    some = [pool.submit(score, job) for job in islice(jobs, self.workers)]
+                    if not some:
+                        return
+                    for future in some:
+                        yield future.result()
+            except (KeyboardInterrupt, SystemExit):
+                for child in active_children():  # else the pool waits for the end of trainings
+                    child.terminate()
+                raise
 
 
 def spread(values: Sequence[float]) -> str:
@@ -607,11 +612,8 @@ def main() -> None:
         for trial in reference.trials
     }
     as_it_was = scores_by(reference.problem(), "scores-as-it-was")
-    # What the searches return comes first: it alone decides who reaches the target.
+    # What the searches return comes first, by every recipe: it decides who reaches the target.
     scores.of([incumbents(lane.finished)[-1].architecture for lane in ended])
-    finishes = [Finish.of(lane, reference, scores) for lane in ended]
-    searched = [row for finish in finishes for row in finish.rows(reference, scores)]
-    fronts = [row for lane in ended for row in front_rows(lane, reference, scores)]
     before = [
         row for lane in ended if reference.as_it_was for row in as_it_was_rows(lane, as_it_was)
     ]
@@ -621,6 +623,9 @@ def main() -> None:
         for trial, scored in by_trial.items()
         for row in trial_row(lane, trial, scored)
     ]
+    finishes = [Finish.of(lane, reference, scores) for lane in ended]
+    searched = [row for finish in finishes for row in finish.rows(reference, scores)]
+    fronts = [row for lane in ended for row in front_rows(lane, reference, scores)]
     recipe = reference.recipe
     lines = [
         f"# The time to the published result of reference {arguments.reference}",

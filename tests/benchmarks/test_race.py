@@ -1,6 +1,8 @@
 import json
 import math
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -98,6 +100,29 @@ def test_a_score_that_is_not_complete_is_none(scored):
     made, scores = scored
     assert scores(time.monotonic() - 1).of(["ab"]) is None
     assert not made
+
+
+def test_a_race_that_is_ended_does_not_wait_for_the_trainings_of_its_scores(monkeypatch, tmp_path):
+    ended = []
+
+    class Child:
+        @staticmethod
+        def terminate():
+            ended.append("child")
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers, context):
+            super().__init__(workers)
+
+        def submit(self, *job):
+            return super().submit(sys.exit, 143)  # as the handler of SIGTERM does
+
+    monkeypatch.setattr(race, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(race, "active_children", lambda: [Child, Child])
+    scores = race.Scores(Recipe, tmp_path / "scores", 2, time.monotonic() + 60)
+    with pytest.raises(SystemExit):
+        scores.of(["ab"])
+    assert ended == ["child", "child"]
 
 
 def test_what_is_known_of_the_scored_networks_is_their_mean(scored):
