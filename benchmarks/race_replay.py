@@ -55,10 +55,8 @@ FEWEST_KNOWN = 3  # networks that a line goes through
 class Surrogate:
     """A problem that answers with a predicted accuracy; it is never trained."""
 
-    measures = ("val_accuracy", "params")
-
     def __init__(self, problem: ImageClassification, predict: Callable[[tuple[int, ...]], float]):
-        self.problem, self.space = problem, problem.space
+        self.problem, self.space, self.measures = problem, problem.space, problem.measures
         self._accuracy_of = lru_cache(maxsize=None)(predict)
 
     def known(self, genome: list[int]) -> dict[str, float]:

@@ -175,6 +175,15 @@ def test_replays_stop_at_the_first_network_that_reaches_the_target(problem):
     assert race_replay.by_tpe(easy, surrogate, 1) == first
 
 
+def test_the_objective_of_every_priced_search_can_be_replayed():
+    for reference in race.REFERENCES.values():
+        if reference.epochs:
+            file = race.REPOSITORY / "experiments" / reference.published
+            surrogate = race_replay.Surrogate(declared(file).problem.build(), lambda genome: 0.99)
+            found = race_replay.by_deap(reference, surrogate, reference.ea_simple, 1)
+            assert 1 <= found.trainings <= 10
+
+
 def test_a_replay_of_a_loop_without_a_memory_trains_some_networks_again(problem, monkeypatch):
     monkeypatch.setattr(race_replay, "MOST_TRAININGS", 60)
     surrogate = race_replay.Surrogate(problem, lambda genome: 0.1)
