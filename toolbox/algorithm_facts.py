@@ -19,12 +19,15 @@ def _as_many_as_the_population(population: int, options: Mapping[str, Any]) -> i
 class Facts:
     """What a declaration knows of an algorithm; what is not told has these defaults.
 
-    select: what `toolbox.select` is unless it is declared.  one_objective: several are refused.
+    select: what `toolbox.select` is unless it is declared, in an algorithm in which it decides who
+    survives.  parents: the same, with one objective, in one in which it draws the parents.
+    one_objective: several are refused.
     children: how many networks a generation evaluates at most, of the population's size and the
     algorithm's options.
     """
 
     select: str | None = None
+    parents: str | None = None
     one_objective: bool = False
     children: Callable[[int, Mapping[str, Any]], int] = _as_many_as_the_population
 

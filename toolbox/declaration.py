@@ -40,6 +40,7 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "screen": (SCREENS, 2, "everyone"),
     "map": (BACKENDS, 2, "processes"),
 }
+CHOOSE_NOBODY_TWICE = ("nsga2", "nsga3", "spea2")  # selections; they are for who survives
 # What a function may ask for in its signature, besides what the declaration says.
 GIVEN = {
     "individual": {"space", "objectives", "index"},
@@ -125,6 +126,12 @@ class Declaration:
             yield (
                 "algorithm.population = 1: there is one parent, so that selection and crossover "
                 "change nothing"
+            )
+        if facts.parents and select in CHOOSE_NOBODY_TWICE:
+            yield (
+                f"toolbox.select = {select!r}: in {self.algorithm.use!r} it draws the parents, and "
+                "it draws nobody twice, so that nearly everyone is one; 'tournament' draws the "
+                "better ones more often"
             )
         if facts.select and select != facts.select:
             yield (
@@ -217,7 +224,8 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             f"so that at least {finals.evaluations + finals.networks} are needed for them and the "
             f"{finals.networks} networks that they are held among"
         )
-    aliases = _aliases(found["toolbox"], algorithm)
+    aliases = _aliases(found["toolbox"], algorithm, len(found["objectives"]))
+    _check_parents(algorithm, aliases)
     given = aliases["individual"].options.get("genomes", ())
     if len(given) > size["population"]:
         raise ValueError(
@@ -363,9 +371,21 @@ def _problem(table: Any, problems: Mapping[str, Any], seed: int) -> Chosen:
     return chosen
 
 
-def _aliases(table: Any, algorithm: Chosen) -> dict[str, Chosen]:
+def _check_parents(algorithm: Chosen, aliases: Mapping[str, Chosen]) -> None:
+    select, screen = aliases["select"].use, aliases["screen"].use
+    draws_parents = facts_of(algorithm.target).parents
+    if draws_parents and select in CHOOSE_NOBODY_TWICE and screen != "everyone":
+        raise ValueError(
+            f"toolbox.select = {select!r}: in {algorithm.use!r} it draws the parents, and it draws "
+            f"nobody twice; toolbox.screen = {screen!r} needs more parents than there are: take "
+            f"{draws_parents!r}, 'roulette', 'truncation' or 'mean_field_game'"
+        )
+
+
+def _aliases(table: Any, algorithm: Chosen, objectives: int) -> dict[str, Chosen]:
     parameters = {alias: Parameter(default=use) for alias, (_, _, use) in ALIASES.items()}
-    if select := facts_of(algorithm.target).select:
+    facts = facts_of(algorithm.target)
+    if select := facts.select or (facts.parents if objectives == 1 else None):
         parameters["select"] = Parameter(default=select)
     entries = check(table, parameters, "toolbox")
     return {

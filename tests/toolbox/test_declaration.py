@@ -144,7 +144,7 @@ def test_what_is_not_declared_has_its_default():
         "individual": "uniform_random",
         "mate": "uniform",
         "mutate": "reset_gene",
-        "select": "nsga2",
+        "select": "tournament",
         "screen": "everyone",
         "map": "processes",
     }
@@ -268,3 +268,28 @@ def test_what_is_legal_and_hardly_meant_is_remarked():
     assert not list(declared(lotz(population=1, generations=0)).remarks())
     (other,) = declared(lotz(), toolbox={"select": "tournament"}).remarks()
     assert other.startswith("toolbox.select = 'tournament': in 'nsga2' it decides who survives")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "search", "select"),
+    [
+        ("genetic_algorithm", onemax, "tournament"),
+        ("eaSimple", onemax, "tournament"),
+        ("eaSimple", lotz, "nsga2"),
+        ("nsga2", onemax, "nsga2"),
+        ("spea2", onemax, "spea2"),
+    ],
+)
+def test_parents_are_drawn_by_a_tournament_unless_it_is_declared(algorithm, search, select):
+    tables = search(use=algorithm) | {"toolbox": {}}
+    assert declare(tables, PROBLEMS, "test").toolbox["select"].use == select
+
+
+@pytest.mark.parametrize("select", ["nsga2", "nsga3", "spea2"])
+def test_parents_that_are_drawn_once_are_remarked_and_refused_where_they_are_too_few(select):
+    tables = onemax() | {"toolbox": {"select": select}}
+    (remark,) = declare(tables, PROBLEMS, "test").remarks()
+    assert remark.startswith(f"toolbox.select = '{select}': in 'genetic_algorithm' it draws the")
+    tables["toolbox"]["screen"] = "interaction_ranker"
+    with pytest.raises(ValueError, match=rf"^toolbox\.select = '{select}': .*needs more parents"):
+        declare(tables, PROBLEMS, "test")

@@ -20,6 +20,7 @@ def _offspring(population: int, options: Mapping[str, Any]) -> int:
     return options["offspring"] or population
 
 
+@algorithm(parents="tournament")
 def ea_simple(
     population: list[Individual],
     toolbox: base.Toolbox,

@@ -15,6 +15,7 @@ from toolbox.probability import Probability
 
 
 @algorithm(
+    parents="tournament",
     one_objective=True,
     children=lambda population, options: population - options["elite"],
 )
