@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from deap_nas.learning import keep
 from deap_nas.planning import foreseen
 from deap_nas.readiness import make_ready
 from deap_nas.refused import refusing
@@ -168,7 +169,7 @@ class OpenSearch:
                 self.folder = stack.enter_context(RunFolder(runs, declaration))
                 path = self.folder.path
                 self.problem, self.archive = stack.enter_context(
-                    archived(declaration, problem, path, path / "archive.sqlite")
+                    archived(declaration, problem, path, self.folder.archive)
                 )
                 self.events = new_events(path)
                 for event_log in self.events:
@@ -183,6 +184,7 @@ class OpenSearch:
                     on_record=self._heard,
                 )
                 stack.callback(self.toolbox.close)
+                keep(self.archive, self.toolbox.sources)
                 self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
                 stack.enter_context(log_to_file(path / "run.log"))
                 self.archive.note("declaration", self.folder.write_declaration())
@@ -190,6 +192,8 @@ class OpenSearch:
             log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
             log.debug("%s", command)
             log.debug("%s", versions())
+            for source in self.toolbox.sources:
+                log.info("learn_from: %s", source.said())
             self.folder.begin_session(self.archive, command, versions())
             self._stack = stack.pop_all()
 
@@ -222,6 +226,7 @@ class OpenSearch:
             for generation in search(self.declaration, self.toolbox):
                 summary = self._use.summary()
                 row = self.folder.write_generation(generation, summary)
+                keep(self.archive, self.toolbox.sources)
                 self.follower.generation_done(generation, summary)
                 told = row | generation.means(self.declaration.objectives)
                 for event_log in self.events:

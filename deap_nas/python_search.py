@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deap_nas.following import follower, logging_of_ours
+from deap_nas.learning import taught
 from deap_nas.opening import OpenSearch, declared, rehearsed
 from deap_nas.refused import refusing
 from deap_nas.result import Result, open_result
@@ -60,10 +61,11 @@ class Search:
         if not isinstance(experiment, Mapping):
             experiment = Path(experiment)
         self._progress = progress
+        self._runs = Path(runs)
         with logging_of_ours(progress), refusing(ValueError):
             self.declaration = declared(experiment, overrides, name)
+            self.declaration = taught(self.declaration, self.path / "archive.sqlite")
             self.problem = rehearsed(self.declaration)
-        self._runs = Path(runs)
         self._retry_failed = retry_failed
         self._command = f"deap_nas.Search({experiment if isinstance(experiment, Path) else name!r})"
         self._registered: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []

@@ -437,6 +437,19 @@ def _read_only(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
     return connection
 
 
+def noted_in(path: Path, name: str) -> Any:
+    """What `note` kept under a name in an archive's file; None if nothing.  Raises ValueError."""
+    try:
+        with contextlib.closing(_read_only(path)) as connection:
+            if not _has_table(connection, "meta"):
+                return None
+            query = "SELECT value FROM meta WHERE name = ?"
+            row = connection.execute(query, (name,)).fetchone()
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} cannot be used as an archive: {error}") from error
+    return json.loads(row[0]) if row else None
+
+
 def _take_back(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         try:

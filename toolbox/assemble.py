@@ -24,6 +24,7 @@ from toolbox.objectives.objective import Objective
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem, adapted
 from toolbox.quantities import quantities_with
+from toolbox.screening.foretelling import Beginning, Foretelling
 from toolbox.shelf import did_you_mean
 from toolbox.signature import Chosen, prefixed
 
@@ -67,20 +68,31 @@ def assemble(
             f"jobs): {error}"
         ) from error
     toolbox = GuardedToolbox(evaluator, backend)
+    foretellings: list[Foretelling] = []
+    if declaration.sources:
+        identity = declaration.identity(declaration.problem.build())
+        foretellings = [
+            Foretelling(f"learn_from[{number}]", source, identity, networks)
+            for number, source in enumerate(declaration.sources)
+        ]
     given = {
         "space": problem.space,
         "population": toolbox.population_now,
         "objectives": declaration.objectives,
         "evaluator": evaluator,
+        "sources": foretellings,
     }
     chosen = declaration.toolbox
 
-    draw = partial(_draw, chosen["individual"], given, itertools.count(), networks)
+    declared = len(chosen["individual"].options.get("genomes", ()))
+    beginning = Beginning(foretellings, declaration.population, declared)
+    draw = partial(_draw, chosen["individual"], given, itertools.count(), networks, beginning)
     toolbox.register("individual", draw)
     # Looked up when it is called, so that another "individual" is used once it is registered.
     toolbox.register("population", tools.initRepeat, list, lambda: toolbox.individual())
     for alias in ("mate", "mutate", "select", "screen"):
         toolbox.register(alias, chosen[alias].operator(given))
+    toolbox.sources = foretellings
     toolbox.register("canonical", problem.space.canonical)
     algorithm = declaration.algorithm
     toolbox.register("evolve", algorithm.operator(given))
@@ -88,10 +100,17 @@ def assemble(
 
 
 def _draw(
-    initialize: Chosen, given: dict[str, Any], drawn: Iterator[int], networks: Networks
+    initialize: Chosen,
+    given: dict[str, Any],
+    drawn: Iterator[int],
+    networks: Networks,
+    beginning: Beginning,
 ) -> Individual:
-    """A new individual, drawn again while it is known to be beyond the bounds."""
+    """A new individual: of a source where the beginning says so, or else drawn, and drawn again
+    while it is known to be beyond the bounds."""
     index = next(drawn)
+    if index in beginning.genomes:
+        return Individual(beginning.genomes[index], weights=networks.judge.weights)
     for _ in range(networks.judge.bounds.redraws + 1):
         genome = initialize.build(**given, index=index)
         if not belongs(genome, networks.space, "individual"):

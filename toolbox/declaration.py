@@ -29,6 +29,7 @@ from toolbox.selection import SELECTIONS
 from toolbox.shelf import did_you_mean, take
 from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
 from toolbox.source_keys import check_source
+from toolbox.sources import Source
 
 # Each alias of the toolbox: the shelf it is taken from, how many parameters the search passes by
 # position, and what it uses if the declaration does not say.
@@ -47,7 +48,7 @@ GIVEN = {
     "mate": {"space", "objectives", "population"},
     "mutate": {"space", "objectives", "population"},
     "select": {"space", "objectives"},
-    "screen": {"space", "objectives", "evaluator"},
+    "screen": {"space", "objectives", "evaluator", "sources"},
     "map": {"threads", "gpus"},
     "algorithm": {"space", "objectives"},
 }
@@ -82,7 +83,10 @@ class Stop:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A search, checked.  `Chosen` parts know what they name and with which options."""
+    """A search, checked.  `Chosen` parts know what they name and with which options.
+
+    sources: what was found in each run folder of `learn_from`, once they were read.
+    """
 
     name: str
     objectives: tuple[Objective, ...]
@@ -97,6 +101,8 @@ class Declaration:
     finals: Finals | None = None
     seed: int = 0
     objective_tables: tuple[Any, ...] = ()
+    learn_from: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     @property
     def most_evaluations(self) -> int:
@@ -122,6 +128,12 @@ class Declaration:
     def remarks(self) -> Iterator[str]:
         """What is legal and hardly meant, a line each."""
         facts, select = facts_of(self.algorithm.target), self.toolbox["select"].use
+        screen = self.toolbox["screen"]
+        if self.learn_from and "sources" not in screen.given:
+            yield (
+                f"learn_from: only the first population learns from it, because toolbox.screen = "
+                f"{screen.use!r} does not; 'interaction_ranker' does"
+            )
         if self.population == 1 and self.generations and self.algorithm.use != "random_search":
             yield (
                 "algorithm.population = 1: there is one parent, so that selection and crossover "
@@ -153,6 +165,7 @@ class Declaration:
         return {
             "objectives": described(self.objective_tables),
             "seed": self.seed,
+            **({"learn_from": list(self.learn_from)} if self.learn_from else {}),
             "problem": described(self.problem),
             "toolbox": {alias: described(chosen) for alias, chosen in self.toolbox.items()},
             "algorithm": {
@@ -196,6 +209,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         {
             "objectives": Parameter(list[Any]),
             "seed": Parameter(Annotated[int, Ge(0)], 0),
+            "learn_from": Parameter(tuple[str, ...], ()),
             "problem": Parameter(),
             "toolbox": any_table,
             "algorithm": Parameter(),
@@ -224,6 +238,9 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
             f"so that at least {finals.evaluations + finals.networks} are needed for them and the "
             f"{finals.networks} networks that they are held among"
         )
+    for number, source in enumerate(found["learn_from"]):
+        if source in found["learn_from"][:number]:
+            raise ValueError(f"learn_from[{number}] = {source!r}: it is named twice")
     aliases = _aliases(found["toolbox"], algorithm, len(found["objectives"]))
     _check_parents(algorithm, aliases)
     given = aliases["individual"].options.get("genomes", ())
@@ -265,7 +282,9 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         finals=finals,
         seed=found["seed"],
         objective_tables=tuple(found["objectives"]),
-        **size,
+        learn_from=found["learn_from"],
+        population=size["population"],
+        generations=size["generations"],
     )
 
 

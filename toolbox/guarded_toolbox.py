@@ -26,6 +26,7 @@ from toolbox.individual import clone
 from toolbox.lineage import note_origin, origin
 from toolbox.networks import BudgetSpent
 from toolbox.operator_error import OperatorError, failed
+from toolbox.screening.foretelling import Foretelling
 from toolbox.stopped import SearchStopped
 from toolbox.stream import Stream
 
@@ -39,8 +40,9 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
 
     space: the search space.  generation: the number of the one that is evolved, and population_now:
     the last one's individuals, for operators that ask for `population`; see `begin` and `end`.
-    beliefs: what the screen believes of the networks, by their keys.  has_screened: the algorithm
-    asked `screen` for children.  redrawn: how many children of each operator were drawn again.
+    beliefs: what the screen believes of the networks, by their keys.  sources: what is learned from
+    of other searches.  has_screened: the algorithm asked `screen` for children.  redrawn: how many
+    children of each operator were drawn again.
     """
 
     beliefs: Callable[[], dict[str, Belief]]
@@ -53,6 +55,7 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         self.space = evaluator.networks.space
         self.population_now: list[Any] = []
         self.generation = 0
+        self.sources: list[Foretelling] = []
         self.has_screened = False
         self.redrawn: Counter[str] = Counter()
         super().__init__()

@@ -14,6 +14,7 @@ from typing import Any
 TABLES = (
     "objectives",
     "seed",
+    "learn_from",
     "problem",
     "toolbox",
     "algorithm",

@@ -101,6 +101,11 @@ class RunFolder:
         write_table(self.path / "population.csv", rows)
 
     @property
+    def archive(self) -> Path:
+        """The file of everything that was evaluated."""
+        return self.path / "archive.sqlite"
+
+    @property
     def results(self) -> Path:
         """front.csv for several objectives, ranking.csv for one."""
         several = len(self.declaration.objectives) > 1

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
+from deap_nas.learning import keep, taught
 from deap_nas.opening import archived, declared, prepared, prepared_silently
 from deap_nas.readiness import NotReady, make_ready
 from toolbox.archive import Archive, Record
@@ -92,9 +93,13 @@ def run(chosen: argparse.Namespace) -> int:
             "problem.inherit = true: the searches of one seed share their networks, and these "
             "depend on the search that bred them; compare without it"
         )
+    out = chosen.out or Path("runs") / declaration.name / "comparison"
     plan = {
         name: [
-            _declaration(chosen, [*more, f"seed={seed}"], declaration.population, budget)
+            taught(
+                _declaration(chosen, [*more, f"seed={seed}"], declaration.population, budget),
+                out / f"seed-{seed}.sqlite",
+            )
             for seed in range(1, chosen.seeds + 1)
         ]
         for name, more in variants.items()
@@ -114,7 +119,6 @@ def run(chosen: argparse.Namespace) -> int:
         rehearse(declarations[0], problem)
     for line in too_small(chosen.seeds, budget, declaration.population):
         log.warning("%s", line)
-    out = chosen.out or Path("runs") / declaration.name / "comparison"
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
     try:
@@ -209,6 +213,7 @@ def _declaration(
     base = [*chosen.overrides, "finals={}", f"stop={{evaluations={budget}}}"]
     if len(more) == 1:  # the seed alone: the baseline
         more = [f"algorithm={{use='random_search', {size}}}", "toolbox.screen=everyone", *more]
+        more += ["learn_from=[]"]
     else:
         more = [*more, f"algorithm.generations={generations}"]
     return declared(chosen.experiment, [*base, *more])
@@ -274,6 +279,7 @@ def _course(declaration: Declaration, problem: Any, archive: Archive, work: Work
             work.advance(free=record.key in before)
 
     toolbox = assemble(declaration, problem, archive, on_record=on_record)
+    keep(archive, toolbox.sources)
     # The seconds are of the variant that was here before.
     archive.note("generation_seconds", [])
     counts, trained = [], 0

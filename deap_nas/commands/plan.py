@@ -19,6 +19,7 @@ from typing import Any
 
 from deap_nas.finished_run import declared as declared_in
 from deap_nas.finished_run import notice_edits
+from deap_nas.learning import taught
 from deap_nas.opening import archived, of_seeds, prepared_silently, rehearsed
 from deap_nas.planning import ELSEWHERE, Plan, plan
 from deap_nas.user_folders import admit_again
@@ -102,6 +103,7 @@ def _planned(
 ) -> Plan:
     """The plan of one search.  first: that of the first seed of several."""
     folder = runs / declaration.name / f"seed-{declaration.seed}"
+    declaration = taught(declaration, folder / "archive.sqlite")
     if first:
         problem = prepared_silently(declaration).wanted(declaration.needs)
     else:

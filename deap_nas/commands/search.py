@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from deap_nas.learning import taught
 from deap_nas.opening import OpenSearch, of_seeds, prepared_silently, rehearsed
 from deap_nas.refused import refusing
 from toolbox.declaration import Declaration
@@ -22,6 +23,7 @@ from toolbox.quantities import as_number, quantities_with
 from toolbox.report.evaluations import Evaluations, hypervolume_so_far, worst_of_the_first
 from toolbox.report.ranking import front
 from toolbox.report.tables import print_results
+from toolbox.run_folder import RunFolder
 from toolbox.trackers import TRACKERS, Tracked, flattened
 from toolbox.whole_file import write_table
 
@@ -43,7 +45,10 @@ def run(chosen: argparse.Namespace) -> int:
         trackers = {name: TRACKERS[name]() for name in TRACKERS if getattr(chosen, name)}
         # SCOOP started this process as its leading one.
         overrides = [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])]
-        declarations = of_seeds(chosen.experiment, overrides, chosen.seeds)
+        declarations = [
+            taught(one, RunFolder(chosen.runs, one).archive)
+            for one in of_seeds(chosen.experiment, overrides, chosen.seeds)
+        ]
         problem = rehearsed(declarations[0])
 
     def new_events(declaration: Declaration, folder: Path) -> list[EventLog]:

@@ -28,17 +28,11 @@ from toolbox.report.sections import Reported, report
 from toolbox.report.tables import result_tables
 from toolbox.run_folder import RunFolder
 from toolbox.screening import SCREENS
+from toolbox.screening.candidates import CHANGED, by_volume
 from toolbox.screening.encoding import Encoded, Encoding
 from toolbox.screening.gaussian_process import GaussianProcess, smooth
-from toolbox.screening.interaction_ranker import (
-    CHANGED,
-    MOST,
-    RANKERS,
-    Scale,
-    by_volume,
-    kept,
-    normal_scores,
-)
+from toolbox.screening.interaction_ranker import Scale
+from toolbox.screening.rankers import MOST, RANKERS, kept, normal_scores
 from toolbox.screening.trees import Trees
 
 
@@ -394,11 +388,11 @@ def test_what_is_known_without_training_is_not_predicted():
     }
     run = Run(guided(tables, candidates=6), problems={"half": Half})
     ranker = inspect.unwrap(run.toolbox.screen.func)
-    assert ranker._predicted == [0]
-    means, deviations = ranker._believed(ranker._fit, [[1] * 16, [0] * 16])
+    fit = ranker._learner.newest(0)
+    means, deviations = ranker._learner.believed(fit, [[1] * 16, [0] * 16])
     assert means[:, 1].tolist() == [9.0, 1.0]
     assert not deviations[:, 1].any()
-    assert list(ranker._fit.chosen) == [0]
+    assert list(fit.chosen) == [0]
 
 
 def test_an_objective_that_is_all_known_needs_no_ranker():

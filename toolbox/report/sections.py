@@ -35,6 +35,8 @@ from toolbox.report.picking import knee
 from toolbox.report.ranking import front, ranking
 from toolbox.report.tables import TOP
 from toolbox.report.timeline import timeline, timeline_plot, timeline_table
+from toolbox.sources import NOTE as LEARNED_FROM
+from toolbox.sources import VERDICTS
 from toolbox.space import Space
 
 
@@ -225,6 +227,9 @@ def _notes(reported: Sequence[Reported], found: bool) -> list[str]:
                 f"{run.name} has not ended: it is still going on, or was interrupted.  This is "
                 f"what its archive held, {len(run.records):,} networks."
             )
+        for name, learned in run.archive.noted(LEARNED_FROM, {}).items():
+            if verdict := VERDICTS.get(learned["verdict"]):
+                notes.append(f"{run.name} learned from {name}: {verdict}.")
         failed = run.shares["failed"]
         if not run.feasible.any():
             message = next((record.message for record in run.records if record.message), "")

@@ -30,6 +30,16 @@ class Encoded:
         return len(self.choices)
 
 
+def trained_for(networks: Networks, genome: list[int]) -> list[int]:
+    """The places of the objectives that the problem does not know of a genome without training."""
+    known = set(networks.arithmetic(genome))
+    return [
+        column
+        for column, objective in enumerate(networks.judge.objectives)
+        if not (objective.needs and known.issuperset(objective.needs))
+    ]
+
+
 class Encoding:
     """How the genomes of a search become numbers.
 
