@@ -56,6 +56,11 @@ class Lineage:
         """The number of a network's first birth, for one that is made of it; () if it has none."""
         return (self._first[key],) if key in self._first else ()
 
+    def since(self, key: str) -> int:
+        """How many individuals were born since the first of a network, itself among them; 0 if it
+        has none."""
+        return len(self._keys) - self._first.get(key, len(self._keys))
+
     def parents(self, individual: Any) -> list[str]:
         """The keys of the networks that an individual which is not evaluated yet was made of."""
         known = range(len(self._keys))

@@ -55,12 +55,17 @@ class Candidates:
             if not self.space.violation(genome) and not self.networks.known_violation(genome)
         ]
 
-    def new(self, pool: Sequence[Individual], places: Iterable[int]) -> list[int]:
-        """The places whose network is neither known nor stands before; all places, if there are
-        none."""
+    def new(
+        self,
+        pool: Sequence[Individual],
+        places: Iterable[int],
+        beside: Iterable[Individual] = (),
+    ) -> list[int]:
+        """The places whose network is neither known nor stands before or beside; all places, if
+        there are none."""
         new: list[int] = []
         old: list[int] = []
-        seen: set[str] = set()
+        seen = {self.networks.identify(one)[0] for one in beside}
         for place in places:
             key, _ = self.networks.identify(pool[place])
             known = key in self.networks.records or key in self.networks.awaited or key in seen

@@ -21,6 +21,7 @@ from toolbox.screening.candidates import Candidates
 from toolbox.screening.foretelling import Foretelling
 from toolbox.screening.learner import Fit, Learner
 from toolbox.screening.rankers import FEWEST, SURE, kept, normal_scores
+from toolbox.screening.restart import Restart
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,9 @@ class InteractionRanker:
     While the results are hardly more probable by the best ranker than without one, for any of the
     objectives, no ranker chooses, and only as many children are bred as are trained.
 
+    With one objective, a part of the children belongs to a search that begins anew when nothing
+    better was found for long (restart.py).
+
     random_share: of the children is trained as it comes.
 
     With sources, which other searches found, each ranker is tried once more for each of them, on
@@ -67,6 +71,7 @@ class InteractionRanker:
         self.random_share = random_share
         self._learner = Learner(self.networks, self._records, sources)
         self._candidates = Candidates(self.networks)
+        self._restart = Restart(self.networks)
         self._helps = True
 
     def __call__(self, breed: Callable[[int], list[Individual]], count: int) -> list[Individual]:
@@ -77,6 +82,8 @@ class InteractionRanker:
         fit = self._heeded(self._learner.newest(known))
         if not fit.helps:
             return breed(count)
+        anew = self._restart.children(fit, count)
+        count -= len(anew)
         pool = breed(count * self.candidates)
         # A share of less than one child is one child at times.
         share = int(count * self.random_share + random.random())
@@ -88,9 +95,9 @@ class InteractionRanker:
         with threadpool_limits(1):  # the cores are the trainings'; threads change the digits
             means, deviations = self._learner.believed(fit, pool)
         places = [place for place in range(len(pool)) if place not in by_chance]
-        places = self._candidates.new(pool, places)
+        places = self._candidates.new(pool, places, beside=anew)
         guided = self._candidates.best(fit, means, deviations, places)[: count - share]
-        return [pool[place] for place in (*by_chance, *guided)]
+        return [*anew, *(pool[place] for place in (*by_chance, *guided))]
 
     def _foretold(self, fit: Fit, count: int) -> list[Individual]:
         """The best networks of the sources that are used, up to `count`."""
