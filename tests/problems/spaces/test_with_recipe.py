@@ -214,7 +214,7 @@ def test_a_guide_learns_which_learning_rate_is_better(screen):
         measured = problem.known(genome) | {"val_accuracy": genome[place] / 4}
         outcome = Outcome(0, "ok", measured)
         evaluator.networks.learn(Record.of(key, canonical, space.decode(genome), outcome))
-    guide = screen(space, declaration.objectives, evaluator)
+    guide = screen(evaluator=evaluator)
     chosen = guide(
         lambda count: [Individual(one, weights=judge.weights) for one in genomes(space, count)], 10
     )
