@@ -6,15 +6,18 @@ turn a genome into a measurement.
 
 import argparse
 import importlib
+import os
 import re
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from deap_nas import job_limit
 from deap_nas.commands import COMMANDS
 from deap_nas.refused import Refused, not_ended, refusing
 from deap_nas.user_modules import admit
@@ -32,8 +35,10 @@ only).  A hostfile has lines of a host and how many workers run there: node1 4
 
 The first Ctrl-C or SIGTERM stops cleanly, the second kills.
 
+In a job of SLURM, a search stops by itself a minute before SLURM_JOB_END_TIME.
+
 exit status: 0 done; 2 the declaration or an argument is wrong; 130 interrupted, everything
-finished is in the archive; 1 anything else."""
+finished is in the archive; 75 the same, because its job ends; 1 anything else."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -151,10 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SearchStopped as error:
         print(f"error: {error}", file=sys.stderr)
         lost, status = True, 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        ended = isinstance(error, job_limit.JobEnds)
+        why, status = ("its job ends", job_limit.STATUS) if ended else ("interrupted", 130)
         kept = "" if name else ": everything finished is in the archive; the same command goes on"
-        print(f"interrupted{kept}", file=sys.stderr)
-        status = 130
+        print(f"{why}{kept}", file=sys.stderr)
     if "scoop" in sys.modules and sys.modules["scoop"].IS_RUNNING:
         from toolbox.backends.scoop_launch import leave
 
@@ -197,16 +203,23 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
 @contextmanager
 def stopping_on_signals(leader: Path | None) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM is a KeyboardInterrupt, the next one kills.
+    """The first Ctrl-C or SIGTERM is a KeyboardInterrupt, the next one kills; the end of a
+    cluster's job is a JobEnds.
 
-    leader: the folder of the launcher that started this process as the leading one of SCOOP.
+    leader: the folder of the launcher that started this process as the leading one of SCOOP.  It
+    passes the first signal on and kills at the second, and a cluster sends each to every process.
     """
     signals = (signal.SIGINT, signal.SIGTERM)
+    ending = threading.Event()
 
     def stop(number: int, frame: object) -> NoReturn:
         for sent in signals:
-            signal.signal(sent, signal.SIG_DFL)
-        raise KeyboardInterrupt
+            signal.signal(sent, signal.SIG_IGN if leader else signal.SIG_DFL)
+        raise job_limit.JobEnds if ending.is_set() else KeyboardInterrupt
+
+    def end() -> None:
+        ending.set()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     for sent in signals:  # also where a shell had it ignored
         signal.signal(sent, stop)
@@ -214,7 +227,10 @@ def stopping_on_signals(leader: Path | None) -> Iterator[None]:
         from toolbox.backends.scoop_launch import follow
 
         follow(leader)
-    yield
+    with ExitStack() as stack:
+        with refusing(ValueError):
+            stack.enter_context(job_limit.stopping_before(end))
+        yield
 
 
 def console() -> NoReturn:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from deap_nas import job_limit
 from deap_nas.learning import taught
 from deap_nas.opening import OpenSearch, of_seeds, prepared_silently, rehearsed
 from deap_nas.refused import refusing
@@ -40,6 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
     shown = sys.stderr if chosen.json else sys.stdout
     screen = Console(file=shown, width=None if shown.isatty() else 160)  # a file has no width
     log_to_console(screen)
+    job_limit.tell()
     with refusing(ValueError):
         new_writer = tensorboard_writer() if chosen.tensorboard else None
         trackers = {name: TRACKERS[name]() for name in TRACKERS if getattr(chosen, name)}

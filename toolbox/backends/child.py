@@ -26,8 +26,7 @@ def serve(connection: Connection, rank: int) -> None:
     is begun, (outcome, memory) when it is done; memory is the child's resident bytes, 0 if unknown.
     rank: 0, 1, ... among the workers of this machine, by which one of several GPUs is chosen.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_signals_to_the_parent()
     received: queue.SimpleQueue[bytes | Job] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, received), daemon=True).start()
     payload = received.get()
@@ -38,6 +37,21 @@ def serve(connection: Connection, rank: int) -> None:
             answers.send(outcome)
         payload = answers.next_payload
     os._exit(0)
+
+
+def leave_signals_to_the_parent() -> None:
+    """Let Ctrl-C and SIGTERM, which a terminal or a cluster sends to every process of a search, end
+    none but the leading one: it would take the end of the others for a crash of what they do.
+    """
+    here = os.getpid()
+
+    def leave(number: int, frame: object) -> None:
+        if os.getpid() != here:  # a process that an evaluation has forked
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _receive(connection: Connection, received: "queue.SimpleQueue[bytes | Job]") -> None:

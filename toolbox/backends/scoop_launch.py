@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -49,7 +50,10 @@ def launch(
             elsewhere = [(host, count) for host, count in hosts if host not in LOOPBACK]
             first = "127.0.0.1"
             if elsewhere:
-                first = address_towards(elsewhere[0][0], hostfile)
+                addresses = [address_towards(host, hostfile) for host, _ in elsewhere]
+                # One of the hosts may be this machine, by its name.
+                outward = [one for one in addresses if not one.startswith("127.")]
+                first = outward[0] if outward else addresses[0]
                 command = [sys.executable, "-c", LAUNCHER, first, "-q"]
                 command += ["--external-hostname", first]
             lines = [f"{host} {count}\n" for host, count in [(first, here + 1), *elsewhere]]
@@ -65,6 +69,7 @@ def launch(
                 while not (folder / STATUS).exists() and process.poll() is None:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(0.05)
+                _wait_for_the_leader(folder)  # what ended SCOOP may have been a signal for all
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(SHUTDOWN_SECONDS)
         finally:
@@ -135,6 +140,16 @@ def _forwarding(folder: Path, session: int) -> Iterator[None]:
     finally:
         for sent, handler in before.items():
             signal.signal(sent, handler)
+
+
+def _wait_for_the_leader(folder: Path) -> None:
+    """Until the leading process has told its exit status, or has ended, or takes too long."""
+    end = time.monotonic() + SHUTDOWN_SECONDS
+    with contextlib.suppress(OSError, ValueError):
+        leader = int((folder / PID).read_text(encoding="ascii"))
+        while not (folder / STATUS).exists() and time.monotonic() < end:
+            os.kill(leader, 0)  # raises when it has ended
+            time.sleep(0.05)
 
 
 def _kill_session(session: int) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from toolbox.backends.child import STOP
+from toolbox.backends.child import STOP, leave_signals_to_the_parent
 from toolbox.backends.children import Care, Children
 from toolbox.measure import Job
 
@@ -36,6 +36,7 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
     # SCOOP calls the user's script SCOOP_WORKER, and a child would look for a module of that name.
     main = sys.modules["__main__"]
     main.__spec__ = None
+    leave_signals_to_the_parent()
     try:
         connection = Client(address, authkey=key)
         rank, lock = rank_on_this_machine(key)
