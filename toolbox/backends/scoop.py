@@ -5,11 +5,14 @@ one process leads, the others evaluate.  For trusted networks only: SCOOP's brok
 exchange pickles without authentication.
 """
 
+import contextlib
 import logging
 import multiprocessing
+import os
 import secrets
 import selectors
 import socket
+import struct
 import sys
 import threading
 import time
@@ -196,6 +199,7 @@ class Scoop:
 
     def _lose(self, worker: Worker, tickets: Tickets, how: str) -> Iterator[Outcome]:
         ticket = worker.ticket
+        _take_back(worker.connection)
         self._dismiss(worker)
         log.warning("%s %s; %d are left", worker.name, how, len(self._workers))
         if ticket is None:
@@ -241,3 +245,13 @@ class Scoop:
             self._dismiss(worker)
         if self._listener:
             self._listener.close()
+
+
+def _take_back(connection: Connection) -> None:
+    """Let nothing that is still on its way to a lost worker arrive once the network is back.
+
+    A job among it is another worker's by then, and would be evaluated twice.
+    """
+    linger = struct.pack("ii", 1, 0)  # closing drops what was not sent, and resets the connection
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
