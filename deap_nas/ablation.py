@@ -39,7 +39,10 @@ def ablations_of(finished: FinishedRun) -> list[Ablation]:
         return []
     archive = Archive.read(path)
     records = {record.key: record for record in archive}
-    return [remembered(note, records) for note in reversed(archive.noted(NOTE, []))]
+    try:
+        return [remembered(note, records) for note in reversed(archive.noted(NOTE, []))]
+    except KeyError as error:
+        raise ValueError(f"{path}: there is no {error.args[0]!r} in it, of an ablation") from error
 
 
 def ablate(finished: FinishedRun, rule: str | None, count: int, screen: Any) -> Ablation:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deap_nas.user_folders import admit_again
+from deap_nas.user_folders import admit_again, names_in
 from problems import PROBLEMS
 from toolbox.archive import Archive, differences
 from toolbox.declaration import Declaration, declare, load
@@ -50,9 +50,13 @@ def notice_edits(path: Path, declaration: Declaration, archive: Archive) -> None
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
     if kept is None or not (changes := differences(tomllib.loads(kept), tables, "")):
         return
-    before = declare(tomllib.loads(kept), PROBLEMS, declaration.name)
-    old, new = (one.identity(one.problem.build()) for one in (before, declaration))
-    if trained_otherwise := differences(old, new):
+    if names_in(tomllib.loads(kept)) <= names_in(tables):
+        before = declare(tomllib.loads(kept), PROBLEMS, declaration.name)
+        old, new = (one.identity(one.problem.build()) for one in (before, declaration))
+        trained_otherwise = differences(old, new)
+    else:  # an archive is only data: what it alone names is not imported
+        trained_otherwise = [change for change in changes if change.startswith("problem.")]
+    if trained_otherwise:
         raise ValueError(
             f"{file}: it was edited after the search ({'; '.join(trained_otherwise)}), and the "
             "networks were not trained so; write it as it was"

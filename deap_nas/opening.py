@@ -188,7 +188,7 @@ class OpenSearch:
                 self._use = stack.enter_context(device_use(self.problem.gpu_uuid))
                 stack.enter_context(log_to_file(path / "run.log"))
                 self.archive.note("declaration", self.folder.write_declaration())
-                remember(path, declaration)
+                remember(path, declaration.table())
             log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
             log.debug("%s", command)
             log.debug("%s", versions())

@@ -98,6 +98,7 @@ class Network:
         It takes images (N, C, H, W) in float32, scaled to [0, 1], and gives logits (N, classes).
         Raises ValueError if it has not been retrained.
         """
+        from problems.networks.plan import imports_of, plan_of
         from problems.saved_network import load
 
         kept = self._retrained()
@@ -108,7 +109,9 @@ class Network:
             )
         last = max(kept, key=lambda entry: str(entry[1]["finished_at"]))
         same = [entry for entry in kept if entry[0].parent == last[0].parent]
-        network, _ = load(min(same, key=lambda entry: int(entry[1]["seed"]))[0])
+        first, _ = min(same, key=lambda entry: int(entry[1]["seed"]))
+        imports = imports_of(plan_of(self.run.problem.space, self.genome))
+        network, _ = load(first, imports=imports)
         return network
 
     def _retrained(self) -> list[tuple[Path, Any]]:

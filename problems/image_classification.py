@@ -50,6 +50,7 @@ from problems.spaces import SPACES
 from problems.spaces.chain import features
 from problems.spaces.layer_string import LayerString
 from problems.spaces.with_recipe import WithRecipe, architectures_of, parted
+from problems.tensor_file import UNFIT
 from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Measurement, Turns
 from problems.training.gpu_use import GpuUse
 from problems.training.inherited import inherited, leave
@@ -622,9 +623,16 @@ class ImageClassification:
         latency = self._latency(network, splits)
         run = Run(network, splits, self.training, seed, self.gpu, self.timed)
         if state:
-            run.restore(state)
-            behind = state["behind"]
-        else:
+            try:
+                run.restore(state)
+                behind = dict(state["behind"])
+            except UNFIT as error:
+                kept.passed_over(error)
+                state = None
+                with seeded(seed, self.device):
+                    network, splits = self._built(genome)
+                run = Run(network, splits, self.training, seed, self.gpu, self.timed)
+        if not state:
             behind = self._inherited(network, options.get("parents", ()))
         begun = run.epochs
         yield from run.until(stop)

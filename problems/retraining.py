@@ -17,6 +17,7 @@ from problems.datasets.final_splits import open_final_splits
 from problems.datasets.splits import Split
 from problems.device import configure
 from problems.image_classification import ImageClassification
+from problems.networks.plan import imports_of
 from problems.seeds import seed_of
 from problems.training.flight import Flight, Turns
 from problems.training.loop import seeded, take_epoch
@@ -106,7 +107,7 @@ def check_can_be_kept(problem: ImageClassification, genome: list[int]) -> None:
     Asked before it is trained: its blueprint must make the very module that is trained.
     """
     blueprint = problem.blueprint(genome)
-    again = type(blueprint).from_json(blueprint.as_json())
+    again = type(blueprint).from_json(blueprint.as_json(), imports_of(blueprint.plan))
     images = open_final_splits(problem.dataset, problem.device).train
     with seeded(0, problem.device):
         trained = problem.untrained(genome, images).state_dict()

@@ -10,6 +10,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
+# What the content of a file that was damaged, or is somebody else's, may lead to in its reader.
+UNFIT = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError),
+    *(ArithmeticError, RuntimeError),
+)
+
 
 def packed(network: nn.Module, name: str, told: str) -> bytes:
     """The file of a network's weights and buffers, with a text under the name of its format.

@@ -41,6 +41,14 @@ def lotz(**algorithm):
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_folder_of_data(tmp_path_factory):
+    """The key that seals run folders is not the one of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 def pytest_collection_modifyitems(items):
     """The files with the most slow tests come first, so that none of them is alone at the end.
 

@@ -19,6 +19,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from toolbox.archive_contents import (
+    COLUMNS,
+    check_births,
+    check_evaluations,
+    check_notes,
+    check_tables,
+    check_trainings,
+    parsed,
+)
 from toolbox.belief import Belief
 from toolbox.lineage import Birth
 from toolbox.measure import Outcome, Status
@@ -109,7 +118,7 @@ class Archive:
                 # Another process may be reading, at a low priority too.
                 self._connection = sqlite3.connect(path, timeout=WAIT_SECONDS)
                 self._open(self._connection)
-            except (sqlite3.Error, json.JSONDecodeError, KeyError, SearchStopped) as error:
+            except (sqlite3.Error, KeyError, SearchStopped) as error:
                 self.close()
                 raise ValueError(f"{path} cannot be used as an archive: {error}") from error
             except ValueError:
@@ -133,13 +142,15 @@ class Archive:
                     archive._read_records(connection)
                     archive._read_trainings(connection)
                     archive._read_births(connection)
-        except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+                archive._check_finals()
+        except (sqlite3.Error, KeyError) as error:
             raise ValueError(f"{path} cannot be used as an archive: {error}") from error
         return archive
 
     def _open(self, connection: sqlite3.Connection) -> None:
         # A rollback journal, because a write-ahead log is not safe on a network disk, and each
         # commit on disk before it counts.  To truncate the journal costs less than to delete it.
+        check_tables(connection)
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA synchronous = EXTRA")
         meta = {}
@@ -158,31 +169,38 @@ class Archive:
         with _collecting_nothing():
             self._read_records(connection)
             self._read_births(connection)
+        self._check_finals()
 
     def _read_meta(self, connection: sqlite3.Connection) -> dict[str, Any]:
-        rows = connection.execute("SELECT name, value FROM meta")
-        meta = {name: json.loads(value) for name, value in rows}
+        check_tables(connection)
+        texts = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        meta = dict(zip(texts, parsed("meta", "value", texts.values()), strict=True))
         if meta["format"] != ARCHIVE_FORMAT:
             raise ValueError(
-                f"{self.path} has format {meta['format']}; this version reads format "
+                f"{self.path} has format {meta['format']!r}; this version reads format "
                 f"{ARCHIVE_FORMAT}"
             )
+        check_notes(meta)
         return meta
+
+    def _check_finals(self) -> None:
+        for keys in self.noted("finals", {}).values():
+            if missing := set(keys) - self._records.keys():
+                raise sqlite3.DataError(f"in meta, finals: there is no {min(missing)} in it")
 
     def _read_records(self, connection: sqlite3.Connection, after: int = 0) -> int:
         """Take up the records of larger row ids; the largest."""
-        columns = "key, genome, architecture, status, measurement, message, attempts, finished_at"
+        columns = ", ".join(COLUMNS["evaluations"])
         rows = connection.execute(
             f"SELECT rowid, {columns} FROM evaluations WHERE rowid > ? ORDER BY rowid", (after,)
         )
         while many := rows.fetchmany(ROWS_AT_ONCE):
-            numbers, keys, genomes, architectures, statuses, measurements, *rest = zip(
-                *many, strict=True
-            )
-            for record in map(
-                *(Record, keys, _parsed(genomes), architectures, statuses, _parsed(measurements)),
-                *rest,
-            ):
+            numbers, *values = zip(*many, strict=True)
+            read: dict[str, Any] = dict(zip(COLUMNS["evaluations"], values, strict=True))
+            for column in ("genome", "measurement"):
+                read[column] = parsed("evaluations", column, read[column])
+            check_evaluations(read)
+            for record in map(Record, *read.values()):
                 self._records[record.key] = record
                 self._positions[record.key] = next(self._ticks)
             after = numbers[-1]
@@ -192,13 +210,18 @@ class Archive:
         """Take up how evaluations went, as far as it was kept, of larger row ids; the largest."""
         if not _has_table(connection, "trainings"):
             return after
-        columns = "rowid, key, worker, seconds, curve"
-        for row in connection.execute(
-            f"SELECT {columns} FROM trainings WHERE rowid > ? ORDER BY rowid", (after,)
-        ):
-            after, key, worker, seconds, curve = row
-            if record := self._records.get(key):
-                self._records[key] = replace(record, worker=worker, seconds=seconds, curve=curve)
+        columns = ", ".join(COLUMNS["trainings"])
+        rows = connection.execute(
+            f"SELECT rowid, {columns} FROM trainings WHERE rowid > ? ORDER BY rowid", (after,)
+        )
+        while many := rows.fetchmany(ROWS_AT_ONCE):
+            numbers, *values = zip(*many, strict=True)
+            check_trainings(dict(zip(COLUMNS["trainings"], values, strict=True)))
+            for key, worker, seconds, curve in zip(*values, strict=True):
+                if record := self._records.get(key):
+                    how = {"worker": worker, "seconds": seconds, "curve": curve}
+                    self._records[key] = replace(record, **how)
+            after = numbers[-1]
         return after
 
     def _read_births(self, connection: sqlite3.Connection) -> None:
@@ -206,19 +229,23 @@ class Archive:
             return
         self._births.clear()
         rows = connection.execute(
-            "SELECT number, generation, key, operators, parents, survived FROM births "
-            "ORDER BY number"
+            f"SELECT {', '.join(COLUMNS['births'])} FROM births ORDER BY number"
         )
         while many := rows.fetchmany(ROWS_AT_ONCE):
-            numbers, generations, keys, operators, parents, survived = zip(*many, strict=True)
+            columns = zip(*many, strict=True)
+            read: dict[str, Any] = dict(zip(COLUMNS["births"], columns, strict=True))
+            texts = read["operators"]
+            for column in ("operators", "parents"):
+                read[column] = parsed("births", column, read[column])
+            check_births(read)
             known: dict[str, tuple[str, ...]] = {}  # few, and the same for many
-            made_by = [
+            read["operators"] = [
                 known.setdefault(text, tuple(names))
-                for text, names in zip(operators, _parsed(operators), strict=True)
+                for text, names in zip(texts, read["operators"], strict=True)
             ]
-            made_of = map(tuple, _parsed(parents))
-            alive = map(bool, survived)
-            for birth in map(Birth, numbers, generations, keys, made_by, made_of, alive):
+            read["parents"] = map(tuple, read["parents"])
+            read["survived"] = map(bool, read["survived"])
+            for birth in map(Birth, *read.values()):
                 self._births.setdefault(birth.generation, []).append(birth)
 
     def _create(self, connection: sqlite3.Connection) -> None:
@@ -445,9 +472,13 @@ def noted_in(path: Path, name: str) -> Any:
                 return None
             query = "SELECT value FROM meta WHERE name = ?"
             row = connection.execute(query, (name,)).fetchone()
+        if row is None:
+            return None
+        (value,) = parsed("meta", "value", row)
+        check_notes({name: value})
     except sqlite3.Error as error:
         raise ValueError(f"{path} cannot be used as an archive: {error}") from error
-    return json.loads(row[0]) if row else None
+    return value
 
 
 def _take_back(path: Path) -> None:
@@ -475,14 +506,6 @@ def _collecting_nothing() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _parsed(texts: Sequence[str]) -> list[Any]:
-    """What each text says in JSON; all at once, because a call for each takes twice as long."""
-    values: list[Any] = json.loads(f"[{','.join(texts)}]")
-    if len(values) != len(texts):
-        raise json.JSONDecodeError("a row is no JSON value", texts[0], 0)
-    return values
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:
@@ -536,7 +559,7 @@ class FollowedArchive:
             self._version = version
         except sqlite3.OperationalError:
             return False
-        except (sqlite3.Error, json.JSONDecodeError, KeyError) as error:
+        except (sqlite3.Error, KeyError) as error:
             raise ValueError(f"{self.path} cannot be used as an archive: {error}") from error
         return True
 
@@ -554,6 +577,7 @@ class FollowedArchive:
             if counted != self._births:
                 archive._read_births(connection)
                 self._births = counted
+        archive._check_finals()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,4 +13,5 @@ COMMANDS: dict[str, str] = {
     "retrain": "deap_nas.commands.retrain",
     "start": "deap_nas.commands.start",
     "supernet": "deap_nas.commands.supernet",
+    "trust": "deap_nas.commands.trust",
 }

@@ -152,10 +152,12 @@ def run(chosen: argparse.Namespace) -> int:
     _require_packages(kind)
 
     from problems.datasets.image_stream import ImageStream
+    from problems.networks.plan import imports_of, plan_of
     from problems.saved_network import load
 
     problem, _ = overridden(finished, ["device=cpu", "training.precision=float32"])
-    network, blueprint = load(weights)
+    imports = imports_of(plan_of(problem.space, one.record.genome))
+    network, blueprint = load(weights, imports=imports)
     with prefixed(f"--format {chosen.format}: {one.name}"):
         content, seen = _exported(kind, network, problem)
 

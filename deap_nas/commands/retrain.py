@@ -302,6 +302,7 @@ def _retrain(
 ) -> None:
     """Train, save, score and keep these seeds of one network; one that diverges is left out."""
     from problems.measures.measure import MeasureFailed
+    from problems.networks.plan import imports_of
     from problems.retraining import official_test, retrain, scores_of
     from problems.saved_network import as_bytes, load
     from problems.training.loop import logits_of
@@ -317,7 +318,7 @@ def _retrain(
         test = official_test(problem)
         logits = logits_of(trained.network, test)
         folder.keep(seed, as_bytes(trained.network, blueprint))
-        reloaded, _ = load(folder.weights(seed), problem.device)
+        reloaded, _ = load(folder.weights(seed), problem.device, imports_of(blueprint.plan))
         again = logits_of(reloaded, test)
         assert again.equal(logits), f"{folder.weights(seed)} does not score as what was trained"
         scores = scores_of(again, test.labels)

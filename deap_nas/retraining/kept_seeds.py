@@ -7,12 +7,15 @@
 
 import hashlib
 import json
+from collections.abc import Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from annotated_types import Ge, MinLen
+from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
 from problems.image_classification import ImageClassification
 from toolbox.archive import Record
@@ -23,6 +26,60 @@ FORMAT = 1
 KEY_LETTERS = 12  # of the 32 of a key, in the name of a folder
 
 Seed = dict[str, Any]  # what seed-N.json holds
+
+
+class _Told(BaseModel):
+    """Some of a table of a seed's file; there may be more in it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Problem(_Told):
+    training: dict[str, Any]
+
+
+class _Identity(_Told):
+    key: str
+    architecture: str
+    problem: _Problem
+
+
+class _Weights(_Told):
+    file: str
+    sha256: str
+
+
+class _Test(_Told):
+    """What `problems.retraining.scores_of` returns: one number a class, and a square."""
+
+    accuracy: FiniteFloat
+    loss: FiniteFloat
+    precision: list[FiniteFloat]
+    recall: list[FiniteFloat]
+    f1: list[FiniteFloat]
+    support: list[int]
+    confusion: list[list[int]]
+    measures: dict[str, FiniteFloat] = {}
+
+    @model_validator(mode="after")
+    def _of_the_same_classes(self) -> Self:
+        scores = (self.precision, self.recall, self.f1, self.support, self.confusion)
+        rows: list[Sized] = [*scores, *self.confusion]
+        if len({len(row) for row in rows}) > 1 or not self.support:
+            raise ValueError("scores of other numbers of classes")
+        return self
+
+
+class _SeedFile(_Told):
+    format: Literal[1]
+    seed: Annotated[int, Ge(1)]
+    identity: _Identity
+    torch: str
+    finished_at: datetime
+    weights: _Weights
+    test: _Test
+    train_seconds: FiniteFloat
+    curve: Annotated[list[dict[str, FiniteFloat]], MinLen(1)]
 
 
 @dataclass(frozen=True)
@@ -91,14 +148,13 @@ def finished_keys(out: Path) -> list[str]:
 def read_seed(path: Path) -> Seed | None:
     """A seed's JSON file, if it is one of this format and the weights beside it are its own."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            return None
-        weights = content["weights"]
-        whole = _sha256(path.with_name(weights["file"])) == weights["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        text = path.read_text(encoding="utf-8")
+        told = _SeedFile.model_validate_json(text)
+        weights = path.with_name(told.weights.file)  # another folder is no name
+        content: Seed = json.loads(text)
+        return content if _sha256(weights) == told.weights.sha256 else None
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if whole else None
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ There are three kinds: a chain of layers, what a function made of its arguments,
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -130,16 +130,20 @@ def said_of(plan: Plan) -> str:
             return "chain"
 
 
-def sources(plan: Plan) -> dict[str, str]:
-    """A digest of each file of somebody's own that the plan's network is made by."""
+def imports_of(plan: Plan) -> set[str]:
+    """The `module:name` of everything of somebody's own that the plan's network is made by."""
     match plan:
         case Called(function):
-            names = {function}
+            return {function}
         case OfSpace(space):
-            names = {name_of(type(space))}
+            return {name_of(type(space))}
         case _:
-            names = {name_of(type(layer)) for layer in plan if type(layer) not in LAYERS.values()}
-    return {name.partition(":")[0]: source_of(name) for name in sorted(names)}
+            return {name_of(type(layer)) for layer in plan if type(layer) not in LAYERS.values()}
+
+
+def sources(plan: Plan) -> dict[str, str]:
+    """A digest of each file of somebody's own that the plan's network is made by."""
+    return {name.partition(":")[0]: source_of(name) for name in sorted(imports_of(plan))}
 
 
 def as_data(plan: Plan) -> dict[str, Any]:
@@ -158,8 +162,17 @@ def as_data(plan: Plan) -> dict[str, Any]:
             return {"chain": [{"layer": _layer_name(layer), **_fields(layer)} for layer in plan]}
 
 
-def from_data(data: Mapping[str, Any], image_shape: Shape, classes: int) -> Plan:
-    """The plan of `as_data`.  Raises ValueError, KeyError or TypeError if it is none."""
+def from_data(
+    data: Mapping[str, Any], image_shape: Shape, classes: int, imports: Collection[str]
+) -> Plan:
+    """The plan of `as_data`.  Raises ValueError, KeyError or TypeError if it is none.
+
+    imports: what may be imported for it, and is called when its module is built: `module:name`.
+    """
+    if strange := sorted({str(name) for name in _named(data)} - set(imports)):
+        raise ValueError(
+            f"it is made by {strange[0]!r}, which is code that the reader has not named"
+        )
     if "function" in data:
         genes = tuple((name, _tuples(value)) for name, value in data["genes"].items())
         return Called(data["function"], genes)
@@ -170,6 +183,15 @@ def from_data(data: Mapping[str, Any], image_shape: Shape, classes: int) -> Plan
             cls(**table, image_shape=tuple(image_shape), classes=classes), tuple(data["genome"])
         )
     return tuple(_layer(dict(table)) for table in data["chain"])
+
+
+def _named(data: Mapping[str, Any]) -> list[Any]:
+    """What data of a plan would import."""
+    if "function" in data:
+        return [data["function"]]
+    if "space" in data:
+        return [data["space"]["use"]]
+    return [table["layer"] for table in data["chain"] if table["layer"] not in LAYERS]
 
 
 def _fields(layer: Layer) -> dict[str, Any]:
@@ -200,7 +222,8 @@ def unsaved(plan: Plan, image_shape: Shape, classes: int) -> str:
     try:
         if isinstance(plan, OfSpace) and not is_dataclass(plan.space):
             return f"{type(plan.space).__name__} is no dataclass"
-        again = from_data(json.loads(json.dumps(as_data(plan))), image_shape, classes)
+        data = json.loads(json.dumps(as_data(plan)))
+        again = from_data(data, image_shape, classes, imports_of(plan))
     except (ValueError, TypeError, KeyError, AssertionError) as error:
         return " ".join(str(error).split())
     return "" if again == plan else f"{said_of(plan)} is read back as {again}"

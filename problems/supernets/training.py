@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ from problems.networks.dropout import Dropout
 from problems.seeds import seed_of
 from problems.supernets.processes import Share
 from problems.supernets.supernet import Supernet
-from problems.tensor_file import packed, tensors_of, told_of
+from problems.tensor_file import UNFIT, packed, tensors_of, told_of
 from problems.training.loop import Diverged
 from problems.training.recipe import Training
 from problems.whole_file import whole
@@ -158,8 +159,10 @@ class SupernetTraining:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
-        self.epoch, self.losses = state["epoch"], list(state["losses"])
-        self.seconds = state["seconds"]
+        self.epoch, self.losses = state["epoch"], list(map(float, state["losses"]))
+        if type(self.epoch) is not int or len(self.losses) != self.epoch:
+            raise ValueError(f"{len(self.losses)} losses after {self.epoch} epochs")
+        self.seconds = float(state["seconds"])
         self.supernet.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -235,7 +238,7 @@ class SupernetFile:
         try:
             # Without code: nothing but tensors and plain data is read.
             training.restore(torch.load(self.checkpoint, map_location=device, weights_only=True))
-        except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        except (OSError, UnpicklingError, EOFError, *UNFIT) as error:
             raise ValueError(
                 f"{self.checkpoint}: it cannot be read ({type(error).__name__}); delete it to "
                 "train the supernet from its first epoch"
@@ -303,8 +306,12 @@ def about(path: Path) -> dict[str, Any]:
     Raises ValueError if the file is no supernet.
     """
     try:
-        return dict(json.loads(told_of(path, NAME)))
-    except (OSError, SafetensorError, ValueError) as error:
+        told = dict(json.loads(told_of(path, NAME)))
+        numbers = [told["train_seconds"], *told["losses"]]
+        if "identity" not in told or not told["losses"] or not all(map(isfinite, numbers)):
+            raise ValueError("its metadata tells of no training")
+        return told
+    except (OSError, SafetensorError, *UNFIT) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: it is no saved supernet ({reason})") from error
 

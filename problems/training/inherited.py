@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from problems.tensor_file import packed, tensors_of, told_of
+from problems.tensor_file import UNFIT, packed, tensors_of, told_of
 from problems.whole_file import keep_whole
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,11 @@ def inherited(folder: Path | None, parents: Sequence[str]) -> Weights | None:
         if not path.exists():
             continue
         try:
-            told = json.loads(told_of(path, NAME))
-            return Weights(tensors_of(path), told["epochs"])
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            epochs = json.loads(told_of(path, NAME))["epochs"]
+            if type(epochs) not in (int, float) or not 0 <= epochs < float("inf"):
+                raise ValueError(f"epochs = {epochs!r}")
+            return Weights(tensors_of(path), epochs)
+        except (OSError, SafetensorError, *UNFIT) as error:
             log.warning("%s: it cannot be read: %s", path, error)
     if parents:
         log.warning("the weights of %s are missing; a child begins anew", " and ".join(parents))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from problems.tensor_file import UNFIT
 from problems.whole_file import keep_whole
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,17 @@ class KeptTraining:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
+            if type(state["stop"]) is not int or type(state["measurement"]) is not dict:
+                raise TypeError("it holds no training")
             return state if state["stop"] <= stop else None
-        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            log.warning("%s: it cannot be read, and its training begins anew: %s", self.path, error)
+        except (OSError, EOFError, pickle.UnpicklingError, *UNFIT) as error:
+            self.passed_over(error)
             return None
+
+    def passed_over(self, error: Exception) -> None:
+        """Warn that what was kept is of no use."""
+        said = " ".join(str(error).split())
+        log.warning("%s: it cannot be read, and its training begins anew: %s", self.path, said)
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Keep this in place of what was kept; whole or not at all."""

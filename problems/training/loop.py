@@ -236,7 +236,12 @@ class Watch:
         return {name: value for name, value in vars(self).items() if name != "recipe"}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        vars(self).update(state)
+        """Raises KeyError or TypeError for what is no `state`."""
+        for name, value in self.state().items():
+            kinds = (type(value), dict) if name == "_weights" else (type(value),)
+            if type(state[name]) not in kinds:
+                raise TypeError(f"{name} is {type(state[name]).__name__}")
+            setattr(self, name, state[name])
 
     def keep(self, network: nn.Module) -> dict[str, float]:
         """The scores of the epoch that is kept, whose weights `network` then has."""

@@ -13,6 +13,7 @@ from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
 from problems.networks.own_network import OwnNetwork
+from problems.networks.plan import imports_of
 from problems.retraining import check_can_be_kept
 from problems.saved_network import Blueprint, as_bytes, load
 from problems.spaces.chain import Chain
@@ -100,7 +101,9 @@ def test_a_network_is_saved_as_its_function_and_genes(normalize, tmp_path):
     network = problem.untrained(LARGE, open_splits(DATA, "cpu").train).eval()
     path, blueprint = tmp_path / "network.safetensors", problem.blueprint(LARGE)
     path.write_bytes(as_bytes(network, blueprint))
-    loaded, found = load(path)
+    with pytest.raises(ValueError, match="code that the reader has not named"):
+        load(path)
+    loaded, found = load(path, imports=[f"{__name__}:build"])
     assert found == blueprint
     assert found.plan.function == f"{__name__}:build"
     images, _ = open_splits(DATA, "cpu").validation.batch(slice(0, 9))
@@ -112,7 +115,7 @@ def test_a_function_that_was_changed_is_told_when_its_network_is_read(tmp_path, 
     path, blueprint = tmp_path / "network.safetensors", PROBLEM.blueprint(SMALL)
     network = blueprint.untrained()
     path.write_bytes(as_bytes(network, replace(blueprint, sources={__name__: "other"})))
-    load(path)
+    load(path, imports=imports_of(blueprint.plan))
     assert f"module {__name__!r} has been changed since it was trained" in caplog.text
 
 
@@ -180,7 +183,8 @@ def test_a_space_with_modules_is_counted_kept_and_read_back(tmp_path):
     assert problem.known([0])["params"] == 144 * 8 + 8 + 8 * 10 + 10
     check_can_be_kept(problem, [0])
     blueprint = problem.blueprint([0])
-    assert Blueprint.from_json(blueprint.as_json()) == blueprint
+    imports = imports_of(blueprint.plan)
+    assert Blueprint.from_json(blueprint.as_json(), imports) == blueprint
 
 
 def test_a_space_that_makes_no_networks_is_told_before_a_search():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from problems.networks.chain import build
-from problems.networks.plan import as_data, counted, from_data, unsaved
+from problems.networks.plan import as_data, counted, from_data, imports_of, unsaved
 from problems.spaces.chain import count
 from problems.spaces.layers import (
     LAYERS,
@@ -103,7 +103,7 @@ def test_a_block_that_adds_what_does_not_fit_is_told():
 
 
 def test_layers_are_read_back_from_their_data():
-    assert from_data(as_data(OWN), IMAGE, 10) == OWN
+    assert from_data(as_data(OWN), IMAGE, 10, imports_of(OWN)) == OWN
     assert unsaved(OWN, IMAGE, 10) == ""
     layers = [layer["layer"] for layer in as_data(OWN)["chain"]]
     own = f"{__name__}:Residual"
