@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from toolbox.work import clock_after
-
 VARIABLE = "SLURM_JOB_END_TIME"
 STATUS = 75  # EX_TEMPFAIL of BSD's sysexits.h: run it again
 # A search stops so long before the end, or a tenth of what is left if that is less.
@@ -67,6 +65,8 @@ def stopping_before(stop: Callable[[], None]) -> Iterator[None]:
 
 def tell() -> None:
     """Say in the log when this search stops for its job's sake."""
+    from toolbox.work import clock_after  # the first import of all must find this package alone
+
     seconds = seconds_left(os.environ.get(VARIABLE), time.time())
     if seconds < threading.TIMEOUT_MAX:
         log.info(

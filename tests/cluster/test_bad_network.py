@@ -1,5 +1,6 @@
 """SCOOP over ssh between machines whose network delays, loses and cuts."""
 
+import os
 import shutil
 import time
 
@@ -12,6 +13,9 @@ SEED = 6
 TOOLS = [name for name in ("ip", "unshare", "ssh-keygen") if not shutil.which(name)]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(os.environ.get("CI")), reason="takes a minute: python -m pytest tests/cluster"
+    ),
     pytest.mark.skipif(bool(TOOLS), reason=f"not installed: {', '.join(TOOLS)}"),
 ]
 

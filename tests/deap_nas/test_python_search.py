@@ -124,13 +124,14 @@ def test_a_loop_that_is_left_frees_the_folder_though_a_traceback_holds_it():
 
 
 def test_a_loop_that_is_left_ends_its_children():
+    import multiprocessing
+
+    before = set(multiprocessing.active_children())
     search = deap_nas.Search("onemax.toml", "toolbox.map={use='processes', workers=2}")
     for _ in search:
         break
     gc.collect()
-    import multiprocessing
-
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= before
     list(search)
 
 

@@ -141,7 +141,8 @@ def test_without_a_rule_the_one_network_that_was_retrained_is_exported(run, tmp_
     other = RetrainedFolder.of(tmp_path, record, finished.problem)
     other.path.mkdir()
     other.keep(2, b"weights")
-    other.finish(2, {})
+    kept = json.loads(next((run / "retrained").glob("*/seed-1.json")).read_text())
+    other.finish(2, {name: kept[name] for name in ("test", "train_seconds", "curve")})
     assert record.key != knee.record.key
     assert export._pick(finished, run / "retrained", None).record.key == knee.record.key
     assert export._pick(finished, tmp_path, None).record.key == record.key

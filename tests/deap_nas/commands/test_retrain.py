@@ -282,7 +282,7 @@ def test_a_folder_without_networks_is_refused(command, searched, tmp_path, name)
     status, _, error = command(name, searched.parent.parent, *more)
     assert_refused(status, error, r"there is no archive\.sqlite in it; .*did you mean")
     status, _, error = command(name, tmp_path / "nowhere", *more)
-    assert_refused(status, error, r"there is no archive\.sqlite in it")
+    assert_refused(status, error, r"nowhere: there is no such folder")
 
     empty = shutil.copytree(searched, tmp_path / "empty")
     with sqlite3.connect(empty / "archive.sqlite") as connection:
