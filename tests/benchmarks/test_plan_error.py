@@ -1,5 +1,6 @@
 """The searches that the plan is held against are legal, and what their data and problem are."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ def test_there_are_twice_ten_of_them_with_names_of_their_own():
     assert len({case.name for case in EVERY}) == len(EVERY)
 
 
+@pytest.fixture
+def modules_of_examples():
+    """The modules of examples/ are imported anew: other tests have modules of the same names."""
+    names = [path.stem for path in (REPOSITORY / "examples").glob("*.py")]
+    others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    yield
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(others)
+
+
+@pytest.mark.usefixtures("modules_of_examples")
 @pytest.mark.parametrize("case", EVERY, ids=[case.name for case in EVERY])
 def test_each_is_a_small_search(case, monkeypatch):
     monkeypatch.syspath_prepend(REPOSITORY / Path(case.file).parent)
