@@ -5,15 +5,35 @@ alone.  How many processes work on the shards then changes no result, but for th
 sums are added up: a training may go on with another number of them.
 """
 
+import gc
+import importlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+
+class Together:
+    """What a module computes here, with the mean of all processes' gradients, until they part."""
+
+    def __init__(self, module: nn.Module):
+        # Whatever is on no path of a step has no gradient.
+        self.module: nn.Module | None = DistributedDataParallel(module, find_unused_parameters=True)
+
+    def __call__(self, *inputs: Any) -> torch.Tensor:
+        if self.module is None:
+            raise RuntimeError("the processes that trained this together have parted")
+        return cast(torch.Tensor, self.module(*inputs))
+
+    def part(self) -> None:
+        """Let go of the process group."""
+        self.module = None
 
 
 @dataclass(frozen=True)
@@ -22,6 +42,7 @@ class Processes:
 
     rank: int = 0
     world: int = 1
+    made: list[Together] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def leads(self) -> bool:
@@ -32,8 +53,8 @@ class Processes:
         """The module, or what computes it here and takes the mean of all processes' gradients."""
         if self.world == 1:
             return module
-        # Whatever is on no path of a step has no gradient.
-        return DistributedDataParallel(module, find_unused_parameters=True)
+        self.made.append(Together(module))
+        return self.made[-1]
 
     def mean(self, value: torch.Tensor) -> torch.Tensor:
         """The mean of all processes' values, in place."""
@@ -46,6 +67,17 @@ class Processes:
         """Until all processes are here."""
         if self.world > 1:
             distributed.barrier()
+
+    def part(self) -> None:
+        """End the process group, its threads included.
+
+        They end with its last reference, not before.  Those that are left when the interpreter ends
+        abort the process now and then: they let go of tensors, for which they need the interpreter.
+        """
+        for together in self.made:
+            together.part()
+        gc.collect()
+        distributed.destroy_process_group()
 
 
 ALONE = Processes()
@@ -103,6 +135,8 @@ def joined(device: str) -> Iterator[Processes]:
     if not distributed.is_torchelastic_launched():
         yield ALONE
         return
+    # Imported later, its functions' defaults would keep the process group for good.
+    importlib.import_module("torch.distributed.nn.functional")
     if device == "cpu":
         distributed.init_process_group("gloo")
     elif device == "cuda":
@@ -113,7 +147,8 @@ def joined(device: str) -> Iterator[Processes]:
         raise ValueError(f"device = {device!r}: under torchrun each process has its own: cpu, cuda")
     # Of 1x1 convolutions, whose gradients' memory layout is anybody's guess; it changes nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    processes = Processes(distributed.get_rank(), distributed.get_world_size())
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
+        yield processes
     finally:
-        distributed.destroy_process_group()
+        processes.part()

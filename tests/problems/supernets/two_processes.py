@@ -2,7 +2,8 @@
 
     torchrun --nproc-per-node 2 two_processes.py FOLDER
 
-Writes the losses and weights that the leading one has.
+Writes the losses and weights that the leading one has, and the names of the threads that it still
+has when the processes have parted.
 """
 
 import sys
@@ -21,3 +22,6 @@ if __name__ == "__main__":
             if processes.leads:
                 torch.save(result, Path(sys.argv[1], f"{name}.pt"))
             processes.wait()
+    if processes.leads:
+        threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+        Path(sys.argv[1], "threads").write_text("\n".join(threads))
