@@ -40,14 +40,13 @@ def taught(declaration: Declaration, archive: Path) -> Declaration:
 def keep(archive: Archive, sources: Sequence[Foretelling]) -> None:
     """Keep in the archive of a search what it learns from, and what became of it."""
     noted = archive.noted(NOTE, {})
-    told = {
-        one.name: {
-            **one.source.table(),
-            "verdict": one.verdict or noted.get(one.name, {}).get("verdict", ""),
-        }
-        for one in sources
-    }
-    if sources and told != {name: noted.get(name) for name in told}:
+    told = {}
+    for one in sources:
+        before = noted.get(one.name, {}).get("verdict")
+        verdict = one.verdict or before or ""
+        if verdict != before:
+            told[one.name] = {**one.source.table(), "verdict": verdict}
+    if told:
         archive.note(NOTE, noted | told)
 
 

@@ -61,25 +61,32 @@ class Source:
         return {name: value for name, value in asdict(self).items() if name != "name"}
 
     def of_this_space(self, networks: Networks, identity: Mapping[str, Any]) -> "Source":
-        """The same source with the genomes that stand for its networks in this search, and with
-        what is known of them here; those that are no networks here are left out.
+        """The same source without what is no network here.
 
         identity: what is declared of this search's problem.  Raises ValueError, one line that tells
-        a difference, if the space is another one, or an objective cannot be computed.
+        a difference, if the space is another one.
         """
         here, there = identity.get("space"), self.problem.get("space")
         if changes := differences(there, here, "problem.space"):
             raise ValueError(f"its space is another one ({'; '.join(changes[:NAMED])})")
         for genome, architecture, _ in self.networks:
             _check_meaning(genome, architecture, networks)
-        own = [
+        inside = [found for found in self.networks if not networks.space.violation(found[0])]
+        return replace(self, networks=inside)
+
+    def known(self, networks: Networks) -> "Source":
+        """The same source with the genomes that stand for its networks in this search, and with
+        what is known of them here.
+
+        Raises ValueError, one line, if an objective cannot be computed.
+        """
+        found = [
             (networks.identify(genome)[1], architecture, measured | networks.arithmetic(genome))
             for genome, architecture, measured in self.networks
-            if not networks.space.violation(genome)
         ]
-        for _, _, measured in own:
+        for _, _, measured in found:
             _check_measured(networks.judge, measured)
-        return replace(self, networks=own)
+        return replace(self, networks=found)
 
     def records(self) -> list[Record]:
         """The networks as a judge reads them; their keys are no keys of an archive."""

@@ -1,5 +1,6 @@
 """A search that learns from others, by the command line."""
 
+import json
 import re
 import shutil
 import sqlite3
@@ -10,6 +11,10 @@ PROBLEM = """
 import random
 from problems.spaces.bit_string import BitString
 
+class Narrow(BitString):
+    def violation(self, genome):
+        return "both ends are taken" if genome[0] and genome[-1] else ""
+
 class Hills:
     measures = ("value", "size")
     quantities = {
@@ -17,8 +22,9 @@ class Hills:
         "size": {"direction": "minimize", "worst": 100.0},
     }
 
-    def __init__(self, shift=0.0, bits=12, chance=False, told=True):
-        self.space, self.shift, self.chance, self.told = BitString(bits), shift, chance, told
+    def __init__(self, shift=0.0, bits=12, chance=False, narrow=False):
+        self.space = (Narrow if narrow else BitString)(bits)
+        self.shift, self.chance = shift, chance
 
     def evaluate(self, genome):
         value = sum(gene * (place + 1) for place, gene in enumerate(genome)) / 78
@@ -108,6 +114,24 @@ def test_what_was_learned_from_is_kept_with_the_search(place, command):
     assert command("first.toml")[0] == 0
     assert command(*LATER)[0] == 0
     assert (place / "runs/later/seed-0/population.csv").read_text() == gone_on
+
+
+def test_what_is_no_network_here_is_left_out_and_not_kept(place, command):
+    narrow = (*LATER, "problem.narrow=true")
+    status, out, error = command(*narrow, "algorithm.generations=2")
+    assert status == 0, error
+    inside, outside = map(int, re.findall(r"(\d+) (?:networks|more are no networks here)", out)[:2])
+    assert inside >= 20
+    assert outside > 5
+    archive = sqlite3.connect(place / "runs/later/seed-0/archive.sqlite")
+    ((kept,),) = archive.execute("SELECT value FROM meta WHERE name = 'learned_from'")
+    genomes = [genome for genome, _, _ in json.loads(kept)["runs/first/seed-0"]["networks"]]
+    assert len(genomes) == inside
+    assert not [genome for genome in genomes if genome[0] and genome[-1]]
+    shutil.rmtree(place / "runs/first")
+    status, out, error = command(*narrow)
+    assert status == 0, error
+    assert f"{inside} networks" in said(out)[0]
 
 
 def test_a_source_that_does_not_carry_over_is_not_used(place, command):

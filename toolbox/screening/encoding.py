@@ -40,6 +40,20 @@ def trained_for(networks: Networks, genome: list[int]) -> list[int]:
     ]
 
 
+def untrained(networks: Networks, genomes: Sequence[list[int]]) -> dict[int, numpy.ndarray]:
+    """What is known of genomes without training: by its place each objective that is, (networks,),
+    smaller is better."""
+    if not genomes:
+        return {}
+    trained = trained_for(networks, genomes[0])
+    known = [networks.arithmetic(genome) for genome in genomes]
+    return {
+        column: numpy.array([-objective.weight * objective.value(one) for one in known])
+        for column, objective in enumerate(networks.judge.objectives)
+        if column not in trained
+    }
+
+
 class Encoding:
     """How the genomes of a search become numbers.
 

@@ -6,7 +6,7 @@ The results here are a line of what is foretold and a rest, which is learned fro
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy
 
 from toolbox.fronts import best_first
 from toolbox.networks import Networks
-from toolbox.screening.encoding import Encoding, trained_for
+from toolbox.screening.encoding import Encoding, trained_for, untrained
 from toolbox.screening.rankers import (
     FEWEST,
     RANKERS,
@@ -47,7 +47,8 @@ class Foretelling:
         self._networks = networks
         self.judge = networks.judge
         try:
-            own = source.of_this_space(networks, identity)
+            here = source.of_this_space(networks, identity)
+            own = here.known(networks)
         except ValueError as error:
             raise ValueError(f"{key} = {source.name!r}: {error}") from None
         self.left_out = len(source.networks) - len(own.networks)
@@ -59,7 +60,7 @@ class Foretelling:
         losses = self.judge.losses(own.records())
         rows = kept(losses)
         self.name = source.name
-        self.source = Source(source.name, source.problem, [source.networks[row] for row in rows])
+        self.source = replace(here, networks=[here.networks[row] for row in rows])
         self._changed = changes_but_seed(source.problem, identity)
         self._genomes = [own.networks[row][0] for row in rows]
         self._losses = losses[rows]
@@ -104,14 +105,11 @@ class Foretelling:
         genomes = [list(one) for one in dict.fromkeys(map(tuple, self._genomes))]
         genomes = [one for one in genomes if not self._networks.known_violation(one)]
         losses = numpy.zeros((len(genomes), len(self.judge.objectives)))
-        trained = trained_for(self._networks, self._genomes[0])
+        for column, known in untrained(self._networks, genomes).items():
+            losses[:, column] = known
         with fitting():
-            for column, objective in enumerate(self.judge.objectives):
-                if column in self.columns:
-                    losses[:, column], _ = self.of(genomes, column)
-                elif column not in trained:
-                    known = [self._networks.arithmetic(genome) for genome in genomes]
-                    losses[:, column] = [-objective.weight * objective.value(one) for one in known]
+            for column in self.columns:
+                losses[:, column], _ = self.of(genomes, column)
         return [genomes[place] for place in best_first(losses)]
 
     def said(self) -> str:
