@@ -10,7 +10,6 @@ from typing import Annotated
 
 import numpy
 from annotated_types import Ge
-from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
 from toolbox.belief import Belief
@@ -92,8 +91,7 @@ class InteractionRanker:
         pool += self._candidates.neighbours(fit, int(NEIGHBOURS * bred))
         pool += self._candidates.strangers(int(STRANGERS * bred))
         pool += self._foretold(fit, int(NEIGHBOURS * bred))
-        with threadpool_limits(1):  # the cores are the trainings'; threads change the digits
-            means, deviations = self._learner.believed(fit, pool)
+        means, deviations = self._learner.believed(fit, pool)
         places = [place for place in range(len(pool)) if place not in by_chance]
         places = self._candidates.new(pool, places, beside=anew)
         guided = self._candidates.best(fit, means, deviations, places)[: count - share]
@@ -131,8 +129,7 @@ class InteractionRanker:
             return {}
         records = self._records()
         losses = self.judge.losses(records)
-        with threadpool_limits(1):
-            means, spreads = self._learner.believed(fit, [record.genome for record in records])
+        means, spreads = self._learner.believed(fit, [record.genome for record in records])
         noises = numpy.zeros_like(means)
         rows = kept(losses)
         sound = numpy.array([self.judge.feasible(records[row]) for row in rows])

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy
+from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
 from toolbox.networks import Networks
-from toolbox.screening.encoding import Encoded, Encoding, trained_for
+from toolbox.screening.encoding import Encoded, Encoding, trained_for, untrained
 from toolbox.screening.foretelling import FEWEST_TO_JUDGE, Foretelling, Line
 from toolbox.screening.gaussian_process import GaussianProcess
 from toolbox.screening.rankers import (
@@ -177,19 +178,18 @@ class Learner:
         canonical = [self.networks.identify(list(genome))[1] for genome in genomes]
         means = numpy.zeros((len(canonical), len(self.judge.objectives)))
         deviations = numpy.zeros_like(means)
-        for column, objective in enumerate(self.judge.objectives):
-            if column not in self._predicted:
-                known = [self.networks.arithmetic(genome) for genome in canonical]
-                means[:, column] = [-objective.weight * objective.value(one) for one in known]
-        for start in range(0, len(canonical), AT_ONCE):
-            rows = slice(start, start + AT_ONCE)
-            encoded = fit.units(self._encoding.of(canonical[rows]))
-            for column, ranker in fit.chosen.items():
-                means[rows, column], deviations[rows, column] = ranker.predict(encoded)
-            for column, line in fit.lines.items():
-                foretold, deviation = line.foretelling.of(canonical[rows], column)
-                means[rows, column] += line.of(foretold)
-                deviations[rows, column] = numpy.hypot(
-                    deviations[rows, column], line.slope * deviation
-                )
+        for column, known in untrained(self.networks, canonical).items():
+            means[:, column] = known
+        with threadpool_limits(1):  # the cores are the trainings'; threads change the digits
+            for start in range(0, len(canonical), AT_ONCE):
+                rows = slice(start, start + AT_ONCE)
+                encoded = fit.units(self._encoding.of(canonical[rows]))
+                for column, ranker in fit.chosen.items():
+                    means[rows, column], deviations[rows, column] = ranker.predict(encoded)
+                for column, line in fit.lines.items():
+                    foretold, deviation = line.foretelling.of(canonical[rows], column)
+                    means[rows, column] += line.of(foretold)
+                    deviations[rows, column] = numpy.hypot(
+                        deviations[rows, column], line.slope * deviation
+                    )
         return means, deviations

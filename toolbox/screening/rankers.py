@@ -15,9 +15,7 @@ from toolbox.screening.gaussian_process import GaussianProcess, added, in_pairs,
 from toolbox.screening.trees import Trees
 
 FEWEST = 20  # networks that rankers are fitted on
-MOST = (
-    300  # networks that they are fitted on; of more the better half, and the rest from the others
-)
+MOST = 300  # networks that they are fitted on; of more half are the best, half from all others
 SURE = 3.0  # of the log of how much more probable the results are by a ranker than without one
 
 

@@ -10,7 +10,6 @@ Hansen (2005).
 import random
 
 import numpy
-from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
 from toolbox.individual import Individual
@@ -61,8 +60,7 @@ class Restart:
     def _guided(self, fit: Fit, count: int) -> list[Individual]:
         pool = self._candidates.neighbours(fit, NEIGHBOURS * count)
         pool += self._candidates.strangers(STRANGERS * count)
-        with threadpool_limits(1):
-            means, deviations = self._learner.believed(fit, pool)
+        means, deviations = self._learner.believed(fit, pool)
         places = self._candidates.new(pool, range(len(pool)))
         best = self._candidates.best(fit, means, deviations, places)
         return [pool[place] for place in best[:count]]
