@@ -90,6 +90,12 @@ def test_an_archive_of_before_has_no_timeline():
     assert timeline(run_of(("", 1, 1))) is None
 
 
+def test_of_one_moment_there_is_no_timeline():
+    run = run_of(("", 0, 1))
+    run.archive.note("sessions", [])
+    assert timeline(run) is None
+
+
 def test_a_search_tells_how_long_each_network_took_and_where():
     run = Run(onemax())
     found = timeline(Evaluations("run", run.toolbox.evaluator.judge, run.archive, 8))

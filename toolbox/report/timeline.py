@@ -59,7 +59,7 @@ class Timeline:
 def timeline(run: Evaluations) -> Timeline | None:
     """That of every evaluation whose time was kept, of fewer epochs and other seeds too.
 
-    None if none was kept, as by an earlier version.
+    None if none was kept, as by an earlier version, or if all is one moment.
     """
     known = sorted(
         (record for record in run.archive if record.seconds), key=lambda record: record.finished_at
@@ -69,6 +69,8 @@ def timeline(run: Evaluations) -> Timeline | None:
     ends = run.searching(
         numpy.array([datetime.fromisoformat(one.finished_at).timestamp() for one in known])
     )
+    if not ends.max():  # it is not known when the search began, and one evaluation was timed
+        return None
     # An evaluation cannot have begun before the search did, whatever the clocks say.
     begins = numpy.maximum(0.0, ends - [record.seconds for record in known])
     workers = {record.worker for record in known}
