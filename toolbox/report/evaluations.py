@@ -13,6 +13,7 @@ from toolbox.finals import Standing, estimated_losses, standings
 from toolbox.halving import epochs_for
 from toolbox.judge import Judge
 from toolbox.lineage import Birth
+from toolbox.report.ranking import front, ranking
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,13 @@ class Evaluations:
     def standings(self) -> list[Standing]:
         """How the networks of the finals stand, the best first; none if there were none."""
         return standings(self.judge, self.records)
+
+    @cached_property
+    def returned(self) -> list[Record]:
+        """What the search returns: the front of several objectives, or the ranking by the only one,
+        the best first."""
+        best_first = front if len(self.judge.objectives) > 1 else ranking
+        return best_first(self.judge, self.records)
 
     @cached_property
     def losses(self) -> numpy.ndarray:

@@ -32,7 +32,6 @@ from toolbox.report.origins import (
 )
 from toolbox.report.page import Fact, Page, Section, Table
 from toolbox.report.picking import knee
-from toolbox.report.ranking import front, ranking
 from toolbox.report.tables import TOP
 from toolbox.report.timeline import timeline, timeline_plot, timeline_table
 from toolbox.sources import NOTE as LEARNED_FROM
@@ -187,13 +186,7 @@ def _best(run: Evaluations) -> int | None:
     is one; None if none is feasible."""
     if run.standings:
         return run.by_key[run.standings[0].record.key]
-    found = _returned(run)
-    return run.by_key[found[0].key] if found else None
-
-
-def _returned(run: Evaluations) -> list[Record]:
-    """What a search returns: the front of several objectives, or the ranking by the only one."""
-    return (front if len(run.judge.objectives) > 1 else ranking)(run.judge, run.records)
+    return run.by_key[run.returned[0].key] if run.returned else None
 
 
 def _order(run: Evaluations, column: int) -> list[int]:
@@ -265,7 +258,7 @@ def _choices(
     the top."""
     rows = []
     if len(axes.objectives) == 1:
-        ranked = [(run, run.by_key[one.key]) for run in runs for one in _returned(run)[:TOP]]
+        ranked = [(run, run.by_key[one.key]) for run in runs for one in run.returned[:TOP]]
         if len(runs) > 1:
             ranked.sort(key=lambda found: found[0].estimated_losses[found[1], 0])
         rows = [_row(run, place, len(runs) > 1) for run, place in ranked[:TOP]]
@@ -281,7 +274,7 @@ def _choices(
             continue
         balanced = run.by_key[knee(run.judge, run.records).key]
         chosen = [("balanced (the knee)", balanced)]
-        found = [run.by_key[record.key] for record in _returned(run)]
+        found = [run.by_key[record.key] for record in run.returned]
         chosen += [
             (
                 _superlative(objective) + (", by estimate" if column in run.estimated else ""),
@@ -309,7 +302,7 @@ def _front(runs: Sequence[Evaluations], axes: Axes) -> Section:
             places = sorted(nondominated(run.losses), key=lambda place: run.losses[place, 0])
             title = f"The front of {run.name}: {_networks_said(places)}, none better in everything"
             if run.estimated and not run.standings:
-                found = [run.by_key[record.key] for record in _returned(run)]
+                found = [run.by_key[record.key] for record in run.returned]
                 rows = [_row(run, place, several=False) for place in found]
                 said = f"The front of {run.name} by estimate: {_networks_said(found)}"
                 tables.append(Table(f"front_by_estimate{after}", said, rows, RETURNED))
