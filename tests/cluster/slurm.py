@@ -58,7 +58,11 @@ class Slurm:
         self.head, *self.nodes = machines.names
         self.folder = machines.folder / "slurm"
         self.environment = python_first(
-            {"SLURM_CONF": str(self.folder / "slurm.conf"), "PYTHONPATH": str(REPOSITORY)}
+            {
+                "SLURM_CONF": str(self.folder / "slurm.conf"),
+                "PYTHONPATH": str(REPOSITORY),
+                "RAY_TMPDIR": str(machines.folder),  # where nobody else's Ray finds what is left
+            }
         )
         self.environment["PATH"] += ":/usr/sbin"
 

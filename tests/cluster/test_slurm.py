@@ -7,7 +7,6 @@ and nothing that was finished may be lost or repeated.
 import os
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 
@@ -138,4 +137,3 @@ def test_one_search_runs_over_the_nodes_by_ray(slurm, search, project):
     state, _, _ = slurm.wait_for(job, "COMPLETED", "FAILED", seconds=180)
     assert state == "COMPLETED", said(search, job)
     search.check(project[1])
-    Path("/tmp/ray/ray_current_cluster").unlink(missing_ok=True)  # it is gone
