@@ -458,8 +458,7 @@ class ImageClassification:
         Raises DeviceFailed, one line, if it tells nothing.
         """
         one, own = self.of_one(genome)
-        with seeded(one._seed(own), one.device):
-            network, splits = one._built(own)
+        network, splits = one._drawn(own, one._seed(own))
         calibration = one._trained(network, own, splits.validation).calibration
         return one.work(own), device.numbers(name, network, calibration)
 
@@ -618,8 +617,7 @@ class ImageClassification:
                 return dict(state["measurement"])
             state = None  # the peak of its memory is not in it
         seed = self._seed(genome, options.get("seed", 0))
-        with seeded(seed, self.device):
-            network, splits = self._built(genome)
+        network, splits = self._drawn(genome, seed)
         latency = self._latency(network, splits)
         run = Run(network, splits, self.training, seed, self.gpu, self.timed)
         if state:
@@ -629,8 +627,7 @@ class ImageClassification:
             except UNFIT as error:
                 kept.passed_over(error)
                 state = None
-                with seeded(seed, self.device):
-                    network, splits = self._built(genome)
+                network, splits = self._drawn(genome, seed)
                 run = Run(network, splits, self.training, seed, self.gpu, self.timed)
         if not state:
             behind = self._inherited(network, options.get("parents", ()))
@@ -673,8 +670,7 @@ class ImageClassification:
             _TRIED_ON.add(self.device)
             yield from self.with_trials(0.0)._trial(job)
         began = begun = clock()
-        with seeded(seed, self.device):
-            network, splits = self._built(genome)
+        network, splits = self._drawn(genome, seed)
         self._latency(network, splits)
         run = Run(network, splits, recipe, seed, self.gpu, self.timed)
         steps, fixed, first = run.steps, clock() - begun, 0
@@ -703,8 +699,8 @@ class ImageClassification:
         least, stopped = recipe.epochs, {}
         if recipe.early_stop != "never":
             least = min(1 + recipe.patience, recipe.epochs)
-            with seeded(seed, self.device):
-                whole = Run(self._built(genome)[0], splits, recipe, seed, self.gpu, self.timed)
+            another, _ = self._drawn(genome, seed)
+            whole = Run(another, splits, recipe, seed, self.gpu, self.timed)
             turns = whole.until(recipe.epochs)
             while clock() - began < seconds:
                 if (turn := next(turns, None)) is None:
@@ -737,6 +733,11 @@ class ImageClassification:
     def forget(self, key: str) -> None:
         """Keep no training to go on with: the network of this key is not trained further."""
         KeptTraining.of(self.folder, key).remove()
+
+    def _drawn(self, genome: list[int], seed: int) -> tuple[torch.nn.Module, Splits]:
+        """`_built`, with the weights of a seed."""
+        with seeded(seed, self.device):
+            return self._built(genome)
 
     def _built(self, genome: list[int]) -> tuple[torch.nn.Module, Splits]:
         """The genome's network, not trained, and its images, both on the device."""

@@ -369,7 +369,7 @@ def ended(seed, folder, runs):
         return f"WRONG {where}: status {status}: {told[-1500:]!r}"
     if status == 2 and not told.endswith(lines[0] + "\n"):
         return f"WRONG {where}: more than one line: {told[-1500:]!r}"
-    if status == 1 and "searched" not in where and asked[0] in ("report", "export", "plan"):
+    if status == 1 and asked[0] in ("report", "export", "plan"):
         return f"WRONG {where}: status 1: {told[-500:]!r}"
     if status == 2 and changed.exists() and changed.read_bytes() != before:
         return f"WRONG {where}: it was refused, and changed"

@@ -136,6 +136,7 @@ class Archive:
         try:
             with contextlib.closing(_read_only(path)) as connection:
                 archive.path = path
+                check_tables(connection)
                 archive._notes = archive._read_meta(connection)
                 archive.problem = archive._notes["problem"]
                 with _collecting_nothing():
@@ -172,7 +173,6 @@ class Archive:
         self._check_finals()
 
     def _read_meta(self, connection: sqlite3.Connection) -> dict[str, Any]:
-        check_tables(connection)
         texts = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         meta = dict(zip(texts, parsed("meta", "value", texts.values()), strict=True))
         if meta["format"] != ARCHIVE_FORMAT:
@@ -568,6 +568,7 @@ class FollowedArchive:
             self.archive = Archive({})
             self.archive.path = self.path
         archive = self.archive
+        check_tables(connection)
         archive._notes = archive._read_meta(connection)
         archive.problem = archive._notes["problem"]
         self._rows = archive._read_records(connection, self._rows)

@@ -119,9 +119,7 @@ def _search(
         row |= {f"best_{name}": value for name, value in zip(names, last.best, strict=True)}
         if len(names) > 1:
             row["front"] = len(front(opened.judge, networks))
-        run = Evaluations("", opened.judge, opened.archive, declaration.population)
-        assert len(run.losses)  # read before the archive is closed
-    return row, run
+    return row, Evaluations("", opened.judge, opened.archive, declaration.population)
 
 
 def _hypervolumes(runs: Sequence[Evaluations]) -> list[float]:

@@ -148,10 +148,9 @@ def finished_keys(out: Path) -> list[str]:
 def read_seed(path: Path) -> Seed | None:
     """A seed's JSON file, if it is one of this format and the weights beside it are its own."""
     try:
-        text = path.read_text(encoding="utf-8")
-        told = _SeedFile.model_validate_json(text)
+        content: Seed = json.loads(path.read_bytes())
+        told = _SeedFile.model_validate(content)
         weights = path.with_name(told.weights.file)  # another folder is no name
-        content: Seed = json.loads(text)
         return content if _sha256(weights) == told.weights.sha256 else None
     except (OSError, ValueError, RecursionError):
         return None

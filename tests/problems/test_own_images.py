@@ -354,7 +354,9 @@ def test_a_link_back_is_told_and_not_read_again_and_again(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "photographs")
     train = tmp_path / "photographs" / "train"
     (train / "day" / "more").symlink_to(train / "night")
-    with pytest.raises(ValueError, match=r"night and .*more are one folder, by a link|by a link: "):
+    with pytest.raises(
+        ValueError, match=r"(night and .*more|more and .*night) are one folder, by a link"
+    ):
         made(ImageFolder, tmp_path / "photographs").located()
 
 
