@@ -1,7 +1,7 @@
 """What a search learns from others: the run folders of `learn_from`, read once and kept."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +16,23 @@ log = logging.getLogger(__name__)
 
 
 def taught(declaration: Declaration, archive: Path) -> Declaration:
-    """The declaration with what was found in the run folders of its `learn_from`.
+    """`all_taught` of one search."""
+    return all_taught([(declaration, archive)])[0]
 
-    archive: the file of this search, if there is one yet.  It keeps what the search began to learn
-    from, so that it goes on as it began whatever becomes of those folders.  Raises ValueError, one
-    line, for what is no run folder.
+
+def all_taught(searches: Iterable[tuple[Declaration, Path]]) -> list[Declaration]:
+    """Declarations with what was found in the run folders of their `learn_from`, each read once.
+
+    searches: each with its archive's file, if there is one yet.  It keeps what the search began to
+    learn from, so that it goes on as it began whatever becomes of those folders.  Raises
+    ValueError, one line, for what is no run folder.
     """
+    read: dict[str, Source] = {}
+    return [_taught(declaration, archive, read) for declaration, archive in searches]
+
+
+def _taught(declaration: Declaration, archive: Path, read: dict[str, Source]) -> Declaration:
+    """read: the sources that are known by now, by their names; it grows."""
     if not declaration.learn_from:
         return declaration
     kept = noted_in(archive, NOTE) if archive.is_file() else None
@@ -31,7 +42,12 @@ def taught(declaration: Declaration, archive: Path) -> Declaration:
             sources.append(Source.kept(name, kept[name]))
             continue
         try:
-            sources.append(Source.of(name, _archives(name, archive)))
+            folders = _folders(name, archive)
+            if name not in read:
+                read[name] = Source.of(
+                    name, [Archive.read(folder / "archive.sqlite") for folder in folders]
+                )
+            sources.append(read[name])
         except ValueError as error:
             raise ValueError(f"learn_from[{number}] = {name!r}: {error}") from None
     return replace(declaration, sources=tuple(sources))
@@ -50,8 +66,8 @@ def keep(archive: Archive, sources: Sequence[Foretelling]) -> None:
         archive.note(NOTE, noted | told)
 
 
-def _archives(name: str, own: Path) -> list[Archive]:
-    """The archives of a run folder, or of the seeds of a search.  Raises ValueError."""
+def _folders(name: str, own: Path) -> list[Path]:
+    """The run folder of this name, or those of the seeds of a search.  Raises ValueError."""
     path = Path(name).expanduser()
     folders = run_folders([path])
     if not (folders[0] / "archive.sqlite").is_file():
@@ -62,7 +78,7 @@ def _archives(name: str, own: Path) -> list[Archive]:
         )
     if own.parent.resolve() in [folder.resolve() for folder in folders]:
         raise ValueError("it is the folder of this very search")
-    return [Archive.read(folder / "archive.sqlite") for folder in folders]
+    return folders
 
 
 def _near(path: Path) -> list[str]:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
-from deap_nas.learning import keep, taught
+from deap_nas.learning import all_taught, keep
 from deap_nas.opening import archived, declared, prepared, prepared_silently
 from deap_nas.readiness import NotReady, make_ready
 from toolbox.archive import Archive, Record
@@ -94,15 +94,18 @@ def run(chosen: argparse.Namespace) -> int:
             "depend on the search that bred them; compare without it"
         )
     out = chosen.out or Path("runs") / declaration.name / "comparison"
+    seeds = range(1, chosen.seeds + 1)
+    searches = all_taught(
+        (
+            _declaration(chosen, [*more, f"seed={seed}"], declaration.population, budget),
+            out / f"seed-{seed}.sqlite",
+        )
+        for more in variants.values()
+        for seed in seeds
+    )
     plan = {
-        name: [
-            taught(
-                _declaration(chosen, [*more, f"seed={seed}"], declaration.population, budget),
-                out / f"seed-{seed}.sqlite",
-            )
-            for seed in range(1, chosen.seeds + 1)
-        ]
-        for name, more in variants.items()
+        name: searches[place * len(seeds) : (place + 1) * len(seeds)]
+        for place, name in enumerate(variants)
     }
     needs = {need for declarations in plan.values() for need in declarations[0].needs}
     problem = unmeasured.wanted(needs)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from deap_nas import job_limit
-from deap_nas.learning import taught
+from deap_nas.learning import all_taught
 from deap_nas.opening import OpenSearch, of_seeds, prepared_silently, rehearsed
 from deap_nas.refused import refusing
 from toolbox.declaration import Declaration
@@ -47,10 +47,10 @@ def run(chosen: argparse.Namespace) -> int:
         trackers = {name: TRACKERS[name]() for name in TRACKERS if getattr(chosen, name)}
         # SCOOP started this process as its leading one.
         overrides = [*chosen.overrides, *(["toolbox.map.use=scoop"] if chosen.leader else [])]
-        declarations = [
-            taught(one, RunFolder(chosen.runs, one).archive)
+        declarations = all_taught(
+            (one, RunFolder(chosen.runs, one).archive)
             for one in of_seeds(chosen.experiment, overrides, chosen.seeds)
-        ]
+        )
         problem = rehearsed(declarations[0])
 
     def new_events(declaration: Declaration, folder: Path) -> list[EventLog]:
