@@ -53,7 +53,7 @@ from problems.spaces.with_recipe import WithRecipe, architectures_of, parted
 from problems.tensor_file import UNFIT
 from problems.training.flight import MOST_IN_FLIGHT_ON_A_GPU, Flight, Measurement, Turns
 from problems.training.gpu_use import GpuUse
-from problems.training.inherited import inherited, leave
+from problems.training.inherited import inherited, leave, weights_of
 from problems.training.kept import KeptTraining
 from problems.training.loop import (
     SCORING_BATCH,
@@ -733,6 +733,15 @@ class ImageClassification:
     def forget(self, key: str) -> None:
         """Keep no training to go on with: the network of this key is not trained further."""
         KeptTraining.of(self.folder, key).remove()
+
+    def kept_files(self, options: Mapping[str, Any]) -> list[Path]:
+        """The training that may go on, and the weights of the network and of its parents."""
+        if self.folder is None:
+            return []
+        key = options.get("key", "")
+        kept = KeptTraining.of(self.folder, key).path if options.get("epochs") else None
+        left = [key, *options.get("parents", ())] if self.inherit and key else []
+        return [*([kept] if kept else []), *(weights_of(self.folder, one) for one in left)]
 
     def _drawn(self, genome: list[int], seed: int) -> tuple[torch.nn.Module, Splits]:
         """`_built`, with the weights of a seed."""

@@ -14,6 +14,7 @@ from toolbox.archive import Record
 from toolbox.backends.backend import Map, Measuring
 from toolbox.halving import Halving
 from toolbox.individual import Individual
+from toolbox.luggage import Luggage
 from toolbox.measure import Job, Measure, Outcome
 from toolbox.networks import BudgetSpent, How, Networks
 from toolbox.operator_error import OperatorError
@@ -38,6 +39,20 @@ class Evaluator:
         """Evaluate with another form of the same problem, such as one that is ready now."""
         self.problem = problem
         self.measure = Measure(problem, self.judge.bounds)
+        self._luggage: Luggage | None = None
+
+    def measure_by(self, backend: Map) -> Measure | Luggage:
+        """What a backend is to apply to jobs: the measure, or one whose problem's files travel.
+
+        They do with a backend that says how large they may be (`carry_mib`), if one evaluation may
+        need what another one kept.
+        """
+        most, file = getattr(backend, "carry_mib", 0), self.networks.archive.path
+        if not (most and file and (self.halving or self.problem.inherits)):
+            return self.measure
+        if self._luggage is None or self._luggage.most_mib != most:
+            self._luggage = Luggage(self.measure, file.parent, most)
+        return self._luggage
 
     def evaluate(self, individual: Individual) -> tuple[float, ...]:
         """The fitness values of one individual."""
@@ -222,7 +237,7 @@ class Evaluator:
         # Longest first, so that no worker is left with a long one when the others are done.
         jobs.sort(key=lambda job: self.problem.cost(job.genome), reverse=True)
         with unmoved_generators():
-            yield from outcomes(backend, self.measure, jobs, waiting)
+            yield from outcomes(backend, self.measure_by(backend), jobs, waiting)
         if waiting:
             raise OperatorError(f"toolbox.map: it answered for all but {len(waiting)} jobs")
 
@@ -237,6 +252,9 @@ def outcomes(
     Raises OperatorError for anything else.
     """
     together = getattr(backend, "together", None)
+    luggage = function if isinstance(function, Luggage) else None
+    if luggage:
+        jobs = luggage.packed(jobs)
     answers: Any = backend(function, jobs) if together is None else together(function, jobs)
     if not isinstance(answers, Iterable):
         raise OperatorError(
@@ -251,6 +269,8 @@ def outcomes(
                         f"toolbox.map: it yielded {answer!r}; what the function returns for a job "
                         "is needed, once for each"
                     )
+                if luggage:
+                    answer = luggage.unpacked(answer)
                 found.append((waiting.pop(answer.number), answer))
             yield found
     finally:

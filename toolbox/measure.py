@@ -22,12 +22,14 @@ Status = Literal["ok", "error", "timeout", "crash", "infeasible"]
 class Job:
     """One genome to measure; `number` tells its outcome from the others.
 
-    options: what the problem's `evaluate` is given beside the genome, by name; plain data.
+    options: what the problem's `evaluate` is given beside the genome, by name; plain data.  files:
+    what it needs of the run folder, for a worker that does not see it (luggage.py).
     """
 
     number: int
     genome: list[int]
     options: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[bytes | None, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Outcome:
     it has one.  `attempts`: how often it was begun.  `worker`: who measured it, machine and number;
     empty for the search's own process.  `seconds`: from the beginning of the last attempt to its
     end, with what else was in flight beside it; 0 if that is not known.  `curve`: how its training
-    went, as `learning_curve.kept` returns it.
+    went, as `learning_curve.kept` returns it.  files, left_behind: what it left for the run folder,
+    and how many bytes of it were too many to come along (luggage.py).
     """
 
     number: int
@@ -50,6 +53,8 @@ class Outcome:
     worker: str = field(default="", compare=False)
     seconds: float = field(default=0.0, compare=False)
     curve: str = ""
+    files: tuple[bytes | None, ...] = field(default=(), compare=False, repr=False)
+    left_behind: int = field(default=0, compare=False)
 
 
 def worker_name(rank: int) -> str:

@@ -215,6 +215,15 @@ class Problem:
     def forget(self, key: str) -> None:
         """The network of this key is not trained further; by default nothing was kept of it."""
 
+    def kept_files(self, options: Options) -> Sequence[Path]:
+        """The files of the run folder (`in_folder`) that an evaluation with these options reads or
+        leaves there, always in the same order; they need not exist.
+
+        A worker that does not see the run folder has them in a folder of its own, as far as they
+        are no larger together than `carry_mib` of the backend.  By default none.
+        """
+        return ()
+
     inherits: bool = False
     """Whether `evaluate` is told `key` and `parents`: the keys of the networks that this one was
     made of, the first parent first."""

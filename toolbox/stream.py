@@ -170,7 +170,12 @@ class Stream:
         evaluator = self.toolbox.evaluator
         networks = evaluator.networks
         if self._outcomes is None:
-            self._outcomes = outcomes(self.backend, evaluator.measure, self._jobs(), self._numbers)
+            self._outcomes = outcomes(
+                self.backend,
+                evaluator.measure_by(self.backend),
+                self._jobs(),
+                self._numbers,
+            )
         with unmoved_generators():
             together = next(self._outcomes)
         networks.archive.add(

@@ -43,19 +43,24 @@ class Weights:
         return taken
 
 
+def weights_of(folder: Path, key: str) -> Path:
+    """Where the network of a key leaves its weights in the folder of a run."""
+    return folder / FOLDER / f"{key}.safetensors"
+
+
 def leave(folder: Path | None, key: str, network: nn.Module, epochs: float) -> None:
     """Keep the weights of the network of a key for its children, in the folder of a run."""
     if folder is None or not key:
         return
     content = packed(network, NAME, json.dumps({"epochs": epochs}))
-    keep_whole(folder / FOLDER / f"{key}.safetensors", content)
+    keep_whole(weights_of(folder, key), content)
 
 
 def inherited(folder: Path | None, parents: Sequence[str]) -> Weights | None:
     """The weights of the first of the parents who left some; None, with a warning, if none did."""
     for key in parents if folder else ():
         assert folder is not None
-        path = folder / FOLDER / f"{key}.safetensors"
+        path = weights_of(folder, key)
         if not path.exists():
             continue
         try:

@@ -97,11 +97,14 @@ class Switch:
 class Machines:
     """Machines by these names, which know each other by them.  A context manager.
 
+    own_disk: a folder that each machine but the first has on a disk of its own, empty.
+
     Raises OSError, with the reason, if this user or this system cannot make any.
     """
 
-    def __init__(self, *names, seed=0):
+    def __init__(self, *names, seed=0, own_disk=None):
         self.names = names
+        self.own_disk = own_disk
         self.switch = Switch(seed)
         self.folder = Path(tempfile.mkdtemp(prefix="machines-"))
         network = ipaddress.ip_network(f"10.{os.getpid() % 200 + 20}.78.0/24")
@@ -138,7 +141,9 @@ class Machines:
     def command(self, name, *command):
         """The command that runs a command on a machine."""
         named = 'hostname "$0" && exec "$@"'
-        inside = ["unshare", "--uts", "sh", "-c", named, name, *map(str, command)]
+        if self.own_disk and name != self.names[0]:
+            named = f"mount -t tmpfs none '{self.own_disk}' && {named}"
+        inside = ["unshare", "--uts", "--mount", "sh", "-c", named, name, *map(str, command)]
         return ["ip", "netns", "exec", self._space[name], *inside]
 
     def start(self, name, *command, **options):

@@ -3,7 +3,8 @@
 A plain function `map(function, jobs)` is enough: `toolbox.map = "module:function"`, or registered
 by hand.  It returns `function(job)` of each job, once, in any order, and is told `threads` and
 `gpus` if it has parameters of these names.  A class is built with its declared options, and its
-instances are the map; they may have `together`, `room` and `close` as below.
+instances are the map; they may have `together`, `room` and `close` as below, and `carry_mib`: a
+number above 0 if there may be workers that do not see the run folder (luggage.py).
 
 The function that it is given is a `toolbox.measure.Measure`, which never raises and can be pickled.
 Beside being called with a job it has
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 from toolbox.measure import Job, Outcome
 
 GATHER_SECONDS = 0.005  # an outcome waits so long at most for others to arrive
+CARRY_MIB = 16.0  # of what a training needs of the run folder, to a machine that does not see it
 
 Measuring = Callable[[Job], Outcome]
 # Jobs in any number.  Those of an asynchronous algorithm come one by one, with None among them.

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 
-from toolbox.backends.backend import GATHER_SECONDS, Measuring, one_by_one
+from toolbox.backends.backend import CARRY_MIB, GATHER_SECONDS, Measuring, one_by_one
 from toolbox.backends.child import answer
 from toolbox.backends.children import Tickets, pickled
 from toolbox.measure import Job, Outcome, one_line
@@ -32,6 +32,8 @@ class Ray:
     reserves as many CPUs as an evaluation has threads.  timeout_seconds: an evaluation that takes
     longer is killed.  retries: how often Ray begins an evaluation again whose process or machine
     was lost.  recycle_after: a worker process is replaced after this number of evaluations.
+    carry_mib: what a training needs of the run folder travels with it to a machine that does not
+    see the folder, if it is no larger; 0 for never.
 
     Raises ValueError if ray is not installed.
     """
@@ -45,6 +47,7 @@ class Ray:
         timeout_seconds: Annotated[float, Gt(0)] | None = None,
         retries: Annotated[int, Ge(0)] = 2,
         recycle_after: Annotated[int, Ge(1)] | None = None,
+        carry_mib: Annotated[float, Ge(0)] = CARRY_MIB,
     ):
         try:
             import ray
@@ -56,6 +59,7 @@ class Ray:
         self.address = address
         self.workers = workers
         self.timeout_seconds = timeout_seconds
+        self.carry_mib = carry_mib
         self.options: dict[str, Any] = {
             "num_cpus": threads,
             "num_gpus": gpus_per_worker,

@@ -23,7 +23,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from toolbox.backends.backend import Arrivals, Measuring, one_by_one
+from toolbox.backends.backend import CARRY_MIB, Arrivals, Measuring, one_by_one
 from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Ticket, Tickets, pickled
 from toolbox.backends.station import ALIVE, BEAT_SECONDS, stand_ready
@@ -54,7 +54,9 @@ class Scoop:
     timeout_seconds: an evaluation that takes longer is killed and recorded as a timeout.
     retries: how often an evaluation is begun again whose process crashed or whose worker was lost.
     recycle_after, memory_limit_mib: a worker's child is replaced after this number of
-    evaluations, or when it holds more memory than this after one.
+    evaluations, or when it holds more memory than this after one.  carry_mib: what a training needs
+    of the run folder travels with it to a machine that does not see the folder, if it is no larger;
+    0 for never.
 
     Raises ValueError if this process was not started by SCOOP, which otherwise would quietly
     evaluate everything in this process.
@@ -66,6 +68,7 @@ class Scoop:
         retries: Annotated[int, Ge(0)] = 2,
         recycle_after: Annotated[int, Ge(1)] | None = None,
         memory_limit_mib: Annotated[float, Gt(0)] | None = None,
+        carry_mib: Annotated[float, Ge(0)] = CARRY_MIB,
     ) -> None:
         import scoop
 
@@ -80,6 +83,7 @@ class Scoop:
                 "leads; at least -n 2 is needed"
             )
         self.care = Care(timeout_seconds, retries, recycle_after, memory_limit_mib)
+        self.carry_mib = carry_mib
         self.expected: int = scoop.SIZE - 1
         self._joined = 0
         self._workers: list[Worker] = []

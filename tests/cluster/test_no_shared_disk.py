@@ -1,0 +1,91 @@
+"""Halving and inheritance over machines whose run folders are on disks of their own."""
+
+import csv
+import os
+import shutil
+
+import pytest
+
+from tests.cluster.machines import REPOSITORY, Machines, python_first
+from tests.cluster.test_ray_nodes import Cluster, backend
+from tests.conftest import run_search
+
+TOOLS = [name for name in ("ip", "unshare", "ssh-keygen") if not shutil.which(name)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(os.environ.get("CI")), reason="takes a minute: python -m pytest tests/cluster"
+    ),
+    pytest.mark.skipif(bool(TOOLS), reason=f"not installed: {', '.join(TOOLS)}"),
+]
+SEARCH = """
+objectives = ["val_accuracy"]
+seed = 3
+[problem]
+use = "image_classification"
+device = "cpu"
+inherit = {inherit}
+space = "plain_cnn"
+dataset = {{ use = "digits", limit = 120, validation = 60 }}
+training = {{ epochs = 3, batch_size = 32 }}
+[toolbox]
+select = {{ use = "tournament", size = 2 }}
+[algorithm]
+use = "genetic_algorithm"
+population = 6
+generations = 2
+{more}
+"""
+KINDS = {
+    "halving": {"inherit": "false", "more": "[halving]\nepochs = [1, 2]\nkeep = 0.5"},
+    "inherit": {"inherit": "true", "more": ""},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "runs").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def machines(folder):
+    try:
+        machines = Machines("lead", "one", "two", own_disk=folder / "runs").__enter__()
+    except OSError as error:
+        pytest.skip(f"no machines can be made here: {error}")
+    yield machines
+    machines.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by", ["scoop", "ray"])
+def test_a_search_without_a_shared_disk_ends_as_on_one(machines, folder, by, kind):
+    (folder / "away.toml").write_text(SEARCH.format(**KINDS[kind]))
+    done = run_search("away.toml", "--runs", "alone", "toolbox.map=serial", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    if by == "scoop":
+        (folder / "hosts").write_text("one 2\ntwo 2\n")
+        ssh = python_first(machines.with_ssh() | {"PYTHONPATH": str(REPOSITORY)})
+        command = ["python", REPOSITORY / "run_search.py", "away.toml", "--hostfile", "hosts"]
+        process = machines.start("lead", *command, cwd=folder, env=ssh)
+        process.wait(300)
+        said = (machines.folder / "lead-python.txt").read_text()
+    else:
+        cluster = Cluster(machines)
+        for name in ("one", "two"):
+            cluster.join(name)
+        process = cluster.search(folder, backend(cluster), experiment="away.toml")
+        cluster.ended(process)
+        said = cluster.said()
+    assert process.returncode == 0, said
+    assert said.count("a worker does not see the run folder") == 1
+    assert "anew" not in said
+
+    def left(runs, name):
+        with (folder / runs / "away" / "seed-3" / name).open() as file:
+            rows = list(csv.DictReader(file))
+        return [{key: row[key] for key in row if "seconds" not in key} for row in rows]
+
+    for name in ("population.csv", "ranking.csv"):
+        assert left("runs", name) == left("alone", name)
