@@ -26,11 +26,11 @@ from annotated_types import Ge, Gt
 from toolbox.backends.backend import CARRY_MIB, Arrivals, Measuring, one_by_one
 from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Ticket, Tickets, pickled
-from toolbox.backends.station import ALIVE, BEAT_SECONDS, stand_ready
+from toolbox.backends.sealed import Sealed
+from toolbox.backends.station import ALIVE, BEAT_SECONDS, SILENT_SECONDS, stand_ready
 from toolbox.measure import Job, Outcome
 from toolbox.stopped import SearchStopped
 
-SILENT_SECONDS = 5 * BEAT_SECONDS  # without a sign of life a worker counts as lost
 JOIN_SECONDS = 60.0  # this long the first worker may take to arrive
 BROKER_SECONDS = 5.0  # how often SCOOP's broker is looked at, whose end is that of the launcher
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 class Worker:
     """The leading process's side of one worker."""
 
-    connection: Connection
+    connection: Sealed
     name: str
     heard: float
     payload: bytes = STOP
@@ -87,7 +87,7 @@ class Scoop:
         self.expected: int = scoop.SIZE - 1
         self._joined = 0
         self._workers: list[Worker] = []
-        self._arrivals: list[Connection] = []
+        self._arrivals: list[tuple[Sealed, tuple[str, int]]] = []  # machine and process of each
         self._bell, self._doorbell = multiprocessing.Pipe(duplex=False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell, selectors.EVENT_READ)
@@ -131,11 +131,9 @@ class Scoop:
         host = scoop.worker.decode().rsplit(":", 1)[0]  # as the workers reach this machine
         local = host in ("127.0.0.1", "localhost")
         key = secrets.token_bytes(32)
-        self._listener = Listener(
-            ("127.0.0.1" if local else "0.0.0.0", 0), backlog=1024, authkey=key
-        )
+        self._listener = Listener(("127.0.0.1" if local else "0.0.0.0", 0), backlog=1024)
         address = (host, self._listener.address[1])
-        threading.Thread(target=self._admit, daemon=True).start()
+        threading.Thread(target=self._watch_the_door, args=(key,), daemon=True).start()
         invited = [
             futures.submit(stand_ready, address, key, sys.path, self.care)
             for _ in range(self.expected)
@@ -143,17 +141,28 @@ class Scoop:
         futures.wait(invited, timeout=0)  # sends them, and never runs one in this process
         self._begun = self._broker_seen = time.monotonic()
 
-    def _admit(self) -> None:
-        """In a thread: let in each worker that knows the key."""
+    def _watch_the_door(self, key: bytes) -> None:
+        """In a thread: ask everybody who knocks for the key, each in a thread of his own, because
+        one who says nothing must not keep the others out."""
         assert self._listener is not None
         while True:
             try:
-                self._arrivals.append(self._listener.accept())
-                self._doorbell.send_bytes(b"!")
-            except multiprocessing.AuthenticationError:
-                log.warning("someone without the key knocked at the port of this search")
+                connection = self._listener.accept()
             except OSError:
                 return  # the door was closed
+            threading.Thread(target=self._admit, args=(connection, key), daemon=True).start()
+
+    def _admit(self, connection: Connection, key: bytes) -> None:
+        """In a thread: let in a worker that knows the key."""
+        try:
+            sealed = Sealed.admitted(connection, key, SILENT_SECONDS)
+            self._arrivals.append((sealed, sealed.recv()))
+            self._doorbell.send_bytes(b"!")
+        except (multiprocessing.AuthenticationError, EOFError, OSError) as error:
+            connection.close()
+            told = isinstance(error, multiprocessing.AuthenticationError)
+            level = logging.WARNING if told else logging.DEBUG  # a worker that ended, or a scan
+            log.log(level, "someone without the key knocked at the port of this search")
 
     def _give(self, payload: bytes, tickets: Tickets) -> None:
         for worker in [worker for worker in self._workers if worker.ticket is None]:
@@ -167,7 +176,8 @@ class Scoop:
                     worker.payload = payload
                 worker.connection.send(ticket.job)
             except OSError:
-                log.debug("%s is gone", worker.name)  # noticed when its answer is waited for
+                log.debug("%s is gone", worker.name)
+                _shut(worker.connection)  # noticed when its answer is waited for
 
     def _collect(self, tickets: Tickets, patience: float) -> Iterator[Outcome]:
         """Wait until something happens, or these seconds; tell what has become known."""
@@ -176,7 +186,7 @@ class Scoop:
         now = time.monotonic()
         if self._bell in ready:
             self._bell.recv_bytes()
-            self._welcome(self._arrivals.pop(0), now)
+            self._welcome(*self._arrivals.pop(0), now)
         for worker in list(self._workers):
             if worker.connection in ready:
                 try:
@@ -194,8 +204,8 @@ class Scoop:
                 yield from self._lose(worker, tickets, f"was silent for {SILENT_SECONDS:g} s")
         self._check(now)
 
-    def _welcome(self, connection: Connection, now: float) -> None:
-        machine, process = connection.recv()
+    def _welcome(self, connection: Sealed, who: tuple[str, int], now: float) -> None:
+        machine, process = who
         self._workers.append(Worker(connection, f"worker {process} on {machine}", now))
         self._selector.register(connection, selectors.EVENT_READ)
         self._joined += 1
@@ -251,7 +261,13 @@ class Scoop:
             self._listener.close()
 
 
-def _take_back(connection: Connection) -> None:
+def _shut(connection: Sealed) -> None:
+    """Say and hear nothing more over it; the next look at it finds its end."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+def _take_back(connection: Sealed) -> None:
     """Let nothing that is still on its way to a lost worker arrive once the network is back.
 
     A job among it is another worker's by then, and would be evaluated twice.

@@ -13,16 +13,18 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Client, wait
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from toolbox.backends.child import STOP, leave_signals_to_the_parent
 from toolbox.backends.children import Care, Children
+from toolbox.backends.sealed import Sealed, lost_after
 from toolbox.measure import Job
 
 BEAT_SECONDS = 3.0
+SILENT_SECONDS = 5 * BEAT_SECONDS  # without a sign of life, or of the rest of a message: lost
 ALIVE = "alive"
 
 
@@ -39,8 +41,10 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
     leave_signals_to_the_parent()
     try:
         connection = Client(address, authkey=key)
+        lost_after(connection, SILENT_SECONDS)
+        sealed = Sealed(connection, key, leads=False)
         rank, lock = rank_on_this_machine(key)
-        station = Station(connection, Children(1, care, first_rank=rank))
+        station = Station(sealed, Children(1, care, first_rank=rank))
         station.serve()
         lock.release()
     except Exception:  # SCOOP would keep it to itself
@@ -58,10 +62,10 @@ class Station:
     then, by which the leading process tells a long evaluation from a machine that is gone.
     """
 
-    def __init__(self, connection: Connection, children: Children):
+    def __init__(self, connection: Sealed, children: Children):
         self.connection = connection
         self.children = children
-        self.children.also = [connection]
+        self.children.also = [connection.connection]
         self._lock = threading.Lock()
         self._next_payload = STOP
 
@@ -69,6 +73,7 @@ class Station:
         self._send((platform.node(), os.getpid()))
         threading.Thread(target=self._beat, daemon=True).start()
         try:
+            wait([self.connection.connection])  # the leading process may have much to do first
             payload = self.connection.recv()
             while payload != STOP:
                 self._next_payload = STOP
