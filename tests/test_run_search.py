@@ -183,6 +183,10 @@ def test_a_changed_problem_is_refused_with_the_difference(folder):
         (["onemax.toml", "toolbox.mutate=reset"], ["toolbox.mutate.use = 'reset'", "legal:"]),
         (["onemax.toml", 'objectives=["oens"]'], ["objectives[0] = 'oens'", "'ones'"]),
         (["onemax.toml", "algorithm.population=0"], ["algorithm.population = 0"]),
+        (
+            ["onemax.toml", "toolbox.select={use='tournament', size=3_000_000_000}"],
+            ["toolbox.select.size = 3000000000", "less than or equal to 10000"],
+        ),
         (["onemax.toml", "problem.length=0"], ["problem.length = 0"]),
         (["onemax.toml", "toolbox.map=scoop"], ["toolbox.map", "not started by SCOOP"]),
         (["onemax.toml", "toolbox.mutate=my_ops:flip_on"], ["'flip_on'", "'flip_one'"]),

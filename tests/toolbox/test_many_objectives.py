@@ -12,6 +12,7 @@ from problems import PROBLEMS
 from tests.conftest import Run, lotz, onemax
 from tests.toolbox.test_fronts import made
 from toolbox.declaration import declare
+from toolbox.operator_error import OperatorError
 from toolbox.selection import nsga3, spea2
 from toolbox.selection.nsga3 import most_divisions, reference_points
 from toolbox.selection.spea2 import spea2_fitness, spea2_tournament, truncated
@@ -114,6 +115,12 @@ def test_nsga3_draws_from_the_search_s_generator_alone():
 def test_there_are_as_many_reference_points_as_there_is_room_for(objectives, k, divisions, points):
     assert most_divisions(objectives, k) == divisions
     assert reference_points(objectives, divisions).shape == (points, objectives)
+
+
+def test_more_reference_points_than_memory_holds_are_refused():
+    crowd = made([(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)], (-1.0, -1.0))
+    with pytest.raises(OperatorError, match="divisions = 4000000: with 2 objectives these are 4,"):
+        chosen(nsga3, crowd, 2, divisions=4_000_000)
 
 
 def test_spea2_s_fitness_is_that_of_its_definition():

@@ -7,7 +7,7 @@ as one call with ngen = n.
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from deap import algorithms, base
 
 from toolbox.algorithm_facts import algorithm
@@ -41,7 +41,7 @@ def ea_mu_plus_lambda(
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.6,
     mutation_probability: Probability = 0.3,
-    offspring: Annotated[int, Ge(1)] | None = None,
+    offspring: Annotated[int, Ge(1), Le(1_000_000)] | None = None,
 ) -> list[Individual]:
     """`deap.algorithms.eaMuPlusLambda`: the best of parents and `offspring` children survive.
 
@@ -58,7 +58,7 @@ def ea_mu_comma_lambda(
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.6,
     mutation_probability: Probability = 0.3,
-    offspring: Annotated[int, Ge(1)] | None = None,
+    offspring: Annotated[int, Ge(1), Le(1_000_000)] | None = None,
 ) -> list[Individual]:
     """`deap.algorithms.eaMuCommaLambda`: the best of `offspring` children survive.
 

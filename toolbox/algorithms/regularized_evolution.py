@@ -7,6 +7,7 @@ from annotated_types import Ge
 from deap import base
 
 from toolbox.breeding import Remutations, offspring
+from toolbox.drawn import Drawn
 from toolbox.individual import Individual
 from toolbox.probability import Probability
 
@@ -15,7 +16,7 @@ def regularized_evolution(
     population: list[Individual],
     toolbox: base.Toolbox,
     generations: int,
-    sample: Annotated[int, Ge(1)] = 5,
+    sample: Drawn = 5,
     crossover_probability: Probability = 0.0,
     mutation_probability: Probability = 1.0,
     remutations: Remutations = 10,

@@ -6,13 +6,12 @@ As a guide of architecture search: Dudziak et al. (BRP-NAS, 2020).
 import logging
 import random
 from collections.abc import Callable, Sequence
-from typing import Annotated
 
 import numpy
-from annotated_types import Ge
 
 from toolbox.archive import Record
 from toolbox.belief import Belief
+from toolbox.drawn import Drawn
 from toolbox.evaluation import Evaluator
 from toolbox.individual import Individual
 from toolbox.probability import Probability
@@ -61,7 +60,7 @@ class InteractionRanker:
     def __init__(
         self,
         evaluator: Evaluator,
-        candidates: Annotated[int, Ge(1)] = 16,
+        candidates: Drawn = 16,
         random_share: Probability = 0.05,
         sources: Sequence[Foretelling] = (),
     ):

@@ -12,6 +12,9 @@ from annotated_types import Ge
 from deap import tools
 
 from toolbox.fronts import non_dominated_fronts
+from toolbox.operator_error import OperatorError
+
+MOST_POINTS = 1_000_000
 
 
 def nsga3(
@@ -70,6 +73,14 @@ def most_divisions(objectives: int, points: int) -> int:
 
 @lru_cache(maxsize=8)
 def reference_points(objectives: int, divisions: int) -> numpy.ndarray:
-    """Evenly spaced points of the unit simplex, (points, objectives) (Das & Dennis, 1998)."""
+    """Evenly spaced points of the unit simplex, (points, objectives) (Das & Dennis, 1998).
+
+    Raises OperatorError for more than the memory may hold.
+    """
+    if (many := comb(objectives + divisions - 1, divisions)) > MOST_POINTS:
+        raise OperatorError(
+            f"nsga3: divisions = {divisions}: with {objectives} objectives these are {many:,} "
+            f"reference points; at most {MOST_POINTS:,} are taken"
+        )
     points: numpy.ndarray = tools.uniform_reference_points(objectives, divisions)
     return points

@@ -1,13 +1,14 @@
 """Tournament selection (Brindle, 1981)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge
 from deap import tools
 
+from toolbox.drawn import Drawn
 
-def tournament(individuals: Sequence[Any], k: int, size: Annotated[int, Ge(1)] = 3) -> list[Any]:
+
+def tournament(individuals: Sequence[Any], k: int, size: Drawn = 3) -> list[Any]:
     """The best of `size` individuals drawn with replacement, k times.
 
     Several objectives are compared in their declared order, the first one first.
