@@ -39,7 +39,7 @@ def run_of(*stints):
 
 
 def test_each_worker_has_a_lane_and_what_is_between_its_stints_is_waiting():
-    found = timeline(run_of(("pc 1", 0, 10), ("pc 2", 0, 4), ("pc 2", 6, 10)))
+    found = timeline(run_of(("pc 2", 0, 4), ("pc 1", 0, 10), ("pc 2", 6, 10)))
     assert found.lanes == ["worker 1", "worker 2"]
     assert {(one.lane, one.began, one.ended) for one in found.stints} == {
         (0, 0, 10),
@@ -88,6 +88,16 @@ def test_what_failed_and_what_was_begun_again_can_be_told():
 
 def test_an_archive_of_before_has_no_timeline():
     assert timeline(run_of(("", 1, 1))) is None
+
+
+def test_where_the_clock_was_set_back_no_time_passed():
+    run = run_of(("", 0, 10), ("", 10, 20), ("", -3580, -3570), ("", -3570, -3565))
+    assert [record.architecture for record in run.records] == ["net 0", "net 1", "net 2", "net 3"]
+    assert run.seconds.tolist() == [10, 20, 20, 25]
+    found = timeline(run)
+    assert [one.ended for one in found.stints] == [10, 20, 20, 25]
+    figure = timeline_plot(found, "workers", "run", several=False).figure
+    assert figure.axes[0].get_xlim()[1] > 25
 
 
 def test_of_one_moment_there_is_no_timeline():

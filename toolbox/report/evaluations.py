@@ -32,7 +32,8 @@ class Evaluations:
 
     @cached_property
     def records(self) -> list[Record]:
-        return sorted(self.archive.networks(), key=lambda record: record.finished_at)
+        known = self.archive.networks()
+        return sorted(known, key=lambda record: self.archive.position(record.key))
 
     @cached_property
     def feasible(self) -> numpy.ndarray:
@@ -110,13 +111,18 @@ class Evaluations:
 
         An archive that noted no sessions counts from its first network.
         """
-        times = [datetime.fromisoformat(record.finished_at) for record in self.records]
-        return self.searching(numpy.array([time.timestamp() for time in times]))
+        return self.searching(self.records)
 
-    def searching(self, moments: numpy.ndarray) -> numpy.ndarray:
-        """Seconds of searching until ascending moments at which something became known."""
+    def searching(self, records: Sequence[Record]) -> numpy.ndarray:
+        """Seconds of searching until each of some records became known, in their order.
+
+        The order is the archive's, whatever the clock said: where it was set back, no time passed.
+        """
+        told = [datetime.fromisoformat(record.finished_at).timestamp() for record in records]
+        steps = numpy.maximum(numpy.diff(told, prepend=told[:1]), 0)
+        moments = told[0] + numpy.cumsum(steps) if told else numpy.zeros(0)
         begins = [datetime.fromisoformat(session["began"]).timestamp() for session in self.sessions]
-        if not begins or begins[0] > moments[0]:
+        if len(moments) and (not begins or begins[0] > moments[0]):
             begins = [moments[0], *begins]
         pauses = numpy.zeros_like(moments)
         for begin in begins:

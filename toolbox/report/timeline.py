@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy
@@ -61,14 +60,10 @@ def timeline(run: Evaluations) -> Timeline | None:
 
     None if none was kept, as by an earlier version, or if all is one moment.
     """
-    known = sorted(
-        (record for record in run.archive if record.seconds), key=lambda record: record.finished_at
-    )
+    known = [record for record in run.archive if record.seconds]  # in the archive's order
     if not known:
         return None
-    ends = run.searching(
-        numpy.array([datetime.fromisoformat(one.finished_at).timestamp() for one in known])
-    )
+    ends = run.searching(known)
     if not ends.max():  # it is not known when the search began, and one evaluation was timed
         return None
     # An evaluation cannot have begun before the search did, whatever the clocks say.
