@@ -10,6 +10,7 @@ import gc
 import hashlib
 import itertools
 import json
+import logging
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,9 @@ from toolbox.belief import Belief
 from toolbox.lineage import Birth
 from toolbox.measure import Outcome, Status
 from toolbox.stopped import SearchStopped
+from toolbox.whole_copy import WholeCopy, whole_copy_of
 
+log = logging.getLogger(__name__)
 ARCHIVE_FORMAT = 1
 WAIT_SECONDS = 60.0  # for another process to have read
 FAILED = ("error", "timeout", "crash")
@@ -113,6 +116,7 @@ class Archive:
         self._notes: dict[str, Any] = {"format": ARCHIVE_FORMAT, "problem": self.problem}
         self._births: dict[int, list[Birth]] = {}  # by generation
         self._connection: sqlite3.Connection | None = None
+        self._copy: WholeCopy | None = None
         if path is not None:
             try:
                 # Another process may be reading, at a low priority too.
@@ -120,18 +124,42 @@ class Archive:
                 self._open(self._connection)
             except (sqlite3.Error, KeyError, SearchStopped) as error:
                 self.close()
-                raise ValueError(f"{path} cannot be used as an archive: {error}") from error
+                whole = whole_copy_of(path)
+                hint = (
+                    f"; if the folder was copied while a search wrote it, {whole.name} beside it "
+                    "is whole: put it in its place"
+                )
+                raise ValueError(
+                    f"{path} cannot be used as an archive: {error}{hint * whole.exists()}"
+                ) from error
             except ValueError:
                 self.close()
                 raise
+            self._copy = WholeCopy(path)
 
     @classmethod
     def read(cls, path: Path) -> "Archive":
         """The archive in `path` as it is now, in memory, for whatever problem.
 
         The file is only read, unless a search was ended in the middle of a commit and has not gone
-        on since: that commit is taken back.  Raises ValueError as the constructor does.
+        on since: that commit is taken back.  Where it was torn when its folder was copied, the
+        whole copy beside it is read.  Raises ValueError as the constructor does.
         """
+        try:
+            return cls._read_whole(path)
+        except ValueError as error:
+            if not path.is_file() or not (whole := whole_copy_of(path)).is_file():
+                raise
+            archive = cls._read_whole(whole)
+            log.warning(
+                "%s: read instead, because %s; a copy of a folder that a search was writing?",
+                *(whole, error),
+            )
+            archive.path = path
+            return archive
+
+    @classmethod
+    def _read_whole(cls, path: Path) -> "Archive":
         archive = cls({})
         try:
             with contextlib.closing(_read_only(path)) as connection:
@@ -306,6 +334,8 @@ class Archive:
                         if r.seconds or r.curve
                     ],
                 )
+            if self._copy:
+                self._copy.follow(self._connection)
         for record in records:
             self._records[record.key] = record
             self._positions[record.key] = next(self._ticks)
@@ -443,6 +473,8 @@ class Archive:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA journal_mode = DELETE")  # leaves no journal
             self._connection.close()
+            if self._copy:
+                self._copy.remove()
 
 
 def _read_only(path: Path, timeout: float = 5.0) -> sqlite3.Connection:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +25,27 @@ log = logging.getLogger(__name__)
 COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
 
 
+def check_locks(folder: Path) -> None:
+    """Raise ValueError, one line, if a file in a folder cannot be locked.
+
+    Without locks nothing keeps two searches from one archive, and SQLite opens none.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for lock in (fcntl.flock, fcntl.lockf):  # what FileLock takes, and what SQLite takes
+            try:
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ValueError(
+                    f"{folder}: files on this disk cannot be locked ({error.strerror}), and "
+                    "nothing would keep two searches from one archive; choose a folder on another "
+                    "disk with --runs"
+                ) from None
+
+
 class RunFolder:
     """`<runs>/<name of the declaration>/seed-<seed>/`, held by one search at a time.
 
@@ -39,6 +62,7 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            check_locks(self.path)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(

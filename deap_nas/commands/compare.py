@@ -40,6 +40,7 @@ from toolbox.report.comparison import (
     grid,
     quality,
 )
+from toolbox.run_folder import check_locks
 from toolbox.search import search
 from toolbox.stopped import NothingMeasured
 from toolbox.whole_file import write_table, write_whole
@@ -123,6 +124,7 @@ def run(chosen: argparse.Namespace) -> int:
     for line in too_small(chosen.seeds, budget, declaration.population):
         log.warning("%s", line)
     out.mkdir(parents=True, exist_ok=True)
+    check_locks(out)
     lock = FileLock(out / ".lock")
     try:
         lock.acquire(timeout=0)

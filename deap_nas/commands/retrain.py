@@ -46,6 +46,7 @@ from toolbox.event_log import show_curves, tensorboard_writer
 from toolbox.hooks import offers
 from toolbox.quantities import as_number
 from toolbox.report.picking import default_rule, pick
+from toolbox.run_folder import check_locks
 from toolbox.shelf import did_you_mean
 from toolbox.signature import prefixed
 from toolbox.whole_file import write_table, write_whole
@@ -121,6 +122,7 @@ def run(chosen: argparse.Namespace) -> int:
     out = chosen.out or chosen.run_folder / FOLDER
     try:
         out.mkdir(parents=True, exist_ok=True)
+        check_locks(out)
         with FileLock(out / ".lock", timeout=0):
             return _retrain_all(screen, picks, problem, epochs, chosen.seeds, out, new_writer)
     except KeyboardInterrupt:

@@ -1,5 +1,8 @@
 import csv
+import errno
 import json
+import os
+import sys
 import tomllib
 
 import pytest
@@ -86,6 +89,19 @@ def test_two_searches_in_one_folder_at_once_are_refused(tmp_path):
         pass
     with RunFolder(tmp_path, declaration):
         pass  # the first one has left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="every disk has locks there")
+@pytest.mark.parametrize("kind", ["flock", "lockf"])
+def test_a_disk_without_locks_is_refused_before_anything(tmp_path, monkeypatch, kind):
+    def failing(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(f"fcntl.{kind}", failing)
+    folder = RunFolder(tmp_path, declare(onemax(), PROBLEMS, "test"))
+    with pytest.raises(ValueError, match=r"cannot be locked \(No locks available\)"), folder:
+        pass
+    assert not list(folder.path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
