@@ -10,18 +10,15 @@ differences are paired by the seed of the search.  What is finished is read from
 that a benchmark that was stopped goes on.
 """
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks.result_file import keep, machine, parser_of
+from benchmarks.result_file import Rows, keep, machine, parser_of
+from benchmarks.retested import on_test_images
 from problems import PROBLEMS
-from problems.retraining import official_test, retrain, unwatched
-from problems.training.loop import logits_of
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
@@ -99,13 +96,6 @@ def found(data: str, recipe: str, seed: int, root: str | None, retrainings: int)
     assert len(networks.archive) == NETWORKS
     best = pick(networks.judge, networks.archive.networks(), "best")
     alone, genome = own(problem).of_one(best.genome)
-    alone = replace(alone, training=unwatched(alone.training, said["epochs"]))
-    test, accuracies = official_test(alone), []
-    for _, trained in retrain(alone, genome, range(1, retrainings + 1)):
-        if isinstance(trained, Exception):
-            raise trained
-        right = logits_of(trained.network, test).argmax(dim=1) == test.labels
-        accuracies.append(right.double().mean().item())
     return {
         "data": data,
         "recipe": recipe,
@@ -113,7 +103,7 @@ def found(data: str, recipe: str, seed: int, root: str | None, retrainings: int)
         "architecture": best.architecture,
         "params": best.measurement["params"],
         "val_accuracy": best.measurement["val_accuracy"],
-        "test_accuracy": fmean(accuracies),
+        "test_accuracy": on_test_images(alone, genome, retrainings),
         "search_seconds": seconds,
     }
 
@@ -168,18 +158,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--retrainings", type=int, default=2)
     chosen = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    if chosen.rows.exists():
-        rows = [json.loads(line) for line in chosen.rows.read_text(encoding="utf-8").splitlines()]
+    rows = Rows(chosen.rows)
     known = {(row["data"], row["recipe"], row["seed"]) for row in rows}
     for seed in range(1, chosen.seeds + 1):
         for data in DATA:
             for recipe in RECIPES:
                 if (data, recipe, seed) not in known:
-                    row = found(data, recipe, seed, chosen.root, chosen.retrainings)
-                    rows.append(row)
-                    with chosen.rows.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
+                    rows.add(found(data, recipe, seed, chosen.root, chosen.retrainings))
     lines = [
         "# The recipe searched with the architecture",
         "",

@@ -15,7 +15,6 @@ What is finished is read from the rows again, so that a benchmark that was stopp
 """
 
 import argparse
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -28,13 +27,12 @@ from typing import Any
 import numpy
 
 from benchmarks.noisy_table import NoisyTable
-from benchmarks.result_file import keep, machine, parser_of
+from benchmarks.result_file import Rows, keep, machine, parser_of
+from benchmarks.retested import on_test_images
 from benchmarks.search_quality import MACRO, OURS, OURS_PROBLEMS, Task, declared, scorer_of
 from problems import PROBLEMS
 from problems.datasets.dataset import Part
 from problems.datasets.digits import Digits
-from problems.retraining import official_test, retrain, unwatched
-from problems.training.loop import logits_of
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
@@ -170,16 +168,9 @@ def on_images(root: str, variant: str, seed: int) -> dict[str, Any]:
     problem = prepared(tables)
     archive, judge = run(tables, PROBLEMS, problem, source)
     best = pick(judge, archive.networks(), "best")
-    alone = own(problem)
-    alone = replace(alone, training=unwatched(alone.training, alone.training.epochs))
-    test, accuracies = official_test(alone), []
-    for _, trained in retrain(alone, best.genome, range(1, RETRAININGS + 1)):
-        if isinstance(trained, Exception):
-            raise trained
-        right = logits_of(trained.network, test).argmax(dim=1) == test.labels
-        accuracies.append(right.double().mean().item())
     validation = 100 * best.measurement["val_accuracy"]
-    return {"validation": validation, "test": 100 * fmean(accuracies)}
+    test = 100 * on_test_images(own(problem), best.genome, RETRAININGS)
+    return {"validation": validation, "test": test}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -227,16 +218,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20, help="of the searches on tables")
     parser.add_argument("--image-seeds", type=int, default=10)
     chosen = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    if chosen.rows.exists():
-        rows = [json.loads(line) for line in chosen.rows.read_text(encoding="utf-8").splitlines()]
+    rows = Rows(chosen.rows)
     known = {(row["what"], row["variant"], row["seed"]) for row in rows}
     for what, variant, seed, make in wanted(chosen):
         if (what, variant, seed) not in known:
             found = make(variant, seed)
-            rows.append({"what": what, "variant": variant, "seed": seed, "found": found})
-            with chosen.rows.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+            rows.add({"what": what, "variant": variant, "seed": seed, "found": found})
     lines = [
         "# A search that learns from another one",
         "",
