@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from deap_nas import job_limit
 from deap_nas.commands import COMMANDS
@@ -23,6 +23,7 @@ from deap_nas.refused import Refused, not_ended, refusing
 from deap_nas.user_modules import admit
 from deap_nas.versions import version_of
 
+AGAIN_SECONDS = 0.05  # until an interrupt comes again that was dropped
 EPILOG = """\
 an override addresses the declaration; quotes in it are not needed in any shell:
   seed=3   "objectives=val_accuracy,params"   toolbox.select=tournament toolbox.select.size=5
@@ -221,13 +222,28 @@ def stopping_on_signals(leader: Path | None) -> Iterator[None]:
         ending.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    for sent in signals:  # also where a shell had it ignored
-        signal.signal(sent, stop)
+    def listen() -> None:
+        for sent in signals:  # also where a shell had it ignored
+            signal.signal(sent, stop)
+
+    def swallowed(unraisable: Any) -> None:
+        """Python drops what is raised in a finalizer: an interrupt there has to come again."""
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            others(unraisable)
+            return
+        listen()
+        again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
+
+    listen()
+    others, sys.unraisablehook = sys.unraisablehook, swallowed
     if leader:
         from toolbox.backends.scoop_launch import follow
 
         follow(leader)
     with ExitStack() as stack:
+        stack.callback(setattr, sys, "unraisablehook", others)
         with refusing(ValueError):
             stack.enter_context(job_limit.stopping_before(end))
         yield

@@ -545,3 +545,36 @@ def test_a_function_that_ends_the_program_is_told(tmp_path):
         "own must raise an error instead\n"
     )
     assert not (tmp_path / "runs").exists()
+
+
+SWALLOWING = """
+import os, signal, sys, time
+from run_search import stopping_on_signals
+
+class Closing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+
+with stopping_on_signals(None):
+    try:
+        one = Closing()
+        del one
+        time.sleep(20)
+        print("lost")
+    except KeyboardInterrupt:
+        print("came again")
+print(sys.unraisablehook is sys.__unraisablehook__)
+"""
+
+
+def test_an_interrupt_that_a_finalizer_drops_comes_again():
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWING],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("came again\nTrue\n", "")
