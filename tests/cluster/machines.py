@@ -22,6 +22,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 LONGEST_FRAME = 9100  # bytes
@@ -214,6 +216,30 @@ class Machines:
         ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -i {folder}/user {quiet} "$@"\n')
         ssh.chmod(0o755)
         return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+@contextlib.contextmanager
+def machines_or_skip(*names, **options):
+    """Machines as a fixture has them; where none can be made its tests are skipped."""
+    try:
+        machines = Machines(*names, **options).__enter__()
+    except OSError as error:
+        pytest.skip(f"no machines can be made here: {error}")
+    try:
+        yield machines
+    finally:
+        machines.close()
+
+
+def marks(*tools):
+    """Of tests that need these programs and take too long for every change."""
+    missing = [name for name in tools if not shutil.which(name)]
+    reason = "takes a minute or more: python -m pytest tests/cluster"
+    return [
+        pytest.mark.slow,
+        pytest.mark.skipif(bool(os.environ.get("CI")), reason=reason),
+        pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
+    ]
 
 
 def python_first(environment=()):

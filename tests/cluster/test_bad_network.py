@@ -1,33 +1,20 @@
 """SCOOP over ssh between machines whose network delays, loses and cuts."""
 
-import os
-import shutil
 import time
 
 import pytest
 
 from tests import chaos
-from tests.cluster.machines import REPOSITORY, Machines, python_first
+from tests.cluster.machines import REPOSITORY, machines_or_skip, marks, python_first
 
 SEED = 6
-TOOLS = [name for name in ("ip", "unshare", "ssh-keygen") if not shutil.which(name)]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        bool(os.environ.get("CI")), reason="takes a minute: python -m pytest tests/cluster"
-    ),
-    pytest.mark.skipif(bool(TOOLS), reason=f"not installed: {', '.join(TOOLS)}"),
-]
+pytestmark = marks("ip", "unshare", "ssh-keygen")
 
 
 @pytest.fixture
 def machines():
-    try:
-        machines = Machines("lead", "one", "two", seed=SEED).__enter__()
-    except OSError as error:
-        pytest.skip(f"no machines can be made here: {error}")
-    yield machines
-    machines.close()
+    with machines_or_skip("lead", "one", "two", seed=SEED) as machines:
+        yield machines
 
 
 def test_a_search_over_a_network_that_delays_loses_and_is_cut_ends_as_alone(machines):

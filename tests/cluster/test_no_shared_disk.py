@@ -1,23 +1,14 @@
 """Halving and inheritance over machines whose run folders are on disks of their own."""
 
 import csv
-import os
-import shutil
 
 import pytest
 
-from tests.cluster.machines import REPOSITORY, Machines, python_first
+from tests.cluster.machines import REPOSITORY, machines_or_skip, marks, python_first
 from tests.cluster.test_ray_nodes import Cluster, backend
 from tests.conftest import run_search
 
-TOOLS = [name for name in ("ip", "unshare", "ssh-keygen") if not shutil.which(name)]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        bool(os.environ.get("CI")), reason="takes a minute: python -m pytest tests/cluster"
-    ),
-    pytest.mark.skipif(bool(TOOLS), reason=f"not installed: {', '.join(TOOLS)}"),
-]
+pytestmark = marks("ip", "unshare", "ssh-keygen")
 SEARCH = """
 objectives = ["val_accuracy"]
 seed = 3
@@ -50,12 +41,8 @@ def folder(tmp_path):
 
 @pytest.fixture
 def machines(folder):
-    try:
-        machines = Machines("lead", "one", "two", own_disk=folder / "runs").__enter__()
-    except OSError as error:
-        pytest.skip(f"no machines can be made here: {error}")
-    yield machines
-    machines.close()
+    with machines_or_skip("lead", "one", "two", own_disk=folder / "runs") as machines:
+        yield machines
 
 
 @pytest.mark.parametrize("kind", KINDS)

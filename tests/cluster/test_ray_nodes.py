@@ -3,9 +3,7 @@
 import contextlib
 import itertools
 import json
-import os
 import secrets
-import shutil
 import sqlite3
 import time
 from collections import Counter, defaultdict
@@ -14,19 +12,12 @@ from datetime import datetime
 import pytest
 
 from tests import chaos
-from tests.cluster.machines import REPOSITORY, Machines, python_first
+from tests.cluster.machines import REPOSITORY, machines_or_skip, marks, python_first
 
 pytest.importorskip("ray")
 SEED = 8
 PORT = 6379
-TOOLS = [name for name in ("ip", "unshare") if not shutil.which(name)]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        bool(os.environ.get("CI")), reason="takes minutes: python -m pytest tests/cluster"
-    ),
-    pytest.mark.skipif(bool(TOOLS), reason=f"not installed: {', '.join(TOOLS)}"),
-]
+pytestmark = marks("ip", "unshare")
 
 ON_GPUS = '''
 import json, os, platform, time
@@ -99,12 +90,8 @@ class Cluster:
 
 @pytest.fixture
 def machines():
-    try:
-        machines = Machines("lead", "one", "two", seed=SEED).__enter__()
-    except OSError as error:
-        pytest.skip(f"no machines can be made here: {error}")
-    yield machines
-    machines.close()
+    with machines_or_skip("lead", "one", "two", seed=SEED) as machines:
+        yield machines
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests import chaos
-from tests.cluster.machines import REPOSITORY, Machines
+from tests.cluster.machines import REPOSITORY, machines_or_skip
 from tests.cluster.slurm import Slurm, missing
 
 SEED = 5
@@ -26,16 +26,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def slurm():
-    try:
-        machines = Machines("login", "n1", "n2").__enter__()
-    except OSError as error:
-        pytest.skip(f"no machines can be made here: {error}")
-    try:
+    with machines_or_skip("login", "n1", "n2") as machines:
         slurm = Slurm(machines)
         slurm.start()
         yield slurm
-    finally:
-        machines.close()
 
 
 @pytest.fixture(scope="module")
