@@ -9,8 +9,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from deap_nas.finished_run import FinishedRun
 from deap_nas.opening import archived, prepared
 from deap_nas.readiness import make_ready
@@ -18,6 +16,7 @@ from deap_nas.refused import refusing
 from toolbox.archive import Archive, Record, differences
 from toolbox.assemble import assemble
 from toolbox.declaration import Declaration, Stop
+from toolbox.folder_lock import held
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem, own
 from toolbox.report.ablation import Ablation, noted, remembered, telling_changes
@@ -62,16 +61,15 @@ def ablate(finished: FinishedRun, rule: str | None, count: int, screen: Any) -> 
             "changed one would measure something else"
         )
     told = _told(finished, problem, chosen, key)
-    lock = FileLock(finished.path / ".ablation.lock")
+    busy = "another ablation is running in this folder"
+    instead = "copy the run folder to another disk"
     try:
         with (
-            lock.acquire(timeout=0),
+            held(finished.path, busy, instead, ".ablation.lock"),
             archived(declaration, problem, finished.path, finished.path / FILE) as (ready, archive),
         ):
             _check_same(finished, declaration, ready)
             return _ablated(finished, declaration, ready, archive, chosen, told, count, screen)
-    except Timeout:
-        raise ValueError(f"{finished.path}: another ablation is running in this folder") from None
     except OSError as error:
         raise ValueError(f"{finished.path}: it cannot be written: {error.strerror}") from error
 

@@ -1,5 +1,6 @@
 """What the tests share: small declarations, the command line, and the real images."""
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -78,6 +79,22 @@ class Run:
     @property
     def population(self):
         return self.generations[-1].population
+
+
+class Unfollowed(contextlib.nullcontext):
+    """Follows a search and shows nothing."""
+
+    def readying(self):
+        return contextlib.nullcontext()
+
+    def expects(self, course):
+        pass
+
+    def record(self, record):
+        pass
+
+    def generation_done(self, generation, device_use):
+        pass
 
 
 class Gathering:

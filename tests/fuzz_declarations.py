@@ -9,7 +9,6 @@ goes: declared, rehearsed and, where networks cost next to nothing, searched.  P
 which something but a search or a refusal of one line came out, and how the others ended.
 """
 
-import contextlib
 import copy
 import logging
 import random
@@ -28,7 +27,7 @@ import tomlkit
 
 from deap_nas.opening import OpenSearch, declared, rehearsed
 from deap_nas.refused import Refused
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Unfollowed
 from toolbox.stopped import SearchStopped
 
 SECONDS = 300  # of one case; one that takes longer hangs
@@ -90,19 +89,6 @@ def bases():
             tables["problem"]["dataset"] = dict(DIGITS)
         found.append((path.stem, tables))
     return found
-
-
-class Unfollowed(contextlib.nullcontext):
-    """Follows a search and shows nothing."""
-
-    def readying(self):
-        return contextlib.nullcontext()
-
-    def record(self, record):
-        pass
-
-    def generation_done(self, generation, device_use):
-        pass
 
 
 class Hung(BaseException):

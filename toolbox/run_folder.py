@@ -2,20 +2,18 @@
 
 import json
 import logging
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from filelock import FileLock, Timeout
 
 from toolbox.archive import Archive, Record
 from toolbox.declaration import Declaration
 from toolbox.finals import Standing, estimated_fitness, standings
+from toolbox.folder_lock import held
 from toolbox.judge import Judge
 from toolbox.report.ranking import front, ranking
 from toolbox.search import Generation
@@ -23,27 +21,6 @@ from toolbox.whole_file import GrowingTable, write_table, write_whole
 
 log = logging.getLogger(__name__)
 COUNTS = ("evaluated", "trained", "reused", "infeasible", "failed")
-
-
-def check_locks(folder: Path) -> None:
-    """Raise ValueError, one line, if a file in a folder cannot be locked.
-
-    Without locks nothing keeps two searches from one archive, and SQLite opens none.
-    """
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    with tempfile.TemporaryFile(dir=folder) as file:
-        for lock in (fcntl.flock, fcntl.lockf):  # what FileLock takes, and what SQLite takes
-            try:
-                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ValueError(
-                    f"{folder}: files on this disk cannot be locked ({error.strerror}), and "
-                    "nothing would keep two searches from one archive; choose a folder on another "
-                    "disk with --runs"
-                ) from None
 
 
 class RunFolder:
@@ -56,19 +33,18 @@ class RunFolder:
     def __init__(self, runs: Path, declaration: Declaration):
         self.path = runs / declaration.name / f"seed-{declaration.seed}"
         self.declaration = declaration
-        self._lock = FileLock(self.path / ".lock")
+        self._held = ExitStack()
         self._generations = GrowingTable(self.path / "generations.csv")
 
     def __enter__(self) -> "RunFolder":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            check_locks(self.path)
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(
-                f"{self.path}: another search is running in this folder; wait for it, or choose "
-                "another folder with --runs"
-            ) from None
+            busy = (
+                "another search is running in this folder; wait for it, or choose another folder "
+                "with --runs"
+            )
+            instead = "choose a folder on another disk with --runs"
+            self._held.enter_context(held(self.path, busy, instead))
         except OSError as error:
             raise ValueError(f"{self.path}: it cannot be written: {error.strerror}") from error
         return self
@@ -76,7 +52,7 @@ class RunFolder:
     def __exit__(self, *error: object) -> None:
         with _warning_of_generations():
             self._generations.write()
-        self._lock.release()
+        self._held.close()
 
     def begin_session(self, archive: Archive, command: str, versions: str) -> None:
         """Remember what was started here, when, and with which versions."""

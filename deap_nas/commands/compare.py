@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 import numpy
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +28,7 @@ from deap_nas.readiness import NotReady, make_ready
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
 from toolbox.declaration import Declaration
+from toolbox.folder_lock import held
 from toolbox.judge import Judge
 from toolbox.progress import log_to_console
 from toolbox.quantities import as_number
@@ -40,7 +40,6 @@ from toolbox.report.comparison import (
     grid,
     quality,
 )
-from toolbox.run_folder import check_locks
 from toolbox.search import search
 from toolbox.stopped import NothingMeasured
 from toolbox.whole_file import write_table, write_whole
@@ -124,13 +123,8 @@ def run(chosen: argparse.Namespace) -> int:
     for line in too_small(chosen.seeds, budget, declaration.population):
         log.warning("%s", line)
     out.mkdir(parents=True, exist_ok=True)
-    check_locks(out)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(f"{out}: another comparison is running in this folder") from None
-    with lock:
+    busy = "another comparison is running in this folder"
+    with held(out, busy, "choose a folder on another disk with --out"):
         try:
             reached, distinct = _run_all(plan, needs, out, budget, screen)
         except (NotReady, NothingMeasured) as error:

@@ -43,10 +43,10 @@ from deap_nas.finished_run import FinishedRun
 from deap_nas.seeds_together import open_together
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
+from toolbox.folder_lock import held
 from toolbox.hooks import offers
 from toolbox.quantities import as_number
 from toolbox.report.picking import default_rule, pick
-from toolbox.run_folder import check_locks
 from toolbox.shelf import did_you_mean
 from toolbox.signature import prefixed
 from toolbox.whole_file import write_table, write_whole
@@ -103,7 +103,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Retrain what was picked; 0, or 1 if a training diverged.  Raises ValueError."""
-    from filelock import FileLock, Timeout
     from rich.console import Console
 
     from toolbox.progress import log_to_console
@@ -122,17 +121,15 @@ def run(chosen: argparse.Namespace) -> int:
     out = chosen.out or chosen.run_folder / FOLDER
     try:
         out.mkdir(parents=True, exist_ok=True)
-        check_locks(out)
-        with FileLock(out / ".lock", timeout=0):
+        busy = (
+            "another retraining is running in this folder; wait for it, or choose another one with "
+            "--out"
+        )
+        with held(out, busy, "choose a folder on another disk with --out"):
             return _retrain_all(screen, picks, problem, epochs, chosen.seeds, out, new_writer)
     except KeyboardInterrupt:
         log.info("the seeds that were finished are kept in %s; the same command goes on", out)
         raise
-    except Timeout:
-        raise ValueError(
-            f"{out}: another retraining is running in this folder; wait for it, or choose another "
-            "one with --out"
-        ) from None
     except OSError as error:
         if error.filename is None:
             raise

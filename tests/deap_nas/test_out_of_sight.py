@@ -1,11 +1,11 @@
 """Halving and inheritance on workers that do not see the run folder."""
 
-import contextlib
 import logging
 
 import pytest
 
 from deap_nas.opening import OpenSearch, declared, rehearsed
+from tests.conftest import Unfollowed
 from toolbox.archive import Archive
 
 SEARCH = {
@@ -26,28 +26,12 @@ INHERIT = {"problem": SEARCH["problem"] | {"inherit": True}}
 BACKEND = "tests.toolbox.test_luggage:Elsewhere"
 
 
-class Unshown(contextlib.nullcontext):
-    """Follows a search and shows nothing."""
-
-    def readying(self):
-        return contextlib.nullcontext()
-
-    def expects(self, course):
-        pass
-
-    def record(self, record):
-        pass
-
-    def generation_done(self, generation, device_use):
-        pass
-
-
 def searched(runs, more, backend):
     """What a search leaves: its final population and, of each record, all but its times."""
     toolbox = SEARCH["toolbox"] | {"map": backend}
     declaration = declared(SEARCH | more | {"toolbox": toolbox})
     problem = rehearsed(declaration)
-    with OpenSearch(declaration, problem, runs, lambda *_: Unshown()) as opened:
+    with OpenSearch(declaration, problem, runs, lambda *_: Unfollowed()) as opened:
         for _ in opened.generations():
             pass
         path, backend = opened.folder.path, opened.toolbox.backend

@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import os
 import pickle
 import socket
 import struct
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolbox.backends.scoop import Scoop
-from toolbox.backends.sealed import Sealed, lost_after
+from toolbox.backends.sealed import Sealed, lost_after, socket_of
 from toolbox.backends.station import ALIVE
 from toolbox.measure import Job, Outcome
 
@@ -172,7 +171,7 @@ def _carry(source, target, disturb):
             for one in disturb(number, message) if disturb else [message]:
                 target.send_bytes(one)
             number += 1
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(target.fileno())) as same:
+    with contextlib.suppress(OSError), socket_of(target) as same:
         same.shutdown(socket.SHUT_RDWR)
 
 

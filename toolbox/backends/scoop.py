@@ -8,7 +8,6 @@ exchange pickles without authentication.
 import contextlib
 import logging
 import multiprocessing
-import os
 import secrets
 import selectors
 import socket
@@ -26,7 +25,7 @@ from annotated_types import Ge, Gt
 from toolbox.backends.backend import CARRY_MIB, Arrivals, Measuring, one_by_one
 from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Ticket, Tickets, pickled
-from toolbox.backends.sealed import Sealed
+from toolbox.backends.sealed import Sealed, socket_of
 from toolbox.backends.station import ALIVE, BEAT_SECONDS, SILENT_SECONDS, stand_ready
 from toolbox.measure import Job, Outcome
 from toolbox.stopped import SearchStopped
@@ -263,7 +262,7 @@ class Scoop:
 
 def _shut(connection: Sealed) -> None:
     """Say and hear nothing more over it; the next look at it finds its end."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+    with contextlib.suppress(OSError), socket_of(connection) as same:
         same.shutdown(socket.SHUT_RDWR)
 
 
@@ -273,5 +272,5 @@ def _take_back(connection: Sealed) -> None:
     A job among it is another worker's by then, and would be evaluated twice.
     """
     linger = struct.pack("ii", 1, 0)  # closing drops what was not sent, and resets the connection
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+    with contextlib.suppress(OSError), socket_of(connection) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

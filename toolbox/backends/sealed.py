@@ -10,7 +10,6 @@ import secrets
 import socket
 import struct
 import sys
-from contextlib import closing
 from hashlib import blake2b
 from hmac import compare_digest
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
@@ -87,6 +86,11 @@ def lost_after(connection: Connection, seconds: float) -> None:
         time = struct.pack("L", int(seconds * 1000))
     else:
         time = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
-    with closing(socket.socket(fileno=dup(connection.fileno()))) as same:
+    with socket_of(connection) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time)
         same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time)
+
+
+def socket_of(connection: Connection | Sealed) -> socket.socket:
+    """The socket of a TCP connection, to be closed; the connection stays open."""
+    return socket.socket(fileno=dup(connection.fileno()))
