@@ -151,6 +151,19 @@ class WeightSharing(ImageClassification):
         self.gate.check(ready, folder / FOLDER, measure, admits)
         return ready
 
+    def in_folder(self, folder: Path) -> "WeightSharing":
+        """The same problem in this folder, and with the supernet there if it had one elsewhere."""
+        located = super().in_folder(folder)
+        assert isinstance(located, WeightSharing)
+        if not self.supernet_file:
+            return located
+        moved = folder / FOLDER / Path(self.supernet_file).name
+        return replace(located, supernet_file=str(moved.absolute()))
+
+    def shared_files(self) -> list[Path]:
+        """The trained supernet, which all candidates are scored with."""
+        return [Path(self.supernet_file)] if self.supernet_file else []
+
     def trained(self, folder: Path, processes: Processes = ALONE) -> "WeightSharing":
         """The same problem with its supernet, which is trained now if it is not in `folder`.
 

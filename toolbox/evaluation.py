@@ -44,11 +44,12 @@ class Evaluator:
     def measure_by(self, backend: Map) -> Measure | Luggage:
         """What a backend is to apply to jobs: the measure, or one whose problem's files travel.
 
-        They do with a backend that says how large they may be (`carry_mib`), if one evaluation may
-        need what another one kept.
+        They do with a backend that says how large they may be (`carry_mib`), if an evaluation may
+        need what another one kept, or what all share.
         """
         most, file = getattr(backend, "carry_mib", 0), self.networks.archive.path
-        if not (most and file and (self.halving or self.problem.inherits)):
+        needs_files = self.halving or self.problem.inherits or self.problem.shared_files()
+        if not (most and file and needs_files):
             return self.measure
         if self._luggage is None or self._luggage.most_mib != most:
             self._luggage = Luggage(self.measure, file.parent, most)

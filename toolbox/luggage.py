@@ -3,15 +3,17 @@
 A problem keeps files there from one evaluation to another (`Problem.kept_files`): a training that
 was stopped and goes on, the weights that children begin with.  A worker knows by a mark in the
 folder whether it sees it.  One that does not evaluates in a folder of its own, and what is left
-there comes back with the outcome; from then on the jobs bring what they need.  So nothing travels
-where all machines share a disk.
+there comes back with the outcome; from then on the jobs bring what they need.  So none of these
+files travel where all machines share a disk.  What every evaluation reads (`Problem.shared_files`)
+goes to a worker once, with the problem itself.
 """
 
 import logging
+import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +32,9 @@ log = logging.getLogger(__name__)
 class Luggage:
     """A measure whose problem's files travel with its jobs and outcomes, where they have to.
 
-    folder: the run folder, as the leading process sees it.  most_mib: files of one job, or of one
-    outcome, that are larger together do not travel, and then nothing is found of what was kept.
+    folder: the run folder, as the leading process sees it.  most_mib: files of one job, of one
+    outcome, or those that all evaluations share, do not travel if they are larger together.  Then a
+    training finds nothing of what was kept and begins anew; without shared files a network fails.
     """
 
     def __init__(self, measure: Measure, folder: Path, most_mib: float):
@@ -43,10 +46,19 @@ class Luggage:
         self._travels = (folder / TRAVELS).exists()
         self._asked: dict[int, Sequence[Path]] = {}  # the files of jobs on their way, by number
         self._too_large = False
+        self._shared: Mapping[str, bytes] = {}  # of a worker: contents by their place in the folder
+        self._shared_bytes = 0
 
     def __getstate__(self) -> dict[str, Any]:
         # What changes in the leading process is nothing to a worker, which would be told it anew.
-        return vars(self) | {"_asked": {}, "_travels": False, "_too_large": False}
+        state = vars(self) | {"_asked": {}, "_travels": False, "_too_large": False}
+        paths = self.measure.problem.shared_files()
+        size = sum(path.stat().st_size for path in paths)
+        if self._fits(size):
+            state["_shared"] = {
+                os.path.relpath(one, self.folder): one.read_bytes() for one in paths
+            }
+        return state | {"_shared_bytes": size}
 
     # Of the leading process
 
@@ -118,8 +130,14 @@ class Luggage:
         if self._sees():
             yield from self.measure.many(_without_files(jobs))
             return
+        if self._shared_bytes and not self._shared:
+            yield from self._without_the_shared(jobs)
+            return
         own = Path(tempfile.mkdtemp(prefix="deap-nas-"))
         try:
+            for place, content in self._shared.items():
+                (own / place).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(own / place, content)
             problem = self.measure.problem.in_folder(own)
             measure = Measure(problem, self.measure.bounds, self.measure.worker)
             in_hand: dict[int, Job] = {}
@@ -134,6 +152,16 @@ class Luggage:
         with suppress(OSError):
             return (self.folder / MARK).read_text(encoding="ascii") == self._mark
         return False
+
+    def _without_the_shared(self, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
+        message = (
+            f"this worker does not see the run folder, of which every evaluation reads "
+            f"{self._shared_bytes / MIB:.1f} MiB; toolbox.map.carry_mib = {self.most_mib:g} lets "
+            "no more travel"
+        )
+        for job in jobs:
+            if job is not None:
+                yield Outcome(job.number, "error", message=message)
 
     def _with_what_it_left(
         self, outcome: Outcome, job: Job, problem: Problem, others: Sequence[Path]

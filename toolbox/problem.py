@@ -224,6 +224,15 @@ class Problem:
         """
         return ()
 
+    def shared_files(self) -> Sequence[Path]:
+        """The files of the run folder that every evaluation reads and none changes, such as the
+        weights of a supernet; they are there after `ready`.
+
+        A worker that does not see the run folder is told a folder of its own by `in_folder`, in
+        which they are at the same places.  By default none.
+        """
+        return ()
+
     inherits: bool = False
     """Whether `evaluate` is told `key` and `parents`: the keys of the networks that this one was
     made of, the first parent first."""

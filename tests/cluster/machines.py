@@ -209,7 +209,7 @@ class Machines:
         Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd wants it
         for name in self.names:
             self.start(
-                name, shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-f", folder / "sshd_config"
+                name, program("sshd"), "-D", "-f", folder / "sshd_config"
             )
         ssh = folder / "ssh"
         quiet = "-o LogLevel=ERROR"
@@ -231,9 +231,14 @@ def machines_or_skip(*names, **options):
         machines.close()
 
 
+def program(name):
+    """Where a program is; also one that only root is meant to run."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
+
+
 def marks(*tools):
     """Of tests that need these programs and take too long for every change."""
-    missing = [name for name in tools if not shutil.which(name)]
+    missing = [name for name in tools if not program(name)]
     reason = "takes a minute or more: python -m pytest tests/cluster"
     return [
         pytest.mark.slow,

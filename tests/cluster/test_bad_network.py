@@ -8,7 +8,7 @@ from tests import chaos
 from tests.cluster.machines import REPOSITORY, machines_or_skip, marks, python_first
 
 SEED = 6
-pytestmark = marks("ip", "unshare", "ssh-keygen")
+pytestmark = marks("ip", "unshare", "ssh-keygen", "sshd")
 
 
 @pytest.fixture

@@ -60,6 +60,15 @@ def genome(ready):
     return ready.space.encode(ARCHITECTURES[plain])
 
 
+def test_a_supernet_in_another_folder_scores_the_same(ready, genome, tmp_path):
+    (file,) = ready.shared_files()
+    (tmp_path / "supernet").mkdir()
+    (tmp_path / "supernet" / file.name).write_bytes(file.read_bytes())
+    away = ready.in_folder(tmp_path)
+    assert away.shared_files() == [tmp_path / "supernet" / file.name]
+    assert without_seconds(away.evaluate(genome)) == without_seconds(ready.evaluate(genome))
+
+
 def test_a_measurement_has_every_name_that_the_problem_says(ready, genome):
     measurement = ready.evaluate(genome)
     assert set(measurement) == set(ready.measures)

@@ -53,6 +53,30 @@ class Counting:
         return {"ones": sum(genome), "generation": 1 + sum(found), "found": len(found)}
 
 
+class Scaling:
+    """Multiplies by a number in a file that all evaluations read."""
+
+    def __init__(self, folder=None):
+        self.space, self.folder = BitString(6), folder
+
+    def in_folder(self, folder):
+        return Scaling(folder)
+
+    def shared_files(self):
+        return [self.folder / "shared" / "scale.txt"]
+
+    def evaluate(self, genome):
+        (file,) = self.shared_files()
+        return {"ones": sum(genome) * int(file.read_text())}
+
+
+@pytest.fixture
+def scaling(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "scale.txt").write_text("7")
+    return Measure(Scaling(tmp_path))
+
+
 @pytest.fixture
 def luggage(tmp_path):
     return Luggage(Measure(Counting().in_folder(tmp_path)), tmp_path, 1.0)
@@ -124,3 +148,20 @@ def test_an_outcome_without_a_job_of_its_own_writes_nothing(luggage, tmp_path):
     (tmp_path / "a.txt").write_text("kept")
     luggage.unpacked(replace(outcome, files=(b"other",)))
     assert (tmp_path / "a.txt").read_text() == "kept"
+
+
+def test_what_all_evaluations_read_goes_with_the_problem(scaling, tmp_path):
+    luggage = Luggage(scaling, tmp_path, 1.0)
+    backend = Elsewhere()
+    outcomes = list(backend(luggage, luggage.packed([Job(n, [n] * 6) for n in (0, 1)])))
+    assert [one.measurement for one in outcomes] == [{"ones": 0}, {"ones": 42}]
+    assert not any(one.files for one in (*backend.jobs, *outcomes))
+
+
+def test_a_worker_without_what_all_evaluations_read_says_so(scaling, tmp_path):
+    luggage = Luggage(scaling, tmp_path, 0.5 / 2**20)
+    (outcome,) = Elsewhere()(luggage, luggage.packed([Job(4, [1] * 6)]))
+    assert (outcome.number, outcome.status) == (4, "error")
+    assert "carry_mib = 4.76837e-07 lets no more travel" in outcome.message
+    (seen,) = Elsewhere(sees=True)(luggage, luggage.packed([Job(4, [1] * 6)]))
+    assert seen.measurement == {"ones": 42}
