@@ -167,6 +167,7 @@ class OpenSearch:
         with ExitStack() as stack:
             with refusing(ValueError, OSError):
                 self.folder = stack.enter_context(RunFolder(runs, declaration))
+                stack.enter_context(self.folder.removed_unless_declared())
                 path = self.folder.path
                 self.problem, self.archive = stack.enter_context(
                     archived(declaration, problem, path, self.folder.archive)

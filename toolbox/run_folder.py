@@ -2,8 +2,9 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,11 @@ class RunFolder:
         self.declaration = declaration
         self._held = ExitStack()
         self._generations = GrowingTable(self.path / "generations.csv")
+        self._made: list[Path] = []  # folders that were not there before, the innermost first
+        self._declared = False
 
     def __enter__(self) -> "RunFolder":
+        self._made = [one for one in (self.path, *self.path.parents) if not one.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             busy = (
@@ -46,13 +50,36 @@ class RunFolder:
             instead = "choose a folder on another disk with --runs"
             self._held.enter_context(held(self.path, busy, instead))
         except OSError as error:
+            self._unmake()
             raise ValueError(f"{self.path}: it cannot be written: {error.strerror}") from error
+        except ValueError:
+            self._unmake()
+            raise
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         with _warning_of_generations():
             self._generations.write()
         self._held.close()
+        if kind:
+            self._unmake()
+
+    @contextmanager
+    def removed_unless_declared(self) -> Iterator[None]:
+        """Around a search: if it is refused before its declaration is written, the folder that was
+        made for it goes again."""
+        try:
+            yield
+        finally:
+            if not self._declared and self.path in self._made:
+                shutil.rmtree(self.path, ignore_errors=True)  # still held: nobody else is in it
+
+    def _unmake(self) -> None:
+        """Remove the folders that were made, as far as nothing is in them."""
+        with suppress(OSError):
+            for folder in self._made:
+                if folder.exists():
+                    folder.rmdir()
 
     def begin_session(self, archive: Archive, command: str, versions: str) -> None:
         """Remember what was started here, when, and with which versions."""
@@ -69,6 +96,7 @@ class RunFolder:
         """Write declaration.toml; its text."""
         text = tomlkit.dumps(self.declaration.table())
         write_whole(self.path / "declaration.toml", text)
+        self._declared = True
         return text
 
     def write_generation(

@@ -101,7 +101,28 @@ def test_a_disk_without_locks_is_refused_before_anything(tmp_path, monkeypatch, 
     folder = RunFolder(tmp_path, declare(onemax(), PROBLEMS, "test"))
     with pytest.raises(ValueError, match=r"cannot be locked \(No locks available\)"), folder:
         pass
-    assert not list(folder.path.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_made_for_a_refused_search_goes_again(tmp_path):
+    folder = RunFolder(tmp_path / "runs", declare(onemax(), PROBLEMS, "test"))
+    with pytest.raises(ValueError, match="refused"), folder, folder.removed_unless_declared():
+        (folder.path / "archive.sqlite").write_bytes(b"")
+        raise ValueError("refused")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_there_or_holds_a_declaration_stays(tmp_path):
+    there = RunFolder(tmp_path, declare(onemax() | {"seed": 1}, PROBLEMS, "test"))
+    there.path.mkdir(parents=True)
+    with pytest.raises(ValueError, match="refused"), there, there.removed_unless_declared():
+        raise ValueError("refused")
+    begun = RunFolder(tmp_path, declare(onemax() | {"seed": 2}, PROBLEMS, "test"))
+    with pytest.raises(ValueError, match="ended"), begun, begun.removed_unless_declared():
+        begun.write_declaration()
+        raise ValueError("ended")
+    assert there.path.is_dir()
+    assert (begun.path / "declaration.toml").is_file()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
