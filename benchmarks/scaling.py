@@ -6,7 +6,7 @@
 Evaluations that only sleep, so that all time beyond that is the search's own.  Generations of ten
 evaluations for each worker, looked at from the second one on, when all workers have joined; the
 same number without a barrier; and ten generations of one evaluation for each, with a barrier after
-each.
+each, after forty others: Ray begins its workers while evaluations are running.
 """
 
 import csv
@@ -51,13 +51,13 @@ class Sleeping:
 
 
 def measured(
-    options: list[str], algorithm: str, population: int, generations: int
+    options: list[str], algorithm: str, population: int, before: int, generations: int
 ) -> tuple[float, float]:
-    """Evaluations a second after the first generation, and the leading process's own time for
-    each evaluation in milliseconds."""
+    """Evaluations a second in the generations after those `before`, and the leading process's own
+    time for each evaluation in milliseconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sizes = {"population": population, "generations": generations}
+        sizes = {"population": population, "generations": before - 1 + generations}
         text = DECLARATION.format(algorithm=algorithm, **sizes)
         (folder / "scaling.toml").write_text(text, encoding="utf-8")
         command = [sys.executable, REPOSITORY / "run_search.py", folder / "scaling.toml"]
@@ -71,8 +71,8 @@ def measured(
         with (run / "generations.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         log = (run / "run.log").read_text(encoding="utf-8")
-    seconds = float(rows[-1]["seconds"]) - float(rows[0]["seconds"])
-    evaluated = sum(int(row["trained"]) for row in rows[1:])
+    seconds = float(rows[-1]["seconds"]) - float(rows[before - 1]["seconds"])
+    evaluated = sum(int(row["trained"]) for row in rows[before:])
     found = re.search(r"leading process: ([\d.]+) s of processor time", log)
     assert found, log
     own = float(found[1]) / sum(int(row["trained"]) for row in rows)
@@ -104,13 +104,13 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     many = max(1, round(1 / seconds))  # generations, so that each row takes as long
     for backend in arguments.backends:
-        for algorithm, population, generations in (
-            ("random_search", 10 * workers, many),
-            ("regularized_evolution", 10 * workers, many),
-            ("random_search", workers, 10 * many),
+        for algorithm, population, before, generations in (
+            ("random_search", 10 * workers, 1, many),
+            ("regularized_evolution", 10 * workers, 1, many),
+            ("random_search", workers, 40 * many, 10 * many),
         ):
             changes = [*options[backend], f"problem.seconds={seconds}"]
-            rate, own = measured(changes, algorithm, population, generations)
+            rate, own = measured(changes, algorithm, population, before, generations)
             line = (
                 f"| {backend} | {algorithm} | {population} | {rate:.0f} | "
                 f"{rate * seconds / workers:.1%} | {own:.2f} |"

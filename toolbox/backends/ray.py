@@ -67,6 +67,8 @@ class Ray:
             "max_calls": recycle_after or 0,  # by itself Ray would take a new process for each GPU
         }
         self._connected = False
+        self._task: Any = None
+        self._sent: tuple[bytes, Any] = b"", None  # a pickled function, and where Ray has it
         if address != "local":  # a cluster that is not there shows before anything begins
             self._connect()
 
@@ -110,14 +112,14 @@ class Ray:
         """The same, in lists of those that arrived together."""
         ray = self._ray
         self._connect()
-        payload = ray.put(pickled(function))
-        task = ray.remote(**self.options)(evaluate)
+        self._send(pickled(function))
+        _, payload = self._sent
         tickets = Tickets(jobs)
         running: dict[Any, tuple[Job, float]] = {}
         try:
             while True:
                 while len(running) < self._most_running() and (ticket := tickets.next(idle=True)):
-                    reference = task.remote(sys.path, payload, ticket.job)
+                    reference = self._task.remote(sys.path, payload, ticket.job)
                     running[reference] = (ticket.job, time.monotonic())
                 if not running:
                     return
@@ -130,6 +132,17 @@ class Ray:
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
+
+    def _send(self, function: bytes) -> None:
+        """Have Ray hold a pickled function and the task that applies it.
+
+        What is new to Ray reaches each of its workers anew, so the same is not sent again for
+        another generation.
+        """
+        if self._task is None:
+            self._task = self._ray.remote(**self.options)(evaluate)
+        if self._sent[0] != function:
+            self._sent = function, self._ray.put(function)
 
     def _most_running(self) -> float:
         """All at once, for Ray to place; with a timeout, as many as can begin at once."""
@@ -180,6 +193,7 @@ class Ray:
         if self._connected:
             self._ray.shutdown()
             self._connected = False
+            self._task, self._sent = None, (b"", None)
 
 
 def evaluate(path: list[str], payload: bytes, job: Job) -> Outcome:
