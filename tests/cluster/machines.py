@@ -208,9 +208,7 @@ class Machines:
         (folder / "sshd_config").write_text(text)
         Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd wants it
         for name in self.names:
-            self.start(
-                name, program("sshd"), "-D", "-f", folder / "sshd_config"
-            )
+            self.start(name, program("sshd"), "-D", "-f", folder / "sshd_config")
         ssh = folder / "ssh"
         quiet = "-o LogLevel=ERROR"
         ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -i {folder}/user {quiet} "$@"\n')

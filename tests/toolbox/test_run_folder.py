@@ -104,23 +104,28 @@ def test_a_disk_without_locks_is_refused_before_anything(tmp_path, monkeypatch, 
     assert not list(tmp_path.iterdir())
 
 
+def refused(folder, before=lambda path: None):
+    """A search that is refused in its folder, after something else."""
+    with folder, folder.removed_unless_declared():
+        before(folder.path)
+        raise ValueError("refused")
+
+
 def test_a_folder_made_for_a_refused_search_goes_again(tmp_path):
     folder = RunFolder(tmp_path / "runs", declare(onemax(), PROBLEMS, "test"))
-    with pytest.raises(ValueError, match="refused"), folder, folder.removed_unless_declared():
-        (folder.path / "archive.sqlite").write_bytes(b"")
-        raise ValueError("refused")
+    with pytest.raises(ValueError, match="refused"):
+        refused(folder, lambda path: (path / "archive.sqlite").write_bytes(b""))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_was_there_or_holds_a_declaration_stays(tmp_path):
     there = RunFolder(tmp_path, declare(onemax() | {"seed": 1}, PROBLEMS, "test"))
     there.path.mkdir(parents=True)
-    with pytest.raises(ValueError, match="refused"), there, there.removed_unless_declared():
-        raise ValueError("refused")
+    with pytest.raises(ValueError, match="refused"):
+        refused(there)
     begun = RunFolder(tmp_path, declare(onemax() | {"seed": 2}, PROBLEMS, "test"))
-    with pytest.raises(ValueError, match="ended"), begun, begun.removed_unless_declared():
-        begun.write_declaration()
-        raise ValueError("ended")
+    with pytest.raises(ValueError, match="refused"):
+        refused(begun, lambda path: begun.write_declaration())
     assert there.path.is_dir()
     assert (begun.path / "declaration.toml").is_file()
 
