@@ -38,7 +38,6 @@ def make_ready(declaration: Declaration, toolbox: GuardedToolbox, folder: Path) 
     Raises NotReady with one line.
     """
     networks = toolbox.evaluator.networks
-    from problems.supernets.gate import GateClosed
 
     def measure(
         other: Any, genomes: Sequence[list[int]], path: Path
@@ -69,5 +68,5 @@ def make_ready(declaration: Declaration, toolbox: GuardedToolbox, folder: Path) 
     try:
         ready = networks.problem.ready(folder, measure, admits)
         toolbox.evaluator.use(ready)
-    except (GateClosed, FloatingPointError) as error:
+    except FloatingPointError as error:
         raise NotReady(error) from error

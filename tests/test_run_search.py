@@ -281,6 +281,25 @@ def test_help_and_version_need_no_torch(folder):
     assert run_search("--version", cwd=folder).stdout.startswith("deap-nas ")
 
 
+def test_a_search_of_a_problem_without_networks_needs_no_torch(folder):
+    """Its import takes seconds, and half a GiB of the leading process."""
+    code = (
+        "import sys, run_search\n"
+        "assert run_search.main(['onemax.toml', '--runs', 'light']) == 0\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("False\n")
+
+
 def started(*arguments, cwd):
     """A search in the background, in a process group of its own."""
     return subprocess.Popen(

@@ -52,6 +52,7 @@ class Stream:
     _archived: list[tuple[int, str]] = field(default_factory=list)
     _how: dict[str, How] = field(default_factory=dict)  # each of them became known
     _queue: deque[Job] = field(default_factory=deque)
+    _waiting: int = 0  # individuals of those on their way; asked for ever again
     _known: deque[Individual] = field(default_factory=deque)
     _outcomes: Iterator[list[tuple[str, Outcome]]] | None = None
     _counter: Iterator[int] = field(default_factory=itertools.count)
@@ -94,7 +95,7 @@ class Stream:
 
     def __len__(self) -> int:
         """How many individuals are on their way or wait to be taken."""
-        return len(self._known) + sum(len(one.individuals) for one in self._on_their_way.values())
+        return len(self._known) + self._waiting
 
     @property
     def has_room(self) -> bool:
@@ -129,6 +130,7 @@ class Stream:
         key, genome = networks.identify(individual)
         if key in self._on_their_way:
             self._on_their_way[key].individuals.append(individual)
+            self._waiting += 1
             return True
         if key in networks.records:
             self._take(individual, key, "reused")
@@ -136,6 +138,7 @@ class Stream:
         if len(self._on_their_way) >= networks.left:
             return False
         self._on_their_way[key] = OnItsWay(genome, [individual])
+        self._waiting += 1
         if networks.settled(key):
             self._comes_out(key, "reused")
         elif refused := networks.refused(key, genome):
@@ -161,7 +164,9 @@ class Stream:
         _, key = heapq.heappop(self._archived)
         networks.learn(networks.archive.get(key))
         how = self._how.pop(key)
-        for individual in self._on_their_way.pop(key).individuals:
+        individuals = self._on_their_way.pop(key).individuals
+        self._waiting -= len(individuals)
+        for individual in individuals:
             self._take(individual, key, how)
             how = "reused"
 

@@ -33,8 +33,11 @@ DRAWN = 40  # networks are drawn for each that the strata then choose
 log = logging.getLogger(__name__)
 
 
-class GateClosed(Exception):
-    """The shared score was not shown to rank networks.  table: what was seen, as text."""
+class GateClosed(FloatingPointError):
+    """The shared score was not shown to rank networks.  table: what was seen, as text.
+
+    Of the kind that tells a search not to begin (`Problem.ready`).
+    """
 
     def __init__(self, reason: str, table: str):
         super().__init__(reason)
