@@ -3,8 +3,9 @@
     python -m benchmarks.learn_from --rows learn_from.jsonl [--root DATA] [--seeds 20]
 
 Each search is run alone, with a source of the same space, and with one in which nothing can be
-learned because the accuracies, or the labels of its images, are shuffled.  Their differences are
-paired by the seed.
+learned because the accuracies, or the labels of its images, are shuffled.  On tables also with one
+whose ranking is real and wrong: its best network has the worst one's measurement, and so on.  Their
+differences are paired by the seed.
 
 Tables: the source saw other noise, on the table itself; the regret of the network returned after
 few trainings tells the gain (see search_quality.py).  Images: the source is a search over the
@@ -29,7 +30,15 @@ import numpy
 from benchmarks.noisy_table import NoisyTable
 from benchmarks.result_file import Rows, keep, machine, parser_of
 from benchmarks.retested import on_test_images
-from benchmarks.search_quality import MACRO, OURS, OURS_PROBLEMS, Task, declared, scorer_of
+from benchmarks.search_quality import (
+    ACCURACY,
+    MACRO,
+    OURS,
+    OURS_PROBLEMS,
+    Task,
+    declared,
+    scorer_of,
+)
 from problems import PROBLEMS
 from problems.datasets.dataset import Part
 from problems.datasets.digits import Digits
@@ -48,6 +57,7 @@ OTHER_SEEDS = 5_000  # a source's seed is so much larger
 NETWORKS, SOURCE_NETWORKS = 24, 60  # trainings of a search over images, and of its source
 RETRAININGS = 2
 VARIANTS = ("alone", "learning", "shuffled")
+ON_TABLES = (*VARIANTS, "reversed")
 CELLS = NoisyTable("", format="skip_cells", cost_column="params")
 TABLES = {"NAS-Bench-Macro": MACRO, "small cells": CELLS}
 GUIDED = "genetic_algorithm, guide"
@@ -77,13 +87,18 @@ def run(
     return archive, toolbox.evaluator.judge
 
 
-def shuffled(source: Source) -> Source:
-    """The same networks with each other's measurements."""
-    genomes = [genome for genome, _, _ in source.networks]
-    names = [name for _, name, _ in source.networks]
-    measured = [found for _, _, found in source.networks]
-    random.Random(0).shuffle(measured)
-    return replace(source, networks=list(zip(genomes, names, measured, strict=True)))
+def dealt(source: Source, how: str) -> Source:
+    """The same networks with each other's measurements: shuffled, or the best for the worst."""
+    networks = list(source.networks)
+    if how == "reversed":
+        networks.sort(key=lambda one: one[2][ACCURACY])
+    measured = [found for _, _, found in networks]
+    if how == "reversed":
+        measured.reverse()
+    else:
+        random.Random(0).shuffle(measured)
+    pairs = zip(networks, measured, strict=True)
+    return replace(source, networks=[(genome, name, found) for (genome, name, _), found in pairs])
 
 
 def on_table(name: str, variant: str, seed: int) -> dict[str, Any]:
@@ -100,7 +115,7 @@ def on_table(name: str, variant: str, seed: int) -> dict[str, Any]:
     if variant != "alone":
         archive, _ = searched(seed + OTHER_SEEDS, SOURCE_TRAININGS, None)
         source = Source.of("source", [archive])
-        source = shuffled(source) if variant == "shuffled" else source
+        source = source if variant == "learning" else dealt(source, variant)
     found: dict[str, float] = {}
     for budget in BUDGETS:
         archive, judge = searched(seed, budget, source)
@@ -178,25 +193,27 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     from scipy.stats import wilcoxon
 
     lines = [
-        "| what | told | alone | learning | shuffled | learning - alone, p | shuffled - alone, p |",
-        "|---|---|---|---|---|---|---|",
+        f"| what | told | {' | '.join(ON_TABLES)} | "
+        f"{' | '.join(f'{variant} - alone, p' for variant in ON_TABLES[1:])} |",
+        "|---" * (1 + 2 * len(ON_TABLES)) + "|",
     ]
     for what in dict.fromkeys(row["what"] for row in rows):
         by = {(r["variant"], r["seed"]): r["found"] for r in rows if r["what"] == what}
-        seeds = sorted({s for _, s in by if all((v, s) in by for v in VARIANTS)})
+        variants = [v for v in ON_TABLES if v in {variant for variant, _ in by}]
+        seeds = sorted({s for _, s in by if all((v, s) in by for v in variants)})
         if len(seeds) < 2:
             continue
         for name in by["alone", seeds[0]]:
-            values = {v: [by[v, seed][name] for seed in seeds] for v in VARIANTS}
-            shown = [f"{fmean(values[v]):.3f} ± {stdev(values[v]):.3f}" for v in VARIANTS]
+            values = {v: [by[v, seed][name] for seed in seeds] for v in variants}
+            shown = [f"{fmean(values[v]):.3f} ± {stdev(values[v]):.3f}" for v in variants]
             gains = []
-            for variant in VARIANTS[1:]:
+            for variant in variants[1:]:
                 gain = numpy.subtract(values[variant], values["alone"])
                 p = wilcoxon(gain).pvalue if gain.any() else 1.0
                 gains.append(f"{gain.mean():+.3f}, {p:.3f}")
-            lines.append(
-                f"| {what}, {len(seeds)} seeds | {name} | {' | '.join((*shown, *gains))} |"
-            )
+            none = [""] * (len(ON_TABLES) - len(variants))
+            cells = (*shown, *none, *gains, *none)
+            lines.append(f"| {what}, {len(seeds)} seeds | {name} | {' | '.join(cells)} |")
     return lines
 
 
@@ -204,7 +221,7 @@ def wanted(chosen: argparse.Namespace) -> Iterator[tuple[str, str, int, Callable
     """What is to be run: what on, which variant, seed, and the function of these two."""
     for seed in range(chosen.seeds):
         for name in TABLES:
-            for variant in VARIANTS:
+            for variant in ON_TABLES:
                 yield name, variant, 2_000 + seed, lambda v, s, name=name: on_table(name, v, s)
     for seed in range(chosen.image_seeds if chosen.root else 0):
         for variant in VARIANTS:
