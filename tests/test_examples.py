@@ -28,7 +28,7 @@ def test_an_example_is_searched_reported_retrained_and_exported(name, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run(REPOSITORY / "examples" / f"{name}.toml", "algorithm.generations=1")
+    run(REPOSITORY / "examples" / f"{name}.toml", "algorithm.generations=1", "toolbox.map=serial")
     folder = tmp_path / "runs" / name / "seed-1"
     run("report", folder)
     layers = (folder / "report" / "network.csv").read_text().splitlines()
