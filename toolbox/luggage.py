@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from toolbox.measure import Job, Measure, Outcome
+from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem
 from toolbox.whole_file import write_whole
 
@@ -53,6 +54,9 @@ class Luggage:
         # What changes in the leading process is nothing to a worker, which would be told it anew.
         state = vars(self) | {"_asked": {}, "_travels": False, "_too_large": False}
         paths = self.measure.problem.shared_files()
+        for path in paths:
+            if not path.is_file():
+                raise OperatorError(f"problem.shared_files: {path}: there is no such file")
         size = sum(path.stat().st_size for path in paths)
         if self._fits(size):
             state["_shared"] = {

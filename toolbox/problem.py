@@ -263,6 +263,8 @@ class _Adapted(Hooks):
             value = vars(self)["space"] = adapted_space(value)
         elif name == "known":
             value = vars(self)["known"] = _finite(value)
+        elif name in ("kept_files", "shared_files"):
+            value = vars(self)[name] = _paths(value, f"problem.{name}")
         return value
 
     def on_worker(self, rank: int) -> Problem:
@@ -302,6 +304,21 @@ def _finite(known: Callable[[list[int]], Measurement]) -> Callable[[list[int]], 
                 f"problem.known: it returned {found!r}; a dict of finite numbers is needed"
             )
         return found
+
+    return checked
+
+
+def _paths(files: Callable[..., Any], said: str) -> Callable[..., list[Path]]:
+    """The files that a problem names, which are read and written without it."""
+
+    def checked(*options: Options) -> list[Path]:
+        found = files(*options)
+        try:
+            if not isinstance(found, str):
+                return [Path(one) for one in found]
+        except TypeError:
+            pass
+        raise OperatorError(f"{said}: it returned {found!r}; a list of paths is needed")
 
     return checked
 

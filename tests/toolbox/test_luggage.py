@@ -10,6 +10,8 @@ import pytest
 from problems.spaces.bit_string import BitString
 from toolbox.luggage import MARK, Luggage
 from toolbox.measure import Job, Measure
+from toolbox.operator_error import OperatorError
+from toolbox.problem import adapted
 
 
 class Elsewhere:
@@ -165,3 +167,29 @@ def test_a_worker_without_what_all_evaluations_read_says_so(scaling, tmp_path):
     assert "carry_mib = 4.76837e-07 lets no more travel" in outcome.message
     (seen,) = Elsewhere(sees=True)(luggage, luggage.packed([Job(4, [1] * 6)]))
     assert seen.measurement == {"ones": 42}
+
+
+def test_a_shared_file_that_is_not_there_is_one_line(scaling, tmp_path):
+    (tmp_path / "shared" / "scale.txt").unlink()
+    with pytest.raises(OperatorError, match=r"problem.shared_files: .*scale.txt: there is no such"):
+        pickle.dumps(Luggage(scaling, tmp_path, 1.0))
+
+
+@pytest.mark.parametrize("wrong", ["weights.pt", None, [3]])
+def test_files_that_are_no_paths_are_one_line(wrong):
+    class Wrong(Scaling):
+        def shared_files(self):
+            return wrong
+
+    with pytest.raises(
+        OperatorError, match=r"problem.shared_files: it returned .* a list of paths"
+    ):
+        adapted(Wrong()).shared_files()
+
+
+def test_names_of_files_are_paths():
+    class Named(Scaling):
+        def kept_files(self, options):
+            return [f"runs/{options['key']}.txt"]
+
+    assert adapted(Named()).kept_files({"key": "a"}) == [Path("runs/a.txt")]
