@@ -6,6 +6,7 @@ must and returns the data set with its numbers filled in.
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -240,6 +241,11 @@ class HuggingFace(OwnImages):
                 opened = datasets.load_dataset(self.path, self.name, split=split)
         except (OSError, ValueError) as error:  # all that the library raises for what is not there
             reason = str(error).splitlines()[0]
+            if found := re.match(r"Unknown split .*Should be one of \[(.*)\]", reason):
+                legal = found[1].replace("'", "")
+                raise DataMissing(
+                    f"{part}_split = {split!r}: it is not in {self.path!r}; legal: {legal}"
+                ) from error
             raise DataMissing(f"path = {self.path!r}: it cannot be loaded ({reason})") from error
         for key, column in (
             ("image_column", self.image_column),

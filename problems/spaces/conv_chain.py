@@ -19,7 +19,7 @@ from problems.spaces.layers import Conv, Flatten, GlobalAveragePool, Layer, Line
 
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish", "gelu"]
 PoolKind = Literal["max", "average"]
-PoolAfter = Literal["every", "second_and_last", "none"] | tuple[Positive, ...]
+PoolAfter = Literal["every", "second_and_last", "first_three", "none"] | tuple[Positive, ...]
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class ConvChain:
     depth: fewest and most convolutions.  filters, kernels, activations, units: the choices.
     batch_norm: after each convolution always, never, or as the network's gene.  pools: the kinds;
     pool_gene: one for the network or one for each layer.  pool_after: after which convolutions:
-    "every" one, every "second_and_last", "none", or a list of their numbers from 1.  fc_layers:
-    fewest and most hidden fully connected layers; [0, 0] is global average pooling in their place.
-    dropout: after each hidden fully connected layer.
+    "every" one, every "second_and_last", the "first_three" as far as there are so many, "none", or
+    a list of their numbers from 1.  fc_layers: fewest and most hidden fully connected layers;
+    [0, 0] is global average pooling in their place.  dropout: after each hidden fully connected
+    layer.
 
     A genome has a gene for each choice that there is: depth, then a slot for each possible
     convolution, then those of the whole network.  What lies beyond the depth is inert.
@@ -64,6 +65,10 @@ class ConvChain:
         for name in ("filters", "kernels", "activations", "pools", "units"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name} = {list(getattr(self, name))}: a choice is named twice")
+        if self.pool_after == "first_three":
+            # Kept as numbers, as an archive's identity always had them.
+            first = tuple(range(1, min(3, self.depth[1]) + 1))
+            object.__setattr__(self, "pool_after", first)
         if not isinstance(self.pool_after, str) and max(self.pool_after, default=0) > self.depth[1]:
             raise ValueError(
                 f"pool_after = {list(self.pool_after)}: there are {self.depth[1]} convolutions"
@@ -359,7 +364,7 @@ class PlainCnn(ConvChain):
     filters: Annotated[tuple[Positive, ...], MinLen(1)] = (16, 32, 48, 64, 80, 96, 112, 128)
     batch_norm: Literal["always", "never", "gene"] = "gene"
     pools: Annotated[tuple[PoolKind, ...], MinLen(1)] = ("max",)
-    pool_after: PoolAfter = (1, 2, 3)
+    pool_after: PoolAfter = "first_three"
     fc_layers: tuple[Layers, Layers] = (0, 0)
 
 

@@ -136,6 +136,13 @@ def test_layers_beyond_the_depth_do_not_make_another_network():
     assert space.decode(other) == space.decode(genome)
 
 
+@pytest.mark.parametrize(("most", "pools"), [(1, (1,)), (2, (1, 2)), (5, (1, 2, 3))])
+def test_the_pools_of_a_plain_network_are_no_more_than_its_convolutions(most, pools):
+    """A declaration of fewer convolutions is no error; and 5 are what they always were."""
+    assert PlainCnn(depth=(1, most)) == PlainCnn(depth=(1, most), pool_after=pools)
+    assert PlainCnn(depth=(1, most)).pool_after == pools
+
+
 @pytest.mark.parametrize("pool_after", [(2,), ()])
 def test_the_kind_of_a_pool_that_is_nowhere_does_not_make_another_network(pool_after):
     space = ConvChain(depth=(1, 2), pool_after=pool_after, batch_norm="never")

@@ -145,6 +145,12 @@ def test_a_column_that_is_not_there_is_refused(folder, column):
         made(HuggingFace, folder, **{column: "no"}).located()
 
 
+def test_a_split_that_is_not_there_is_refused_by_its_key(folder):
+    message = f"train_split = 'training': it is not in {str(folder)!r}; legal: train, test"
+    with pytest.raises(DataMissing, match=re.escape(message)):
+        made(HuggingFace, folder, train_split="training").located()
+
+
 def test_labels_may_be_strings(tmp_path_factory):
     import datasets
 
