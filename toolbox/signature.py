@@ -235,12 +235,31 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
         first = error.errors()[0]
         where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
         message = re.sub("^(Input|Tuple|List|String|Value) should", "it should", first["msg"])
+        message = message.replace(" after validation", "")
         shown = first["input"] if where else value
+        if first["type"] == "missing" and isinstance(shown, list | tuple):  # of a tuple
+            where = where.rpartition("[")[0]
+            needed = 1 + max(one["loc"][-1] for one in error.errors() if one["type"] == "missing")
+            message = f"{needed} entries are needed, and there are {len(shown)}"
+            if isinstance(parameter.default, tuple) and len(parameter.default) == needed:
+                message += f"; by default they are {list(parameter.default)}"
         if first["type"] in ("list_type", "tuple_type") and not isinstance(shown, Mapping):
-            message = f"a list is needed, like [{json.dumps(shown, default=str)}]"
+            like: Any = [shown]
+            if not where and isinstance(parameter.default, tuple) and not _fits(adapter, like):
+                like = list(parameter.default)
+            message = f"a list is needed, like {json.dumps(like, default=str)}"
         if first["type"] == "literal_error" and isinstance(shown, str):
             message += did_you_mean(shown, re.findall("'([^']*)'", first["msg"]))
         raise ValueError(f"{key}{where} = {shown!r}: {message}") from None
+
+
+def _fits(adapter: TypeAdapter[Any], value: Any) -> bool:
+    """Whether a value is of the type."""
+    try:
+        adapter.validate_json(json.dumps(value, default=str))
+    except ValidationError:
+        return False
+    return True
 
 
 def _tables_of(annotation: Any) -> type | None:

@@ -1,5 +1,6 @@
 """How a field of a declaration takes a plain function in place of a class."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,3 +81,23 @@ def test_what_is_described_of_a_plain_function_declares_it_again(identity):
 def test_what_a_plain_function_refuses_is_told_with_its_key():
     with pytest.raises(ValueError, match=r"^problem\.shape\.radius = -1: at least 0 is needed$"):
         chosen({"use": CIRCLE, "radius": -1})
+
+
+@dataclass(frozen=True)
+class Frame:
+    size: tuple[int, int] = (3, 4)
+    colours: tuple[int, ...] = (1,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"size": [3]}, "size = [3]: 2 entries are needed, and there are 1; by default they are"),
+        ({"size": [3, 4, 5]}, "size = [3, 4, 5]: it should have at most 2 items, not 3"),
+        ({"size": 3}, "size = 3: a list is needed, like [3, 4]"),
+        ({"colours": 3}, "colours = 3: a list is needed, like [3]"),
+    ],
+)
+def test_a_list_of_a_wrong_length_is_told_how_many_are_needed(wrong, said):
+    with pytest.raises(ValueError, match=re.escape(f"frame.{said}")):
+        choose({"use": "frame", **wrong}, {"frame": Frame}, "frame")
