@@ -67,6 +67,21 @@ class Training:
         found = (key.values for key in self.searched if key.name == name)
         return next(found, (getattr(self, name),))
 
+    def notices(self, image_shape: tuple[int, int, int]) -> list[str]:
+        """What a person should know of a recipe that is legal, a line each."""
+        lines = []
+        if self.values_of("early_stop") == ("never",):
+            for name in ("patience", "min_delta"):
+                if (value := getattr(self, name)) != getattr(type(self), name):
+                    lines.append(f"{name} = {value}: without effect, since early_stop = 'never'")
+        padding, side = self.augmentation.crop_padding, min(image_shape[1:])
+        if padding >= side:
+            lines.append(
+                f"augmentation.crop_padding = {padding}: images have {side} pixels a side, so that "
+                "some are cropped to nothing but padding"
+            )
+        return lines
+
     def optimizer_for(self, network: nn.Module, fused: bool = True) -> torch.optim.Optimizer:
         """The optimizer of the network's weights, in its fastest form for their device.
 
