@@ -317,7 +317,7 @@ class ImageClassification:
         """What a person should know before a search begins, a line each."""
         dataset, size = self.dataset, max(self.training.values_of("batch_size"))
         lines = [f"dataset.{line}" for line in dataset.notices()]
-        lines += [f"training.{line}" for line in self.training.notices(self.space.image_shape)]
+        lines += [f"training.{line}" for line in self.training.notices(dataset.image_shape)]
         if size > dataset.train_images:
             lines.append(
                 f"training.batch_size = {size}: there are {dataset.train_images:,} images to train "

@@ -239,7 +239,8 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
         shown = first["input"] if where else value
         if first["type"] == "missing" and isinstance(shown, list | tuple):  # of a tuple
             where = where.rpartition("[")[0]
-            needed = 1 + max(one["loc"][-1] for one in error.errors() if one["type"] == "missing")
+            missing = [one["loc"][-1] for one in error.errors() if one["type"] == "missing"]
+            needed = 1 + max(map(int, missing))
             message = f"{needed} entries are needed, and there are {len(shown)}"
             if isinstance(parameter.default, tuple) and len(parameter.default) == needed:
                 message += f"; by default they are {list(parameter.default)}"
