@@ -227,10 +227,11 @@ class ImageClassification:
             raise kind(f"dataset{separator}{error}") from error
         training = replace(self.training, precision=precision)
         prepared = replace(self, device=device, dataset=dataset, training=training)
+        notices = prepared._notices()
         if not prepared.makes_own_networks:
             space, classes = architectures_of(prepared.space), prepared.dataset.classes
-            rehearse(space, space.image_shape, classes, prepared._fewest_of_a_step())
-        for line in prepared._notices():
+            notices += rehearse(space, space.image_shape, classes, prepared._fewest_of_a_step())
+        for line in notices:
             log.warning("%s", line)
         return replace(prepared, measured=prepared._rehearsed())
 

@@ -27,7 +27,8 @@ class Parameter:
 
     shelf: what it may name, for a key that names a thing.  function: the class whose
     `of(use, function, options)` makes an instance of a plain `module:function` named there and the
-    table's other keys as they are written; its instances tell them by `declared()`.  ranges:
+    table's other keys as they are written; its instances tell them by `declared()`, and its
+    `takes_class(found)`, if it has one, says which classes are called as functions are.  ranges:
     whether a range may stand in the table where a value does.  A dataclass gives all three as
     metadata of its field.
     """
@@ -212,7 +213,8 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
     if parameter.shelf is not None:
         if parameter.function is not None:
             use, target, options = _named(value, parameter.shelf, key)
-            if not inspect.isclass(target):
+            takes = getattr(parameter.function, "takes_class", lambda found: False)
+            if not inspect.isclass(target) or takes(target):
                 with prefixed(key):
                     return parameter.function.of(use, target, options)
         return choose(value, parameter.shelf, key).build()

@@ -2,6 +2,9 @@
 
 import json
 import random
+import time
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +20,23 @@ from problems.whole_file import keep_whole
 
 NETWORKS = 8  # that are looked at
 DRAWS = 200  # until so many were found
+EFFECT_SECONDS = 3.0  # at most, to see which genes change nothing
 FILE = "own_sources.json"  # in the folder of a run
 
 
-def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> None:
+def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> list[str]:
     """Count, build and describe some random networks of a space that is somebody's own.
 
-    Raises ValueError, one line, for the first that cannot be: the code that makes it fails, its
-    module returns no logits (N, classes), its count is not that of its module, or it could not be
-    saved; if two modules of one genome differ or share weights; or if the first network cannot be
-    trained by a step of `fewest` images, 1 or 2.  A genome that the space or its function refuses
-    is drawn again.
+    Returns what a person should know of them, a line each: that they return probabilities, or which
+    genes change nothing.  Raises ValueError, one line, for the first that cannot be: the code that
+    makes it fails, its module returns no logits (N, classes), its count is not that of its module,
+    or it could not be saved; if two modules of one genome differ or share weights; or if the first
+    network cannot be trained by a step of `fewest` images, 1 or 2.  A genome that the space or its
+    function refuses is drawn again.
     """
     if type(space) in SPACES.values():
-        return
+        return []
+    notices = []
     generator = random.Random(0)
     looked_at: set[tuple[int, ...]] = set()
     reason = ""
@@ -43,13 +49,22 @@ def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> N
             reason = refusal
             looked_at.discard(tuple(genome))
         elif len(looked_at) == 1:
-            _require_trainable(space, genome, image_shape, classes, fewest)
+            logits = _require_trainable(space, genome, image_shape, classes, fewest)
+            if _are_probabilities(logits):
+                notices.append(
+                    f"space: {space.decode(genome)!r}: its module returns probabilities, as of a "
+                    "softmax; the training takes them for logits, and learns badly"
+                )
         if len(looked_at) == NETWORKS:
-            return
+            break
     if not looked_at:
         raise ValueError(
             f"space: none of {DRAWS:,} random genomes is a network; the last: {reason}"
         )
+    return notices + [
+        f"space: gene {name!r} changes nothing in the networks that were tried"
+        for name in _without_effect(space, sorted(looked_at), image_shape, classes)
+    ]
 
 
 def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) -> str:
@@ -121,18 +136,81 @@ def _unlike(one: nn.Module, other: nn.Module) -> str:
     return ""
 
 
+def _images(number: int, image_shape: Shape) -> torch.Tensor:
+    """Random images, in the layout that a training has images and weights in."""
+    images = torch.rand(number, *image_shape, generator=torch.Generator().manual_seed(0))
+    return images.to(memory_format=torch.channels_last)
+
+
+def _are_probabilities(logits: torch.Tensor) -> bool:
+    """Whether rows (N, classes) are none of logits."""
+    sums = logits.sum(dim=1)
+    return bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4))
+
+
+def _without_effect(
+    space: Any, genomes: list[tuple[int, ...]], image_shape: Shape, classes: int
+) -> list[str]:
+    """The genes that changed the outputs of none of these networks, each with the same seed.
+
+    At most some seconds are taken for it; of genes that were not tried then nothing is said.
+    """
+    images, end = _images(2, image_shape), time.perf_counter() + EFFECT_SECONDS
+
+    @lru_cache
+    def outputs(genome: tuple[int, ...]) -> torch.Tensor | None:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            try:
+                network = module_of(plan_of(space, list(genome)), image_shape, classes)
+                network.to(memory_format=torch.channels_last).train()
+                found: torch.Tensor = network(images)
+            except Exception:  # refused, or told of when it is evaluated
+                return None
+        return found
+
+    without: list[str] = []
+    for place, gene in enumerate(space.genes):
+        same: list[bool] = []
+        for genome, changed in _changes(space, genomes, place):
+            if time.perf_counter() > end:
+                return without
+            before, after = outputs(genome), outputs(changed)
+            if before is not None and after is not None:
+                same.append(before.shape == after.shape and torch.equal(before, after))
+            if False in same:
+                break
+        if same and all(same):
+            without.append(gene.name)
+    return without
+
+
+def _changes(
+    space: Any, genomes: list[tuple[int, ...]], place: int
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Each genome with each that has another choice in this place and is another network."""
+    for genome in genomes:
+        for choice in range(len(space.genes[place].choices)):
+            changed = (*genome[:place], choice, *genome[place + 1 :])
+            if space.decode(list(changed)) != space.decode(list(genome)):
+                yield genome, changed
+
+
 def _require_trainable(
     space: Any, genome: list[int], image_shape: Shape, classes: int, fewest: int
-) -> None:
-    """Raise ValueError, one line, if no step of so many images can be taken on the CPU."""
-    images = torch.rand(fewest, *image_shape, generator=torch.Generator().manual_seed(0))
-    images = images.to(memory_format=torch.channels_last)  # as a training has images and weights
+) -> torch.Tensor:
+    """What a network returns for so many images.
+
+    Raises ValueError, one line, if no step of them can be taken on the CPU.
+    """
+    images = _images(fewest, image_shape)
     labels = torch.zeros(fewest, dtype=torch.int64)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         network = module_of(plan_of(space, genome), image_shape, classes)
         network.to(memory_format=torch.channels_last).train()
         try:
-            nn.functional.cross_entropy(network(images).float(), labels).backward()
+            logits: torch.Tensor = network(images).float()
+            nn.functional.cross_entropy(logits, labels).backward()
         except Exception as error:  # whatever somebody's own module does
             line = next(iter(str(error).splitlines()), "")
             rest = ", as the last one of each epoch has" if fewest == 1 else ""
@@ -141,6 +219,7 @@ def _require_trainable(
                 f"space: {space.decode(genome)!r}: its module cannot be trained by a step of "
                 f"{many}: {type(error).__name__}: {line}"
             ) from error
+    return logits.detach()
 
 
 def changed_sources(space: Any, folder: Path) -> list[str]:

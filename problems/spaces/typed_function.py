@@ -11,6 +11,7 @@ import inspect
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -68,7 +69,8 @@ class Argument:
 
 @dataclass(frozen=True)
 class TypedFunction:
-    """The networks of `function`, a `module:function` that returns a torch.nn.Module.
+    """The networks of `function`, a `module:function` that returns a torch.nn.Module, or a class
+    of such modules, `module:Class`.
 
     It is called with image_shape (channels, height, width), classes, and a value for each of its
     other parameters; the module takes images (N, *image_shape) as float32 in [0, 1] and returns
@@ -86,6 +88,12 @@ class TypedFunction:
     options: tuple[tuple[str, Any], ...] = ()
     image_shape: tuple[int, int, int] = field(default=(1, 28, 28), metadata={"declared": False})
     classes: int = field(default=10, metadata={"declared": False})
+
+    @classmethod
+    def takes_class(cls, found: type[Any]) -> bool:
+        """Whether a class is called as a function is: one of modules of torch."""
+        torch = sys.modules.get("torch")  # which whoever derives a class from it has imported
+        return torch is not None and issubclass(found, torch.nn.Module)
 
     @classmethod
     def of(cls, use: str, function: Callable[..., Any], options: dict[str, Any]) -> Self:
@@ -237,7 +245,8 @@ def _arguments(use: str) -> list[Argument]:
     """The parameters of a function, as its signature has them, but for `GIVEN`."""
     function = imported(use)
     try:
-        hints = get_type_hints(function, include_extras=True)
+        typed = function.__init__ if inspect.isclass(function) else function
+        hints = get_type_hints(typed, include_extras=True)
         parameters = inspect.signature(function).parameters
     except (NameError, TypeError, ValueError) as error:
         raise ValueError(f"use = {use!r}: its signature cannot be read: {error}") from error

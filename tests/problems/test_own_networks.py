@@ -9,6 +9,7 @@ import torch
 from annotated_types import MaxLen, MinLen
 from torch import nn
 
+from problems import PROBLEMS
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
@@ -20,6 +21,7 @@ from problems.spaces.chain import Chain
 from problems.spaces.gene import Gene
 from problems.spaces.layers import Flatten, Linear
 from problems.training.recipe import Training
+from toolbox.signature import choose
 
 DATA = Digits(size=12, limit=200, validation=100)
 Widths = Annotated[tuple[Literal[4, 8], ...], MinLen(1), MaxLen(2)]
@@ -300,3 +302,55 @@ def test_a_module_that_the_last_image_of_an_epoch_breaks_is_told_before_a_search
     alone = replace(DATA, limit=101)
     with pytest.raises(ValueError, match="a step of 1 image, as the last one of each epoch has"):
         replace(problem, dataset=alone).prepared()
+
+
+class Net(nn.Module):
+    """A class in the place of a function; its annotation is no gene."""
+
+    scale: float = 1.0
+
+    def __init__(self, image_shape, classes, width: Literal[4, 8], unused: bool):
+        super().__init__()
+        pixels = image_shape[0] * image_shape[1] * image_shape[2]
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.ReLU())
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+
+
+def with_softmax(image_shape, classes, width: Literal[4, 8]):
+    return nn.Sequential(Net(image_shape, classes, width, unused=False), nn.Softmax(dim=1))
+
+
+def test_a_class_of_modules_is_called_as_a_function_is():
+    table = {
+        "use": "image_classification",
+        "space": {"use": f"{__name__}:Net", "width": [8]},
+        "device": "cpu",
+        "dataset": {"use": "digits", "size": 12, "limit": 100, "validation": 50},
+    }
+    problem = choose(table, PROBLEMS, "problem").build()
+    assert [gene.name for gene in problem.space.genes] == ["unused"]
+    assert problem.known([0])["params"] == 8 * 144 + 8 + 10 * 8 + 10
+    assert problem.evaluate([0])["params"] == 8 * 144 + 8 + 10 * 8 + 10
+    with pytest.raises(ValueError, match=r"problem\.space\.widht = 4: unknown key; .*'width'"):
+        choose({**table, "space": {"use": f"{__name__}:Net", "widht": 4}}, PROBLEMS, "problem")
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (Net, "space: gene 'unused' changes nothing in the networks that were tried"),
+        (with_softmax, "its module returns probabilities, as of a softmax"),
+    ],
+)
+def test_what_a_stranger_s_networks_do_without_effect_is_pointed_out(function, said, caplog):
+    replace(PROBLEM, space=own(function)).prepared()
+    (line,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert said in line
+
+
+def test_nothing_is_pointed_out_of_networks_whose_genes_all_do_something(caplog):
+    PROBLEM.prepared()
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
