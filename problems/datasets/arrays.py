@@ -3,6 +3,7 @@
 Each ValueError begins with what it is about, such as "images" or "test_labels".
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
@@ -11,6 +12,56 @@ SHAPES = "(N, H, W), (N, C, H, W) or (N, H, W, C)"
 VALUES = "legal: uint8, whole numbers from 0 to 255, or floats from 0 to 1"
 EXACT = 0.1  # of a 255th; float16 is off by less
 COLOURS = (1, 3)  # channels of a picture
+
+
+def in_parts(returned: Any) -> list[tuple[Any, Any]] | None:
+    """The images and labels to train on, and those to be tested on if there are any.
+
+    returned: (images, labels), four of them in one row or as two pairs, one data set of
+    (image, label) as torch's, or two.  None for anything else.
+    """
+    several = list(returned) if isinstance(returned, tuple | list) else []
+    if _is_dataset(returned):
+        return [_pair(returned, "")]
+    if len(several) == 2 and all(map(_is_dataset, several)):
+        return [_pair(several[0], ""), _pair(several[1], "test_")]
+    if len(several) == 2 and all(isinstance(one, tuple) and len(one) == 2 for one in several):
+        return [(images, labels) for images, labels in several]
+    if len(several) in (2, 4):
+        return [(several[at], several[at + 1]) for at in range(0, len(several), 2)]
+    return None
+
+
+def _is_dataset(value: Any) -> bool:
+    """Whether a value has (image, label) by number, as a map-style data set of torch has."""
+    if isinstance(value, tuple | list | str | Mapping) or hasattr(value, "shape"):
+        return False  # or arrays, tensors, tables
+    return hasattr(value, "__getitem__") and hasattr(value, "__len__") and len(value) > 0
+
+
+def _pair(dataset: Any, prefix: str) -> tuple[Any, Any]:
+    """Its images (N, ...) and labels (N,)."""
+    images, labels = [], []
+    for number in range(len(dataset)):
+        try:
+            found = dataset[number]
+        except Exception as error:  # whatever somebody's own data set does
+            said = f"{type(dataset).__name__}[{number}]"
+            raise ValueError(f"{said} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise ValueError(
+                f"{type(dataset).__name__}[{number}] is a {type(found).__name__}; (image, label) "
+                "is needed"
+            )
+        image, label = found
+        images.append(_array(image, f"{prefix}images"))
+        labels.append(label if isinstance(label, str) else _array(label, f"{prefix}labels"))
+        if images[-1].shape != images[0].shape:
+            raise ValueError(
+                f"{prefix}images: number {number} has the shape {images[-1].shape}, and number 0 "
+                f"{images[0].shape}; all must have one"
+            )
+    return numpy.stack(images), numpy.array(labels)
 
 
 def as_images(images: Any, called: str) -> tuple[numpy.ndarray, bool]:
@@ -81,5 +132,8 @@ def _as_uint8(images: numpy.ndarray, called: str) -> tuple[numpy.ndarray, bool]:
         images = numpy.rint(exact)
         rounded = bool((abs(images - exact) > EXACT).any())
     elif least < 0 or most > 255 or (kind == "f" and (images != numpy.rint(images)).any()):
-        raise ValueError(f"{called} holds {images.dtype} from {least:.4g} to {most:.4g}; {VALUES}")
+        cure = "; leave Normalize to training.normalize = true" if least < 0 else ""
+        raise ValueError(
+            f"{called} holds {images.dtype} from {least:.4g} to {most:.4g}; {VALUES}{cure}"
+        )
     return numpy.array(images, dtype=numpy.uint8, order="C"), rounded  # never the user's own

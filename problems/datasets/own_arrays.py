@@ -13,7 +13,7 @@ from typing import Any, cast, get_type_hints
 import numpy
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from problems.datasets.arrays import as_images, as_labels
+from problems.datasets.arrays import as_images, as_labels, in_parts
 from problems.datasets.carved_test import CarvedTest, require_classes
 from problems.datasets.dataset import Dataset, Part
 from problems.imported import did_you_mean, imported
@@ -21,7 +21,10 @@ from problems.imported import did_you_mean, imported
 log = logging.getLogger(__name__)
 
 QUICK = 10.0  # seconds: a function that takes no longer is called twice, to see that it repeats
-RETURNS = "(images, labels) or (images, labels, test_images, test_labels) is needed"
+RETURNS = (
+    "(images, labels) or (images, labels, test_images, test_labels) is needed, or one or two data "
+    "sets of torch with (image, label)"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class OwnArrays(CarvedTest):
     """The images and labels that the function `use` returns, called once in each process.
 
     It returns (images, labels), or with (test_images, test_labels) after them those to be tested
-    on; see `problems.datasets.arrays` for what they may be.  Classes are the different labels,
+    on, or a data set of torch for each; see `problems.datasets.arrays`.  Classes are the different labels,
     sorted.  It must return the same at each call.  options: its own parameters, as JSON text; a
     parameter `seed` is the data set's.  fingerprint: of the content that it must return, if given.
     """
@@ -157,7 +160,7 @@ def _require_same(before: str, now: str) -> None:
     if before != now:
         raise ValueError(
             "it returned other images than the last time; they must be the same at each call, so "
-            "random ones need a fixed seed"
+            "random ones need a fixed seed, and random crops and flips are training.augmentation's"
         )
 
 
@@ -197,17 +200,19 @@ def _call(use: str, options: str, seed: int) -> Arrays:
         log.debug("%s", use, exc_info=True)
         raise ValueError(f"it failed: {type(error).__name__}: {error}") from error
     seconds = time.perf_counter() - begun
-    if not isinstance(returned, tuple | list) or len(returned) not in (2, 4):
+    pairs = in_parts(returned)
+    if pairs is None:
         many = f" of {len(returned)}" if isinstance(returned, tuple | list) else ""
-        raise ValueError(f"it returned a {type(returned).__name__}{many}; {RETURNS}")
-    images, labels, rounded = _part(returned[0], returned[1], "")
+        cure = "; a DataLoader has one, its dataset" if hasattr(returned, "dataset") else ""
+        raise ValueError(f"it returned a {type(returned).__name__}{many}; {RETURNS}{cure}")
+    images, labels, rounded = _part(*pairs[0], "")
     names = numpy.unique(labels)
     require_classes("labels", names.tolist())
     parts: dict[Part, tuple[numpy.ndarray, numpy.ndarray]] = {
         "train": (images, _numbers(labels, names))
     }
-    if len(returned) == 4:
-        tested, test_labels, _ = _part(returned[2], returned[3], "test_")
+    if len(pairs) == 2:
+        tested, test_labels, _ = _part(*pairs[1], "test_")
         if tested.shape[1:] != images.shape[1:]:
             raise ValueError(
                 f"test_images are {tested.shape[1:]} in channels, height and width, and images "

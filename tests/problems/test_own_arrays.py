@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 from problems import PROBLEMS
 from problems.datasets.dataset import DataMissing
@@ -149,6 +151,66 @@ def test_floats_that_lose_something_are_pointed_out(monkeypatch):
     assert "the brightest pixel is 1 of 255" in dim.notices()[0]
 
 
+class Rows:
+    """A data set of (image, label) by number, as torch's map-style ones are."""
+
+    def __init__(self, images, labels):
+        self.images, self.labels = images, labels
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, number):
+        return self.images[number], self.labels[number]
+
+
+TENSORS = TensorDataset(torch.tensor(IMAGES), torch.tensor(LABELS))
+PICTURES = Rows([Image.fromarray(one) for one in IMAGES], ["ab"[label] for label in LABELS])
+
+
+@pytest.mark.parametrize("dataset", [TENSORS, PICTURES, Rows(IMAGES, LABELS)])
+def test_a_data_set_of_torch_is_read_row_by_row(monkeypatch, dataset):
+    monkeypatch.setattr(f"{MODULE}.returned", dataset)
+    images, labels = OwnArrays(use=f"{MODULE}:whatever", validation=10).located().read("train")
+    assert numpy.array_equal(images, IMAGES[:, None])
+    assert labels.tolist() == LABELS
+
+
+@pytest.mark.parametrize(
+    "returned", [(TENSORS, Rows(IMAGES[:6], LABELS[:6])), ((IMAGES, LABELS),) * 2]
+)
+def test_what_is_to_be_tested_on_may_be_a_second_data_set_or_pair(monkeypatch, returned):
+    images, labels = read(monkeypatch, *returned, part="test")
+    assert numpy.array_equal(images, IMAGES[: len(images), None])
+    assert labels.tolist() == LABELS[: len(images)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (Rows([{}], [0]), "images has the shape (1,)"),
+        (Rows(IMAGES, LABELS[:3]), "Rows[3] failed: IndexError: list index out of range"),
+        (Rows([IMAGES[0], IMAGES[1, 1:]], [0, 1]), "number 1 has the shape (7, 8), and number 0 ("),
+        ([{"image": 1}] * 3, "it returned a list of 3"),
+        (Rows([], []), "it returned a Rows; (images, labels)"),
+        (DataLoader(TENSORS), "it returned a DataLoader; (images, labels)"),
+        ({"images": IMAGES, "labels": LABELS}, "it returned a dict; (images, labels)"),
+    ],
+)
+def test_a_data_set_that_does_not_do_is_one_line(monkeypatch, dataset, message):
+    monkeypatch.setattr(f"{MODULE}.returned", dataset)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        OwnArrays(use=f"{MODULE}:whatever", validation=10).located()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_set_whose_rows_are_no_pairs_is_one_line(monkeypatch):
+    monkeypatch.setattr(Rows, "__getitem__", lambda rows, number: {"image": rows.images[number]})
+    monkeypatch.setattr(f"{MODULE}.returned", Rows(IMAGES, LABELS))
+    with pytest.raises(ValueError, match=r"Rows\[0\] is a dict; \(image, label\) is needed"):
+        OwnArrays(use=f"{MODULE}:whatever", validation=10).located()
+
+
 NAN = numpy.full(IMAGES.shape, numpy.nan)
 WRONG = [
     ((), "it returned a tuple of 0; (images, labels) or"),
@@ -175,6 +237,7 @@ WRONG = [
     ((IMAGES, LABELS, IMAGES, [9] * 40), "test_labels: 9 is not among the labels"),
     ((IMAGES, LABELS, IMAGES[:, :4], LABELS), "test_images are (1, 4, 8) in channels, height"),
     ((IMAGES, LABELS, IMAGES, LABELS[1:]), "there are 40 test_images and 39 test_labels"),
+    ((IMAGES - 1.0, LABELS), "leave Normalize to training.normalize = true"),
 ]
 
 
