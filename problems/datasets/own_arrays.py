@@ -47,9 +47,10 @@ class OwnArrays(CarvedTest):
     """The images and labels that the function `use` returns, called once in each process.
 
     It returns (images, labels), or with (test_images, test_labels) after them those to be tested
-    on, or a data set of torch for each; see `problems.datasets.arrays`.  Classes are the different labels,
-    sorted.  It must return the same at each call.  options: its own parameters, as JSON text; a
-    parameter `seed` is the data set's.  fingerprint: of the content that it must return, if given.
+    on, or a data set of torch for each; see `problems.datasets.arrays`.  Classes are the different
+    labels, sorted.  It must return the same at each call.  options: its own parameters, as JSON
+    text; a parameter `seed` is the data set's.  fingerprint: of the content that it must return, if
+    given.
     """
 
     use: str
