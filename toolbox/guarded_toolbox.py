@@ -185,7 +185,7 @@ def _is_ours(function: Callable[..., Any]) -> bool:
 
 
 def belongs(genome: Any, space: Any, alias: str) -> bool:
-    """Whether a genome is a network of the space.
+    """Whether a genome is a network of the space; its genes are plain integers then.
 
     Raises OperatorError that names the operator if it is no genome at all.
     """
@@ -202,6 +202,7 @@ def belongs(genome: Any, space: Any, alias: str) -> bool:
                 raise OperatorError(
                     f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
                 )
+        genome[:] = map(int, genome)  # numpy's cannot be written as JSON
     if min(genome) < 0 or not all(map(operator.lt, genome, sizes)):
         return False
     return not space.violation(list(genome))

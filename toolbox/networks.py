@@ -7,13 +7,17 @@ what was.
 from collections import Counter
 from collections.abc import Callable, Container
 from functools import lru_cache
+from numbers import Integral
+from operator import lt
 from typing import Any, Literal
 
 from toolbox.archive import Archive, Record
+from toolbox.genes import gene_sizes
 from toolbox.halving import epochs_for
 from toolbox.judge import Judge
 from toolbox.lineage import Lineage
 from toolbox.measure import Outcome
+from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem
 
 AT_HAND = 20_000  # genomes whose keys, and whose architectures, are remembered
@@ -72,9 +76,29 @@ class Networks:
         return key, list(canonical)
 
     def _identity(self, genes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+        self._check(genes)
+        genes = tuple(map(int, genes))  # numpy's numbers are equal to these and no JSON
         canonical = tuple(map(int, self.space.canonical(list(genes))))
-        canonical = genes if canonical == genes else canonical  # there are many of them
         return self.archive.key(self._decode(canonical)), canonical
+
+    def _check(self, genes: tuple[int, ...]) -> None:
+        """Raise OperatorError, one line, for what no genome of the space can be.
+
+        The operators are looked after before; an algorithm of somebody's own may change genes too.
+        """
+        sizes = gene_sizes(self.space)
+        if len(genes) != len(sizes):
+            raise OperatorError(
+                f"evaluate: {list(genes)} has {len(genes)} genes; this space has {len(sizes)}"
+            )
+        if set(map(type, genes)) == {int} and min(genes) >= 0 and all(map(lt, genes, sizes)):
+            return  # asked for every new genome, and the loop is slow
+        for gene, index, size in zip(self.space.genes, genes, sizes, strict=True):
+            if not isinstance(index, Integral) or not 0 <= index < size:
+                raise OperatorError(
+                    f"evaluate: an individual has {gene.name} = {index!r}; legal: 0 to {size - 1}, "
+                    "which choose one of its values"
+                )
 
     def key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
         """The key of a network's record after a number of epochs: its own after all of them."""

@@ -122,7 +122,10 @@ class RunFolder:
     def write_population(self, population: Sequence[Any], space: Any) -> None:
         names = [objective.name for objective in self.declaration.objectives]
         rows = [
-            {"genome": json.dumps(individual), "architecture": space.decode(individual)}
+            {
+                "genome": json.dumps(list(map(int, individual))),
+                "architecture": space.decode(individual),
+            }
             | dict(zip(names, individual.fitness.values, strict=True))
             for individual in population
         ]

@@ -107,6 +107,29 @@ def test_a_genome_outside_the_space_is_infeasible_and_never_trained():
     assert run.toolbox.evaluator.networks.counts["infeasible"] == 1
 
 
+@pytest.mark.parametrize(
+    ("genes", "message"),
+    [
+        ([9] + [0] * 11, "an individual has bit1 = 9; legal: 0 to 1"),
+        ([0, -1] + [0] * 10, "an individual has bit2 = -1; legal: 0 to 1"),
+        ([0.5] + [0] * 11, "an individual has bit1 = 0.5; legal: 0 to 1"),
+        ([0, 1], r"\[0, 1\] has 2 genes; this space has 12"),
+    ],
+)
+def test_an_algorithm_that_asks_for_what_is_no_genome_is_told(genes, message):
+    """Its operators are looked after, and an algorithm of somebody's own may do without them."""
+    run = Run(onemax(generations=0))
+    with pytest.raises(OperatorError, match=f"evaluate: {message}"):
+        run.toolbox.map(run.toolbox.evaluate, [Individual(genes, (1.0,))])
+
+
+def test_genes_of_numpy_are_evaluated_as_plain_ones():
+    run = Run(onemax(generations=0))
+    individual = Individual([numpy.int64(1)] * 12, (1.0,))
+    assert run.toolbox.map(run.toolbox.evaluate, [individual]) == [(12.0,)]
+    assert {type(gene) for record in run.archive for gene in record.genome} == {int}
+
+
 def test_a_measurement_keeps_integers_and_floats():
     class Counting:
         space = BitString(2)

@@ -1,7 +1,9 @@
 """Properties that hold for every operator on every space."""
 
+import json
 import random
 
+import numpy
 import pytest
 from deap import tools
 from hypothesis import given, settings
@@ -223,6 +225,20 @@ def test_an_operator_that_breaks_its_contract_is_named(operator, message):
     toolbox.register("mutate", operator)
     with pytest.raises(OperatorError, match=message):
         toolbox.mutate(Individual([0, 0, 0], (1.0,)))
+
+
+def test_whole_numbers_of_numpy_become_plain_genes():
+    """As of an operator that draws with numpy; they could not be written as JSON."""
+    toolbox = toolbox_for(BitString(3))
+
+    def flip(individual):
+        individual[1] = numpy.int64(1)
+        individual[2] = numpy.bool_(True).astype(int)
+        return (individual,)
+
+    toolbox.register("mutate", flip)
+    (child,) = toolbox.mutate(Individual([0, 0, 0], (1.0,)))
+    assert json.dumps(child) == "[0, 1, 1]"
 
 
 def test_deap_s_own_operators_fit_as_they_are():
