@@ -8,12 +8,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from copy import deepcopy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from deap_nas.learning import keep
+from deap_nas.plain_tables import plain
 from deap_nas.planning import foreseen
 from deap_nas.readiness import make_ready
 from deap_nas.refused import refusing
@@ -67,12 +67,13 @@ def declared(
 ) -> Declaration:
     """The declaration of a TOML file, or of its tables as a mapping, with `key=value` overrides.
 
-    Modules of the user's are found in the current folder and beside the file.  name: of the run
-    folder of a mapping; a file has its own.  Raises ValueError, one line, for anything wrong.
+    In a mapping functions and classes may stand themselves in the place of their names.  Modules of
+    the user's are found in the current folder and beside the file.  name: of the run folder of a
+    mapping; a file has its own.  Raises ValueError, one line, for anything wrong.
     """
     if isinstance(experiment, Mapping):
         admit(Path.cwd())
-        tables = deepcopy(dict(experiment))
+        tables: dict[str, Any] = plain(experiment)
         for text in overrides:
             override(tables, text)
         return declare(tables, PROBLEMS, name=name)

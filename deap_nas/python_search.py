@@ -10,6 +10,7 @@ from typing import Any
 from deap_nas.following import follower, logging_of_ours
 from deap_nas.learning import taught
 from deap_nas.opening import OpenSearch, declared, rehearsed
+from deap_nas.plain_tables import check_reachable
 from deap_nas.refused import refusing
 from deap_nas.result import Result, open_result
 from toolbox.archive import Archive
@@ -28,10 +29,11 @@ _RUNNING: dict[Path, "weakref.ref[Any]"] = {}
 class Search:
     """A declared search.  It is checked here; nothing is written before it is run.
 
-    experiment: a TOML file, or its tables as a mapping.  overrides: "key=value", as on the command
-    line.  runs: the folder that the run folder <runs>/<name>/seed-<seed> lies in; the name is the
-    file's, or `name` for a mapping.  retry_failed: evaluate again what failed in an earlier run.
-    progress: show how far it is.  Raises ValueError, one line, for anything that is wrong.
+    experiment: a TOML file, or its tables as a mapping, in which a function or class of a module
+    may stand where a file has its name.  overrides: "key=value", as on the command line.  runs: the
+    folder that the run folder <runs>/<name>/seed-<seed> lies in; the name is the file's, or `name`
+    for a mapping.  retry_failed: evaluate again what failed in an earlier run.  progress: show how
+    far it is.  Raises ValueError, one line, for anything that is wrong.
 
         search = deap_nas.Search("x.toml", "algorithm.generations=2")
         search.toolbox.register("mutate", my_mutation, indpb=0.1)   # as in DEAP
@@ -64,6 +66,7 @@ class Search:
         self._runs = Path(runs)
         with logging_of_ours(progress), refusing(ValueError):
             self.declaration = declared(experiment, overrides, name)
+            check_reachable(self.declaration)
             self.declaration = taught(self.declaration, self.path / "archive.sqlite")
             self.problem = rehearsed(self.declaration)
         self._retry_failed = retry_failed

@@ -7,10 +7,15 @@ import random
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
+from functools import partial
 
+import numpy
 import pytest
+from deap.tools import cxTwoPoint
 
 import deap_nas
+from problems.spaces.bit_string import BitString
 from tests.conftest import REPOSITORY, onemax, run_search
 from tests.test_run_search import DIGITS, ONEMAX, evaluations
 
@@ -55,6 +60,65 @@ def test_tables_do_instead_of_a_file():
     search = deap_nas.Search(tables, "seed=4", name="mine", runs="kept")
     assert search.run().path.as_posix() == "kept/mine/seed-4"
     assert tables == tomllib.loads(ONEMAX)
+
+
+@dataclass(frozen=True)
+class Ones:
+    """As many ones as possible, of a class that a person has at hand."""
+
+    length: int = 6
+
+    @property
+    def space(self):
+        return BitString(self.length)
+
+    def evaluate(self, genome):
+        return {"ones": sum(genome)}
+
+
+def own_tables(**toolbox):
+    return {
+        "objectives": [{"use": "measured", "name": "ones", "direction": "maximize", "worst": 0.0}],
+        "problem": {"use": Ones, "length": numpy.int64(4)},
+        "toolbox": {"map": "serial", **toolbox},
+        "algorithm": {"use": "genetic_algorithm", "population": 4, "generations": 1},
+    }
+
+
+def test_a_function_or_class_stands_for_its_name():
+    search = deap_nas.Search(own_tables(mutate={"use": all_ones, "share": 0.5}, mate=cxTwoPoint))
+    declared = search.declaration.table()
+    assert declared["problem"] == {"use": f"{__name__}:Ones", "length": 4}
+    assert declared["toolbox"]["mutate"] == {"use": f"{__name__}:all_ones", "share": 0.5}
+    assert declared["toolbox"]["mate"] == {"use": "deap.tools.crossover:cxTwoPoint"}
+    assert search.run().best.measurement["ones"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (own_tables(mutate=lambda one: (one,)), r"toolbox\.mutate = <function .*no lambda or one"),
+        (own_tables(mutate={"use": partial(all_ones, share=1)}), r"use = .*: a partial cannot be"),
+        (own_tables() | {"problem": Ones()}, r"problem = Ones\(length=6\): a Ones cannot be decl"),
+        (own_tables() | {"objectives": {"ones"}}, "objectives = .*: a set cannot be declared"),
+    ],
+)
+def test_what_has_no_name_cannot_be_declared(tables, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        deap_nas.Search(tables)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_notebook_defines_is_evaluated_in_it_alone(monkeypatch):
+    main = sys.modules["__main__"]
+    monkeypatch.delattr(main, "__file__", raising=False)
+    monkeypatch.setattr(
+        main, "Bits", type("Bits", (Ones,), {"__module__": "__main__"}), raising=False
+    )
+    tables = own_tables() | {"problem": main.Bits}
+    with pytest.raises(ValueError, match=r"problem\.use = '__main__:Bits': .* %%writefile"):
+        deap_nas.Search(tables | {"toolbox": {"map": "processes"}})
+    assert deap_nas.Search(tables).run().best.measurement["ones"] >= 2
 
 
 def test_an_operator_is_registered_as_in_deap_and_stays_when_the_search_goes_on():
