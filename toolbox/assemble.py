@@ -12,6 +12,7 @@ from typing import Any
 from deap import tools
 
 from toolbox.archive import Archive, Record
+from toolbox.backends.children import pickled
 from toolbox.bounds import closest
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator, evaluate_invalid
@@ -27,6 +28,8 @@ from toolbox.quantities import quantities_with
 from toolbox.screening.foretelling import Beginning, Foretelling
 from toolbox.shelf import did_you_mean
 from toolbox.signature import Chosen, prefixed
+
+SENDING = ("processes", "scoop", "ray")  # the backends that send a problem to other processes
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +163,8 @@ def rehearse(declaration: Declaration, problem: Any) -> None:
                 f"from, because the algorithm {declaration.algorithm.use!r} breeds by itself or "
                 "not at all; leave it out, or choose another algorithm"
             )
+        if declaration.toolbox["map"].use in SENDING:
+            pickled(problem)
     finally:
         random.setstate(state)
         toolbox.close()

@@ -177,13 +177,14 @@ def _checked(measurement: Any) -> tuple[dict[str, float], str]:
     if learning_curve.NAME in measurement:
         measurement = dict(measurement)
         curve = learning_curve.kept(measurement.pop(learning_curve.NAME))
+    found: dict[str, float] = {}
     for name, value in measurement.items():
+        if getattr(value, "shape", None) == ():  # a tensor or an array of one number
+            value = value.item()
         if not isinstance(value, NUMBERS) or not math.isfinite(value):
             raise ValueError(f"evaluate returned {name} = {value!r}, not a finite number")
-    return {
-        str(name): value if type(value) in (int, float) else _plain(value)
-        for name, value in measurement.items()
-    }, curve
+        found[str(name)] = _plain(value)
+    return found, curve
 
 
 def _told(error: BaseException) -> tuple[dict[str, float], str]:
@@ -195,6 +196,8 @@ def _told(error: BaseException) -> tuple[dict[str, float], str]:
 
 
 def _plain(value: Any) -> float:
+    if type(value) in (int, float):  # an abstract class is slow to ask
+        return value  # type: ignore[no-any-return]
     return int(value) if isinstance(value, Integral) else float(value)
 
 

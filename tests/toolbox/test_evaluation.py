@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy
 import pytest
+import torch
 
 from problems.spaces.bit_string import BitString
 from tests.conftest import REPOSITORY, Gathering, Run, onemax
@@ -147,11 +148,32 @@ def test_a_measurement_becomes_plain_numbers():
         space = BitString(2)
 
         def evaluate(self, genome):
-            return {"a": numpy.float64(0.5), "b": numpy.int64(2), "c": True, "d": Fraction(1, 4)}
+            return {
+                "a": numpy.float64(0.5),
+                "b": numpy.int64(2),
+                "c": True,
+                "d": Fraction(1, 4),
+                "e": numpy.array(0.75),
+                "f": torch.tensor(3),
+                "g": torch.tensor(True),
+            }
 
     outcome = Measure(Counting())(Job(0, [0, 1]))
-    assert outcome.measurement == {"a": 0.5, "b": 2, "c": 1, "d": 0.25}
-    assert [type(value) for value in outcome.measurement.values()] == [float, int, int, float]
+    numbers = [0.5, 2, 1, 0.25, 0.75, 3, 1]
+    assert list(outcome.measurement.values()) == numbers
+    assert list(map(type, outcome.measurement.values())) == list(map(type, numbers))
+
+
+def test_an_array_of_several_numbers_is_no_measurement():
+    class Counting:
+        space = BitString(2)
+
+        def evaluate(self, genome):
+            return {"a": torch.tensor([1.0])}
+
+    outcome = Measure(Counting())(Job(0, [0, 1]))
+    assert (outcome.status, outcome.measurement) == ("error", {})
+    assert "evaluate returned a = tensor([1.]), not a finite number" in outcome.message
 
 
 def test_a_network_twice_among_those_asked_for_is_reused_once():

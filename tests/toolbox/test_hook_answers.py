@@ -89,6 +89,16 @@ def test_a_hook_that_answers_wrongly_is_told_before_a_search(problem, message):
         rehearse(DECLARATION, problem)
 
 
+@pytest.mark.parametrize("backend", ["processes", "ray"])  # scoop must be begun by itself
+def test_a_problem_that_cannot_travel_is_told_before_a_search(backend):
+    problem = Packing()
+    problem.note = lambda: None  # as a file or a connection that it keeps open
+    declaration = declare(TABLES | {"toolbox": {"map": backend}}, {"packing": Packing}, "packing")
+    with pytest.raises(OperatorError, match="the problem cannot be sent to another process"):
+        rehearse(declaration, problem)
+    rehearse(DECLARATION, problem)
+
+
 def test_what_a_hook_raises_later_is_told_with_its_line():
     known = adapted(Packing(known=lambda genome: {"weight_kg": 1 / genome[0]})).known
     assert known([1]) == {"weight_kg": 1.0}

@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt
 from toolbox.backends.backend import Arrivals, one_by_one
 from toolbox.backends.child import STOP, serve
 from toolbox.measure import Job, Outcome, Status, one_line, worker_name
+from toolbox.operator_error import OperatorError
 
 END_SECONDS = 2.0  # a child that has nothing to do gets this long to end by itself
 
@@ -296,11 +297,13 @@ class Tickets:
 
 
 def pickled(function: Callable[..., Any]) -> bytes:
-    """The bytes by which a function travels.  Raises ValueError if it cannot."""
+    """The bytes by which a function travels.  Raises OperatorError, one line, if it cannot."""
     try:
         return pickle.dumps(function)
+    except OperatorError:
+        raise
     except Exception as error:
-        raise ValueError(
+        raise OperatorError(
             f"the problem cannot be sent to another process ({one_line(error)}); "
             "toolbox.map = 'serial' does not need that"
         ) from error
