@@ -164,7 +164,7 @@ def _without_effect(
             try:
                 network = module_of(plan_of(space, list(genome)), image_shape, classes)
                 network.to(memory_format=torch.channels_last).train()
-                found: torch.Tensor = network(images)
+                found: torch.Tensor = network(images).float()
             except Exception:  # refused, or told of when it is evaluated
                 return None
         return found
