@@ -27,8 +27,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 # Until then nothing of a search whose leading process was killed may be left.  A Ray that was begun
-# by it ends by itself, and takes its time.
-GONE_SECONDS = {"processes": 30.0, "scoop": 30.0, "ray": 180.0}
+# by it ends by itself, and takes its time.  A SLURM that tells processes by their parents loses
+# those of a batch script that is killed; the search then ends when it misses its workers.
+GONE_SECONDS = {"processes": 30.0, "scoop": 30.0, "ray": 180.0, "slurm": 120.0}
 
 PROBLEM = '''
 import os, time

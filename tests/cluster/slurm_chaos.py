@@ -71,7 +71,7 @@ def disturb(slurm: Slurm, seed: int, rounds: int, luck: random.Random) -> Counte
         while (state := slurm.state(job)[0]) != "COMPLETED":
             search.look()
             if state in ENDED:
-                chaos.wait_until_gone([], folder, "scoop")
+                chaos.wait_until_gone([], folder, "slurm")
                 job = submitted()
                 continue
             time.sleep(luck.uniform(0, 3.0 if luck.random() < 0.7 else 10.0))
