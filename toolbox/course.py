@@ -226,7 +226,8 @@ def course(
     """The course of a search that goes on with what is in an archive, which is not changed.
 
     seconds: what an evaluation takes.  slots: evaluations in hand at once.  limit_seconds: of
-    processor time for finding it out.  Rules that end a search by what was measured are left out.
+    processor time for finding it out; what is left then is in proportion.  Rules that end a search
+    by what was measured are left out.  Raises ValueError if there was no time for any evaluation.
     """
     begun = time.process_time()
     clock = _Clock(slots, seconds, answer_seconds, begun + limit_seconds)
@@ -279,6 +280,8 @@ def course(
                 if led > clock.deadline:
                     raise _OutOfTime
         except _OutOfTime:
+            if not clock.evaluations:
+                raise ValueError("no evaluation of it could be followed in the time") from None
             return _in_proportion(found(""), declaration)
         finally:
             toolbox.close()
@@ -306,7 +309,7 @@ def at_most(declaration: Declaration, known: int, seconds: float, slots: int) ->
 def _in_proportion(found: Course, declaration: Declaration) -> Course:
     """A course that was not followed to its end, as if it went on so."""
     factor = declaration.most_evaluations / max(1, found.networks + found.reused)
-    if factor <= 1 or not found.evaluations:
+    if factor <= 1:
         return replace(found, complete=False)
     networks, seconds = round(found.networks * factor), found.seconds * factor
     return replace(

@@ -1,7 +1,9 @@
 """A search that is followed without an evaluation: what it asks for, and when it would have it."""
 
+import itertools
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,10 +103,23 @@ def test_a_continued_search_has_used_up_what_its_archive_took():
     assert found.evaluations == 7
 
 
-def test_where_the_time_runs_out_the_rest_is_in_proportion():
-    found = followed(onemax(population=400, generations=50), limit_seconds=0.05)
+@pytest.fixture
+def ticking(monkeypatch):
+    """A processor whose clock goes on by a millisecond each time that it is looked at."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(process_time=lambda: next(ticks) / 1000)
+    monkeypatch.setattr("toolbox.course.time", clock)
+
+
+def test_where_the_time_runs_out_the_rest_is_in_proportion(ticking):
+    found = followed(onemax(population=400, generations=50), limit_seconds=0.5)
     assert not found.complete
     assert found.seconds == pytest.approx(400 + 50 * 399, rel=0.05)
+
+
+def test_where_there_is_no_time_at_all_nothing_is_made_up(ticking):
+    with pytest.raises(ValueError, match="no evaluation of it could be followed"):
+        followed(onemax(), limit_seconds=0.0)
 
 
 def test_arithmetic_alone_is_an_upper_limit():
