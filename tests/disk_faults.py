@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import untraced
 from tests.conftest import REPOSITORY
 
 SECTOR = 512
@@ -378,7 +379,7 @@ def bench() -> Iterator[Bench]:
 def preloaded(arguments: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
     """This module run with `disk_faults.c` in its place."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "LD_PRELOAD": str(compiled(Path(folder)))}
+        environment = {**untraced(), "LD_PRELOAD": str(compiled(Path(folder)))}
         return subprocess.run(
             [sys.executable, "-m", "tests.disk_faults", *arguments],
             cwd=REPOSITORY,
