@@ -56,7 +56,7 @@ def check_reachable(declaration: Declaration) -> None:
     interactive = not hasattr(sys.modules["__main__"], "__file__")
     if not interactive or declaration.toolbox["map"].use == IN_THIS_PROCESS:
         return
-    for key, name in _texts(declaration.table()["problem"], "problem"):
+    for key, name in texts(declaration.table()["problem"], "problem"):
         if name.startswith("__main__:"):
             function = name.partition(":")[2]
             raise ValueError(
@@ -66,13 +66,13 @@ def check_reachable(declaration: Declaration) -> None:
             )
 
 
-def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """The texts in plain data, with their keys."""
+def texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The texts anywhere in plain data, with their keys."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):
         for name, one in value.items():
-            yield from _texts(one, f"{key}.{name}")
-    elif isinstance(value, list):
+            yield from texts(one, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
         for number, one in enumerate(value):
-            yield from _texts(one, f"{key}[{number}]")
+            yield from texts(one, f"{key}[{number}]")

@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from deap_nas import user_modules
+from deap_nas.plain_tables import texts
 from toolbox.whole_file import write_whole
 
 FILE = "user_modules.json"  # {"names": [...], "folders": {module: its folder}, "seal": "..."}
@@ -37,7 +38,7 @@ def names_in(value: Any) -> set[str]:
     >>> names_in({"select": {"use": "mine.more:best"}, "root": "C:/data", "map": "serial"})
     {'mine.more:best'}
     """
-    return set(_names(value))
+    return {text for _, text in texts(value) if _is_name(text)}
 
 
 def remember(path: Path, tables: Mapping[str, Any]) -> None:
@@ -131,14 +132,6 @@ def _key(make: bool = False) -> bytes | None:
     return None
 
 
-def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for entry in value.values():
-            yield from _names(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _names(entry)
-    elif isinstance(value, str):
-        module, _, name = value.partition(":")
-        if module and name and not {"/", "\\"} & set(value):
-            yield value
+def _is_name(text: str) -> bool:
+    module, _, name = text.partition(":")
+    return bool(module and name and not {"/", "\\"} & set(text))

@@ -151,16 +151,26 @@ def untraced() -> dict[str, str]:
     return {name: one for name, one in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
+def processes() -> Iterator[tuple[int, Path]]:
+    """The number of each process of this machine, and where the kernel tells of it."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            yield int(entry.name), entry
+
+
+def command_line(entry: Path) -> str:
+    """Of a process.  Raises OSError if it has ended."""
+    return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
 def descendants(pid: int) -> dict[int, str]:
     """The processes below `pid` and their command lines."""
     parents, commands = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                stat = (entry / "stat").read_text(encoding="utf-8")
-                parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                commands[int(entry.name)] = line.decode(errors="replace")
+    for pid, entry in processes():
+        with contextlib.suppress(OSError):
+            stat = (entry / "stat").read_text(encoding="utf-8")
+            parents[pid] = int(stat.rsplit(")", 1)[1].split()[1])
+            commands[pid] = command_line(entry)
     found: dict[int, str] = {}
     frontier = {pid}
     while frontier:
@@ -198,10 +208,10 @@ def wait_until_gone(pids: list[int], folder: Path, backend: str) -> None:
 def _inhabitants(folder: Path) -> list[int]:
     """The processes that work in a folder."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for pid, entry in processes():
         with contextlib.suppress(OSError):
-            if entry.name.isdecimal() and (entry / "cwd").resolve() == folder:
-                found.append(int(entry.name))
+            if (entry / "cwd").resolve() == folder:
+                found.append(pid)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from deap import tools
 
 from toolbox.archive import Archive, Record
+from toolbox.backends import SENDING
 from toolbox.backends.children import pickled
 from toolbox.bounds import closest
 from toolbox.declaration import Declaration
@@ -28,8 +29,6 @@ from toolbox.quantities import quantities_with
 from toolbox.screening.foretelling import Beginning, Foretelling
 from toolbox.shelf import did_you_mean
 from toolbox.signature import Chosen, prefixed
-
-SENDING = ("processes", "scoop", "ray")  # the backends that send a problem to other processes
 
 log = logging.getLogger(__name__)
 

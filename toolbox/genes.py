@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from operator import lt
 from typing import Any, Literal
 
 from toolbox.operator_error import OperatorError
@@ -21,6 +22,11 @@ def gene_sizes(space: Any) -> list[int]:
     if genes is not _sizes[0]:  # the same for every child of a search
         _sizes = genes, [len(gene.choices) for gene in genes]
     return _sizes[1]
+
+
+def are_choices(genome: Sequence[int], sizes: Sequence[int]) -> bool:
+    """Whether each integer is the number of one of its gene's choices."""
+    return min(genome) >= 0 and all(map(lt, genome, sizes))
 
 
 def random_genome(space: Any) -> list[int]:

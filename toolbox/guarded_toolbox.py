@@ -10,7 +10,6 @@ included.
 import functools
 import inspect
 import numbers
-import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from toolbox.archive import Record
 from toolbox.backends.backend import Map
 from toolbox.belief import Belief
 from toolbox.evaluation import Evaluator
-from toolbox.genes import gene_sizes
+from toolbox.genes import are_choices, gene_sizes
 from toolbox.individual import clone
 from toolbox.lineage import note_origin, origin
 from toolbox.networks import BudgetSpent
@@ -203,9 +202,7 @@ def belongs(genome: Any, space: Any, alias: str) -> bool:
                     f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
                 )
         genome[:] = map(int, genome)  # numpy's cannot be written as JSON
-    if min(genome) < 0 or not all(map(operator.lt, genome, sizes)):
-        return False
-    return not space.violation(list(genome))
+    return are_choices(genome, sizes) and not space.violation(list(genome))
 
 
 def _check_individuals(found: Any, alias: str) -> None:

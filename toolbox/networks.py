@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Container
 from functools import lru_cache
 from numbers import Integral
-from operator import lt
 from typing import Any, Literal
 
 from toolbox.archive import Archive, Record
-from toolbox.genes import gene_sizes
+from toolbox.genes import are_choices, gene_sizes
 from toolbox.halving import epochs_for
 from toolbox.judge import Judge
 from toolbox.lineage import Lineage
@@ -76,29 +75,31 @@ class Networks:
         return key, list(canonical)
 
     def _identity(self, genes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-        self._check(genes)
-        genes = tuple(map(int, genes))  # numpy's numbers are equal to these and no JSON
+        genes = self._plain(genes)
         canonical = tuple(map(int, self.space.canonical(list(genes))))
+        canonical = genes if canonical == genes else canonical  # there are many of them
         return self.archive.key(self._decode(canonical)), canonical
 
-    def _check(self, genes: tuple[int, ...]) -> None:
-        """Raise OperatorError, one line, for what no genome of the space can be.
+    def _plain(self, genes: tuple[int, ...]) -> tuple[int, ...]:
+        """The same genes as Python's integers: numpy's are equal to these, and no JSON.
 
-        The operators are looked after before; an algorithm of somebody's own may change genes too.
+        Raises OperatorError, one line, for what no genome of the space can be.  The operators are
+        looked after before; an algorithm of somebody's own may change genes too.
         """
         sizes = gene_sizes(self.space)
         if len(genes) != len(sizes):
             raise OperatorError(
                 f"evaluate: {list(genes)} has {len(genes)} genes; this space has {len(sizes)}"
             )
-        if set(map(type, genes)) == {int} and min(genes) >= 0 and all(map(lt, genes, sizes)):
-            return  # asked for every new genome, and the loop is slow
+        if set(map(type, genes)) == {int} and are_choices(genes, sizes):
+            return genes  # asked for every new genome, and the loop is slow
         for gene, index, size in zip(self.space.genes, genes, sizes, strict=True):
             if not isinstance(index, Integral) or not 0 <= index < size:
                 raise OperatorError(
                     f"evaluate: an individual has {gene.name} = {index!r}; legal: 0 to {size - 1}, "
                     "which choose one of its values"
                 )
+        return tuple(map(int, genes))
 
     def key_after(self, epochs: int | None, key: str, genome: list[int]) -> str:
         """The key of a network's record after a number of epochs: its own after all of them."""

@@ -15,7 +15,6 @@ import random
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 
 from tests import chaos
 from tests.cluster.machines import REPOSITORY, Machines
@@ -37,18 +36,13 @@ KINDS = {  # what stands in the command line of each; the first that fits
 def of_job(job: str) -> dict[str, list[int]]:
     """The processes of a job, by what they are."""
     kinds: dict[str, list[int]] = {}
-    for entry in Path("/proc").iterdir():
+    for pid, entry in chaos.processes():
         with contextlib.suppress(OSError):
-            if not entry.name.isdecimal():
-                continue
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = chaos.command_line(entry)
             mine = f"SLURM_JOB_ID={job}\0".encode() in (entry / "environ").read_bytes()
-            if not mine and f"slurmstepd: [{job}." not in command:
-                continue
-            for mark, kind in KINDS.items():
-                if mark in command:
-                    kinds.setdefault(kind, []).append(int(entry.name))
-                    break
+            kind = next((kind for mark, kind in KINDS.items() if mark in command), None)
+            if kind and (mine or f"slurmstepd: [{job}." in command):
+                kinds.setdefault(kind, []).append(pid)
     return kinds
 
 

@@ -17,3 +17,4 @@ BACKENDS: Mapping[str, Callable[..., Backend]] = {
     "scoop": Scoop,
     "serial": Serial,
 }
+SENDING = BACKENDS.keys() - {"serial"}  # those that send a problem to other processes
