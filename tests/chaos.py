@@ -166,11 +166,11 @@ def command_line(entry: Path) -> str:
 def descendants(pid: int) -> dict[int, str]:
     """The processes below `pid` and their command lines."""
     parents, commands = {}, {}
-    for pid, entry in processes():
+    for one, entry in processes():
         with contextlib.suppress(OSError):
             stat = (entry / "stat").read_text(encoding="utf-8")
-            parents[pid] = int(stat.rsplit(")", 1)[1].split()[1])
-            commands[pid] = command_line(entry)
+            parents[one] = int(stat.rsplit(")", 1)[1].split()[1])
+            commands[one] = command_line(entry)
     found: dict[int, str] = {}
     frontier = {pid}
     while frontier:
