@@ -201,7 +201,7 @@ def wait_until_gone(pids: list[int], folder: Path, backend: str) -> None:
     """Nothing that was started for a search may outlive it: these, and whoever is in its folder."""
     end = time.monotonic() + GONE_SECONDS[backend]
     while alive := [pid for pid in [*pids, *_inhabitants(folder)] if _alive(pid)]:
-        assert time.monotonic() < end, f"left behind: {alive}"
+        assert time.monotonic() < end, f"left behind: {[_described(pid) for pid in alive]}"
         time.sleep(0.02)
 
 
@@ -216,11 +216,25 @@ def _inhabitants(folder: Path) -> list[int]:
 
 
 def _alive(pid: int) -> bool:
+    return _state(pid) not in ("", "Z")
+
+
+def _state(pid: int) -> str:
+    """What a process does, in the kernel's letter; nothing if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+        return ""
+    return stat.rsplit(")", 1)[1].split()[0]
+
+
+def _described(pid: int) -> str:
+    """A process that nobody expected: number, state, what it is, and each of its threads' waits."""
+    entry, what = Path(f"/proc/{pid}"), f"{pid} ({_state(pid)})"
+    with contextlib.suppress(OSError):
+        waits = [(thread / "wchan").read_text() for thread in (entry / "task").iterdir()]
+        what += f" {command_line(entry)} waits in {', '.join(waits)}"
+    return what
 
 
 def uninterrupted(folder: Path, seed: int) -> str:

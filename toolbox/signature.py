@@ -234,26 +234,35 @@ def _value(value: Any, parameter: Parameter, key: str) -> Any:
     try:
         return adapter.validate_json(json.dumps(value, default=str))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
-        message = re.sub("^(Input|Tuple|List|String|Value) should", "it should", first["msg"])
-        message = message.replace(" after validation", "")
-        shown = first["input"] if where else value
-        if first["type"] == "missing" and isinstance(shown, list | tuple):  # of a tuple
+        raise ValueError(f"{key}{_refusal(error, value, parameter, adapter)}") from None
+
+
+def _refusal(
+    error: ValidationError, value: Any, parameter: Parameter, adapter: TypeAdapter[Any]
+) -> str:
+    """What is wrong with a value, and where in it: `[1] = 'x': it should be a valid integer`."""
+    first = error.errors()[0]
+    where = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+    shown = first["input"] if where else value
+    default = list(parameter.default) if isinstance(parameter.default, tuple) else []
+    match first["type"]:
+        case "missing" if isinstance(shown, list | tuple):  # an entry of a tuple
             where = where.rpartition("[")[0]
             missing = [one["loc"][-1] for one in error.errors() if one["type"] == "missing"]
             needed = 1 + max(map(int, missing))
             message = f"{needed} entries are needed, and there are {len(shown)}"
-            if isinstance(parameter.default, tuple) and len(parameter.default) == needed:
-                message += f"; by default they are {list(parameter.default)}"
-        if first["type"] in ("list_type", "tuple_type") and not isinstance(shown, Mapping):
-            like: Any = [shown]
-            if not where and isinstance(parameter.default, tuple) and not _fits(adapter, like):
-                like = list(parameter.default)
+            if len(default) == needed:
+                message += f"; by default they are {default}"
+        case "list_type" | "tuple_type" if not isinstance(shown, Mapping):
+            alone: Any = [shown]
+            like = alone if where or not default or _fits(adapter, alone) else default
             message = f"a list is needed, like {json.dumps(like, default=str)}"
-        if first["type"] == "literal_error" and isinstance(shown, str):
-            message += did_you_mean(shown, re.findall("'([^']*)'", first["msg"]))
-        raise ValueError(f"{key}{where} = {shown!r}: {message}") from None
+        case kind:
+            message = re.sub("^(Input|Tuple|List|String|Value) should", "it should", first["msg"])
+            message = message.replace(" after validation", "")
+            if kind == "literal_error" and isinstance(shown, str):
+                message += did_you_mean(shown, re.findall("'([^']*)'", first["msg"]))
+    return f"{where} = {shown!r}: {message}"
 
 
 def _fits(adapter: TypeAdapter[Any], value: Any) -> bool:
