@@ -55,8 +55,17 @@ def test_an_operator_can_be_deleted_without_breaking_another(drawer):
         assert not siblings, file
 
 
-def test_the_toolbox_is_imported_without_torch():
-    code = "import sys, toolbox.assemble, toolbox.search; print('torch' in sys.modules)"
+def test_a_search_is_begun_without_what_is_slow_to_import():
+    code = (
+        "import sys, toolbox.assemble, toolbox.search, deap_nas.commands.search; "
+        "print({'torch', 'scipy', 'sklearn', 'pandas', 'matplotlib'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_child_that_trains_imports_no_statistics():
+    code = "import sys, problems.image_classification; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

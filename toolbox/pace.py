@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy
-from scipy.optimize import nnls
 
 from toolbox.archive import Archive, Record
 from toolbox.backends.backend import Map
@@ -153,6 +152,8 @@ class Pace:
 def _fitted(costs: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
     """The two numbers of seconds = fixed + slope x cost with the least relative errors, none of
     them negative; so fitted that the mean is right."""
+    from scipy.optimize import nnls  # each search would wait for its import
+
     took = numpy.maximum(seconds, 1e-9)
     scale = max(costs)
     if scale <= 0 or len(set(costs)) < 2:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from scipy.optimize import nnls
-from scipy.stats import spearmanr
 
 from problems.int8.work import Work
 
@@ -82,6 +80,8 @@ def fitted(name: str, readings: Sequence[tuple[Work, float]], **about: Any) -> L
     """
     if len(readings) < FEWEST:
         raise ValueError(f"{len(readings)} readings: at least {FEWEST} are needed")
+    from scipy.stats import spearmanr  # each search would wait for its import
+
     if lowest := [number for _, number in readings if number <= 0]:
         raise ValueError(f"{name} = {lowest[0]:g}: only what is above 0 has prices")
     held_out = [one for place, one in enumerate(readings) if place % HELD_OUT == HELD_OUT - 1]
@@ -103,6 +103,8 @@ def fitted(name: str, readings: Sequence[tuple[Work, float]], **about: Any) -> L
 
 
 def _prices(readings: Sequence[tuple[Work, float]]) -> dict[str, float]:
+    from scipy.optimize import nnls
+
     parts = sorted({part for work, _ in readings for part in work})
     rows = numpy.array([[work.get(part, 0.0) / read for part in parts] for work, read in readings])
     scale = rows.max(axis=0)  # all of a size, so that none is lost to rounding

@@ -14,13 +14,13 @@ from problems.spaces.bit_string import BitString
 from tests.conftest import Run, lotz, onemax
 from tests.toolbox.test_fronts import made
 from toolbox.individual import Individual
-from toolbox.selection import mean_field_game
 from toolbox.selection.mean_field_game import (
     EXPLOITABILITY,
     Dense,
     Grouped,
     States,
     equilibrium,
+    mean_field_game,
     ranks,
     universal_sampling,
 )

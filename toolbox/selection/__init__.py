@@ -1,6 +1,5 @@
 """Selection operators: (individuals, k) in, a list of k of them out."""
 
-from toolbox.selection.mean_field_game import mean_field_game
 from toolbox.selection.nsga2 import nsga2
 from toolbox.selection.nsga3 import nsga3
 from toolbox.selection.roulette import roulette
@@ -9,7 +8,7 @@ from toolbox.selection.tournament import tournament
 from toolbox.selection.truncation import truncation
 
 SELECTIONS = {
-    "mean_field_game": mean_field_game,
+    "mean_field_game": "toolbox.selection.mean_field_game:mean_field_game",  # imports scipy
     "nsga2": nsga2,
     "nsga3": nsga3,
     "roulette": roulette,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from scipy.spatial.distance import cdist
 
 
 def spea2(individuals: Sequence[Any], k: int) -> list[Any]:
@@ -55,7 +54,7 @@ def spea2_fitness(individuals: Sequence[Any]) -> tuple[numpy.ndarray, numpy.ndar
     raw = strength @ dominates
     points = _scaled(losses, losses[raw == 0])
     neighbour = min(int(number**0.5), number - 1)  # number 0 is the individual itself
-    sigma = numpy.partition(cdist(points, points), neighbour, axis=1)[:, neighbour]
+    sigma = numpy.partition(_distances(points), neighbour, axis=1)[:, neighbour]
     return raw + 1 / (sigma + 2), points
 
 
@@ -66,6 +65,14 @@ def _scaled(losses: numpy.ndarray, front: numpy.ndarray) -> numpy.ndarray:
         scaled = (losses - front.min(axis=0)) / spread
     points: numpy.ndarray = numpy.clip(scaled, 0, 1e100)  # squares of it are finite
     return points
+
+
+def _distances(points: numpy.ndarray) -> numpy.ndarray:
+    """Between each two of the points (n, objectives): (n, n)."""
+    from scipy.spatial.distance import cdist  # each search would wait for its import
+
+    distances: numpy.ndarray = cdist(points, points)
+    return distances
 
 
 def truncated(points: numpy.ndarray, k: int) -> numpy.ndarray:
@@ -85,7 +92,7 @@ def truncated(points: numpy.ndarray, k: int) -> numpy.ndarray:
         excess -= 1
     if not excess:
         return numpy.flatnonzero(left)
-    distances = cdist(points, points)
+    distances = _distances(points)
     numpy.fill_diagonal(distances, numpy.inf)
     distances[:, ~left] = numpy.inf
     distances[~left] = numpy.inf
