@@ -297,11 +297,52 @@ def test_ray_keeps_failures_apart_and_ends_what_takes_too_long(folder):
         assert attempts == (2 if status == "crash" else 1)
 
 
+ANSWERING = """
+import time
+from toolbox.measure import Outcome
+
+def answers(job):
+    time.sleep({1: 0, 2: 30}[job.number])
+    return Outcome(job.number, "ok")
+"""
+
+OCCUPIED = """
+import time, ray
+from answering import answers
+from toolbox.backends.ray import Ray
+from toolbox.measure import Job
+
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+ray.get(ray.remote(lambda: 1).remote())  # its process is there then
+theirs = ray.remote(lambda: time.sleep(8)).remote()  # another search has the only place
+time.sleep(1)
+backend = Ray(1, timeout_seconds=4, retries=0)
+for outcome in backend(answers, [Job(1, [0]), Job(2, [0])]):
+    print(outcome.number, outcome.status, outcome.message)
+"""
+
+
+def test_waiting_for_a_place_on_a_ray_cluster_is_no_evaluation_that_takes_too_long(tmp_path):
+    (tmp_path / "answering.py").write_text(ANSWERING)
+    (tmp_path / "occupied.py").write_text(OCCUPIED)
+    done = subprocess.run(
+        [sys.executable, "occupied.py"],
+        cwd=tmp_path,
+        env=chaos.untraced() | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout.splitlines()
+    assert said == ["1 ok ", "2 timeout not finished after 4 s"], done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
         ("address='127.0.0.1:1', workers=1", "workers = 1 is for address = 'local'"),
-        ("address='auto'", "Could not find any running Ray instance"),
+        ("address='127.0.0.1:1'", "address = '127.0.0.1:1': nothing answers there ("),
+        ("address='127.0.0.1:99999'", "address = '127.0.0.1:99999': nothing answers there ("),
         ("gpus_per_worker=-1", "toolbox.map.gpus_per_worker = -1"),
     ],
 )

@@ -1,14 +1,17 @@
 """Evaluations on a Ray cluster, or on this machine by Ray (the optional package ray).
 
-Placement, retries after a crash and the loss of a machine are Ray's own.  For trusted networks
-only: whoever reaches a Ray cluster can run code on it.
+Placement and the replacement of lost processes and machines are Ray's own.  What was lost with one
+is given to Ray again from here: only then can each attempt be timed by itself.  For trusted
+networks only: whoever reaches a Ray cluster can run code on it.
 """
 
+import contextlib
 import logging
 import os
 import pickle
 import platform
 import signal
+import socket
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -20,8 +23,10 @@ from annotated_types import Ge, Gt
 
 from toolbox.backends.backend import CARRY_MIB, GATHER_SECONDS, Measuring, one_by_one
 from toolbox.backends.child import answer
-from toolbox.backends.children import Tickets, pickled
+from toolbox.backends.children import Ticket, Tickets, pickled
 from toolbox.measure import Job, Outcome, one_line
+
+KNOCK_SECONDS = 10.0  # a machine that is there answers within
 
 
 class Ray:
@@ -30,10 +35,11 @@ class Ray:
     address: of a cluster, "auto" for the one this machine belongs to, "local" to start one here.
     gpus_per_worker: what each evaluation reserves of a GPU, 0.5 for two evaluations on each; it
     reserves as many CPUs as an evaluation has threads.  timeout_seconds: an evaluation that takes
-    longer is killed.  retries: how often Ray begins an evaluation again whose process or machine
-    was lost.  recycle_after: a worker process is replaced after this number of evaluations.
-    carry_mib: what a training needs of the run folder travels with it to a machine that does not
-    see the folder, if it is no larger; 0 for never.
+    longer is killed; waiting for a place or for a new process does not count.  retries: how often
+    an evaluation is begun again whose process or machine was lost.  recycle_after: a worker
+    process is replaced after this number of evaluations.  carry_mib: what a training needs of
+    the run folder travels with it to a machine that does not see the folder, if it is no larger; 0
+    for never.
 
     Raises ValueError if ray is not installed.
     """
@@ -59,15 +65,17 @@ class Ray:
         self.address = address
         self.workers = workers
         self.timeout_seconds = timeout_seconds
+        self.retries = retries
         self.carry_mib = carry_mib
         self.options: dict[str, Any] = {
             "num_cpus": threads,
             "num_gpus": gpus_per_worker,
-            "max_retries": retries,
+            "max_retries": 0,  # also not what the machine's memory did not hold
             "max_calls": recycle_after or 0,  # by itself Ray would take a new process for each GPU
         }
         self._connected = False
         self._task: Any = None
+        self._beginnings: Any = None  # who is told when an evaluation begins, if that matters
         self._sent: tuple[bytes, Any] = b"", None  # a pickled function, and where Ray has it
         if address != "local":  # a cluster that is not there shows before anything begins
             self._connect()
@@ -80,13 +88,15 @@ class Ray:
         if self.address == "local":
             cpus = self.workers * self.options["num_cpus"] if self.workers else None
             settings = {"num_cpus": cpus, "include_dashboard": False}
-            # By itself Ray begins again and again what the machine's memory does not hold.
-            settings["_system_config"] = {"task_oom_retries": self.options["max_retries"]}
         elif self.workers:
             raise ValueError(
                 f"use = 'ray': workers = {self.workers} is for address = 'local'; a cluster has "
                 "its own number"
             )
+        else:
+            _knock(self.address)
+            # Ray would try twenty times, each of them for 40 s.
+            os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
         stop = signal.getsignal(signal.SIGTERM)
         try:
             self._ray.init(
@@ -95,7 +105,7 @@ class Ray:
                 logging_level=logging.WARNING,
                 **settings,
             )
-        except (ConnectionError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"use = 'ray': address = {self.address!r}: {one_line(error)}"
             ) from error
@@ -115,17 +125,24 @@ class Ray:
         self._send(pickled(function))
         _, payload = self._sent
         tickets = Tickets(jobs)
-        running: dict[Any, tuple[Job, float]] = {}
+        running: dict[Any, Ticket] = {}
         try:
             while True:
                 while len(running) < self._most_running() and (ticket := tickets.next(idle=True)):
-                    reference = self._task.remote(sys.path, payload, ticket.job)
-                    running[reference] = (ticket.job, time.monotonic())
+                    reference = self._task.remote(sys.path, payload, ticket.job, self._beginnings)
+                    running[reference] = self._timed(ticket)
                 if not running:
                     return
                 ray.wait(list(running), timeout=self._patience(running))
                 done, _ = ray.wait(list(running), num_returns=len(running), timeout=GATHER_SECONDS)
-                outcomes = [self._outcome(running.pop(one)[0], one) for one in done]
+                outcomes = []
+                for reference in done:
+                    ticket = running.pop(reference)
+                    outcome = self._outcome(ticket, reference)
+                    if outcome.status == "crash" and ticket.attempts <= self.retries:
+                        tickets.put_back(replace(ticket, attempts=ticket.attempts + 1))
+                    else:
+                        outcomes.append(outcome)
                 outcomes += self._late(running)
                 if outcomes:
                     yield outcomes
@@ -141,6 +158,8 @@ class Ray:
         """
         if self._task is None:
             self._task = self._ray.remote(**self.options)(evaluate)
+            if self.timeout_seconds is not None:
+                self._beginnings = self._ray.remote(Beginnings).options(**self._here()).remote()
         if self._sent[0] != function:
             self._sent = function, self._ray.put(function)
 
@@ -155,33 +174,57 @@ class Ray:
             slots = min(slots, has.get("GPU", 0) / self.options["num_gpus"])
         return max(1, int(slots))
 
-    def _patience(self, running: dict[Any, tuple[Job, float]]) -> float | None:
+    def _here(self) -> dict[str, Any]:
+        """How Ray keeps an actor on this machine, without a share of it, and begins it again."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        node = self._ray.get_runtime_context().get_node_id()
+        place = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        return {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": place}
+
+    def _timed(self, ticket: Ticket, age: float = 0.0) -> Ticket:
+        """With the moment when it may be late, if it has evaluated for `age` seconds now."""
+        if self.timeout_seconds is None:
+            return ticket
+        return replace(ticket, deadline=time.monotonic() + self.timeout_seconds - age)
+
+    def _patience(self, running: dict[Any, Ticket]) -> float | None:
+        """The seconds until one may be late."""
         if self.timeout_seconds is None:
             return None
-        first = min(begun for _, begun in running.values())
-        return max(0.0, first + self.timeout_seconds - time.monotonic())
+        return max(0.0, min(one.deadline for one in running.values()) - time.monotonic())
 
-    def _late(self, running: dict[Any, tuple[Job, float]]) -> Iterator[Outcome]:
-        limit = self.timeout_seconds
-        if limit is None:
+    def _late(self, running: dict[Any, Ticket]) -> Iterator[Outcome]:
+        """What has evaluated for too long is ended; what began later is looked at again later."""
+        limit, now = self.timeout_seconds, time.monotonic()
+        if limit is None or all(now < one.deadline for one in running.values()):
             return
-        now = time.monotonic()
-        for reference in [r for r, (_, begun) in running.items() if now - begun >= limit]:
-            job, _ = running.pop(reference)
+        ages: dict[str, float] = {}
+        with contextlib.suppress(self._ray.exceptions.RayError):  # they are being begun again
+            names = [reference.task_id().hex() for reference in running]
+            ages = self._ray.get(self._beginnings.ages.remote(names))
+        for reference, ticket in list(running.items()):
+            age = ages.get(reference.task_id().hex(), 0.0)
+            if age < limit:
+                running[reference] = self._timed(ticket, age)
+                continue
+            del running[reference]
             self._ray.cancel(reference, force=True)
             message = f"not finished after {limit:g} s"
-            yield Outcome(job.number, "timeout", message=message, seconds=limit)
+            number, attempts = ticket.job.number, ticket.attempts
+            yield Outcome(number, "timeout", message=message, attempts=attempts, seconds=limit)
 
-    def _outcome(self, job: Job, reference: Any) -> Outcome:
+    def _outcome(self, ticket: Ticket, reference: Any) -> Outcome:
+        number, attempts = ticket.job.number, ticket.attempts
         try:
             outcome: Outcome = self._ray.get(reference)
-            return outcome
+            return replace(outcome, attempts=attempts)
         except self._ray.exceptions.RayTaskError as error:  # what it let through
-            return Outcome(job.number, "error", message=one_line(error.cause or error))
+            message = one_line(error.cause or error)
+            return Outcome(number, "error", message=message, attempts=attempts)
         except self._ray.exceptions.RayError as error:
             message = f"{type(error).__name__}: its process or machine was lost"
-            attempts = self.options["max_retries"] + 1
-            return Outcome(job.number, "crash", message=message, attempts=attempts)
+            return Outcome(number, "crash", message=message, attempts=attempts)
 
     def room(self, function: Measuring) -> int:
         """How many jobs are in hand at once."""
@@ -193,11 +236,50 @@ class Ray:
         if self._connected:
             self._ray.shutdown()
             self._connected = False
-            self._task, self._sent = None, (b"", None)
+            self._task, self._beginnings, self._sent = None, None, (b"", None)
 
 
-def evaluate(path: list[str], payload: bytes, job: Job) -> Outcome:
-    """In a worker: the pickled function's outcome of a job."""
+def _knock(address: str) -> None:
+    """Raise ValueError, one line, if the address is a `host:port` and nobody listens there."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise ValueError(
+                f"use = 'ray': address = {address!r}: nothing answers there ({one_line(error)})"
+            ) from error
+
+
+class Beginnings:
+    """An actor of Ray that is told when evaluations begin, by the names of Ray's tasks.
+
+    Ray itself tells nobody when a task was given a place and a process.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[str, float] = {}
+
+    def begins(self, name: str) -> None:
+        self._begun[name] = time.monotonic()
+
+    def ages(self, names: list[str]) -> dict[str, float]:
+        """The seconds since those of them began that have; all others are forgotten."""
+        self._begun = {name: self._begun[name] for name in names if name in self._begun}
+        now = time.monotonic()
+        return {name: now - begun for name, begun in self._begun.items()}
+
+
+def evaluate(path: list[str], payload: bytes, job: Job, beginnings: Any = None) -> Outcome:
+    """In a worker: the pickled function's outcome of a job.
+
+    beginnings: the actor that is told of it.
+    """
+    if beginnings:
+        import ray
+
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.get(beginnings.begins.remote(ray.get_runtime_context().get_task_id()))
     sys.path.extend(entry for entry in path if entry not in sys.path)
     outcome = answer(_unpickled(payload), job)
     return replace(outcome, worker=f"{platform.node()} process {os.getpid()}")
