@@ -39,6 +39,8 @@ dataset = { use = "digits", size = 12, limit = 200, validation = 100 }
 space = { use = "layer_string", normal = [1, 1], kernels = [3] }
 training = { epochs = 1, optimizer = "adam", learning_rate = 0.01 }
 device = "cpu"
+[toolbox]
+map = "serial"  # each child would import torch anew
 [algorithm]
 use = "nsga2"
 population = 4
@@ -444,6 +446,7 @@ def test_scoop_without_workers_is_refused(folder):
 def test_a_real_fashion_mnist_search_is_continued(folder, real_data):
     experiment = REPOSITORY / "experiments" / "fashion_mnist_nsga2.toml"
     size = ["problem.dataset.limit=600", "problem.training.epochs=1", "algorithm.population=4"]
+    size.append("toolbox.map=serial")
     env = {"DEAP_NAS_DATA": str(real_data)}
     run = folder / "runs" / "fashion_mnist_nsga2" / "seed-1"
     first = run_search(experiment, *size, "algorithm.generations=1", cwd=folder, env=env)

@@ -27,8 +27,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "onemax.toml").write_text(ONEMAX)
-    serial = DIGITS.replace("[algorithm]", "[toolbox]\nmap = 'serial'\n[algorithm]")
-    (tmp_path / "digits.toml").write_text(serial)
+    (tmp_path / "digits.toml").write_text(DIGITS)
     return tmp_path
 
 
