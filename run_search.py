@@ -258,3 +258,7 @@ if __name__ == "__main__":
     # SCOOP shows a traceback for any SystemExit of its leading process, so 0 is not raised.
     if status := main():
         sys.exit(status)
+elif __name__ == "SCOOP_WORKER":  # so SCOOP imports it in each of its workers
+    from toolbox.backends.station import end_with_the_broker
+
+    end_with_the_broker()

@@ -114,6 +114,17 @@ def test_without_any_worker_of_scoop_a_search_says_so_and_goes_on_later(folder):
     watched.search.check(expected)
 
 
+def test_a_worker_of_scoop_that_was_never_invited_ends_with_the_broker(tmp_path):
+    """What started it on another machine may have been killed, and SCOOP itself waits for ever."""
+    broker = ["--brokerHostname", "127.0.0.1", "--taskPort", "1", "--metaPort", "2", "--size", "2"]
+    command = [sys.executable, "-m", "scoop.bootstrap", "--workingDirectory", tmp_path, *broker]
+    worker = subprocess.Popen([*command, REPOSITORY / "run_search.py"], cwd=tmp_path)
+    try:
+        assert worker.wait(timeout=90) == 0
+    finally:
+        worker.kill()
+
+
 def test_a_worker_of_scoop_that_no_longer_answers_counts_as_lost(folder):
     watched = Watched(folder, "scoop", "problem.seconds=0.2")
     watched.wait_for_evaluations(3)

@@ -5,6 +5,8 @@ import multiprocessing
 import pickle
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from multiprocessing.connection import Client, Connection, Listener
@@ -257,3 +259,22 @@ def test_one_who_says_nothing_keeps_nobody_out(monkeypatch):
     silent.close()
     backend._arrivals.pop(0)[0].close()
     backend.close()
+
+
+UNREAD = """
+import os, sys
+from toolbox.backends.station import stand_ready
+ear, mouth = os.pipe()
+os.close(ear)
+sys.stdout = open(mouth, "w")
+print("what nobody reads any more")
+stand_ready(("127.0.0.1", 1), b"key", [], None)
+"""
+
+
+def test_a_worker_whose_output_nobody_reads_ends_all_the_same():
+    """It would go back to SCOOP and wait there for ever."""
+    done = subprocess.run([sys.executable, "-c", UNREAD], stderr=subprocess.PIPE, text=True)
+    assert "ConnectionRefusedError" in done.stderr
+    assert "BrokenPipeError" not in done.stderr
+    assert done.returncode == 0

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from toolbox.backends.child import end_at_once
 from toolbox.whole_file import write_whole
 
 PIPE, PID, STATUS, HOSTS = "pipe", "pid", "status", "hosts"
@@ -187,9 +188,7 @@ def leave(status: int, folder: Path | None, lost: bool) -> None:
     elif status:
         atexit.register(os.kill, os.getppid(), signal.SIGTERM)
     if lost:
-        sys.stdout.flush()
-        sys.stderr.flush()
         if not folder:
             with contextlib.suppress(OSError):
                 os.kill(os.getppid(), signal.SIGTERM)
-        os._exit(status)
+        end_at_once(status)

@@ -7,6 +7,7 @@ good when it sends to a worker that has died.
 
 import os
 import platform
+import socket
 import sys
 import tempfile
 import threading
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from toolbox.backends.child import STOP, leave_signals_to_the_parent
+from toolbox.backends.child import STOP, end_at_once, leave_signals_to_the_parent
 from toolbox.backends.children import Care, Children
 from toolbox.backends.sealed import Sealed, lost_after
 from toolbox.measure import Job
@@ -26,6 +27,32 @@ from toolbox.measure import Job
 BEAT_SECONDS = 3.0
 SILENT_SECONDS = 5 * BEAT_SECONDS  # without a sign of life, or of the rest of a message: lost
 ALIVE = "alive"
+MISSED = 3  # so often in a row SCOOP's broker must be missed to be gone
+
+_invited = threading.Event()
+
+
+def end_with_the_broker() -> None:
+    """In a worker, from its start on: end it if SCOOP's broker ends before it is invited.
+
+    It would wait for ever: SCOOP's workers do not notice, and what started this one may be gone.
+    """
+    threading.Thread(target=_watch_the_broker, daemon=True).start()
+
+
+def _watch_the_broker() -> None:
+    import scoop
+
+    missed = 0
+    while not _invited.wait(SILENT_SECONDS / MISSED):
+        address = (scoop.BROKER.hostname, int(scoop.BROKER.task_port))
+        try:
+            socket.create_connection(address, timeout=SILENT_SECONDS / MISSED).close()
+            missed = 0
+        except OSError:
+            missed += 1
+        if missed == MISSED and not _invited.is_set():
+            os._exit(0)
 
 
 def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Care) -> None:
@@ -34,6 +61,7 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
     It never returns: a worker without its leading process has nothing to do, and without SCOOP's
     broker it would not even learn of that.
     """
+    _invited.set()
     sys.path.extend(entry for entry in path if entry not in sys.path)
     # SCOOP calls the user's script SCOOP_WORKER, and a child would look for a module of that name.
     main = sys.modules["__main__"]
@@ -50,9 +78,7 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
     except Exception:  # SCOOP would keep it to itself
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        end_at_once(0)
 
 
 class Station:
