@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from deap_nas import job_limit
 from deap_nas.commands import COMMANDS
+from deap_nas.output import lasting_output
 from deap_nas.refused import Refused, not_ended, refusing
 from deap_nas.user_modules import admit
 from deap_nas.versions import version_of
@@ -123,6 +124,11 @@ def _positive(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a search or a command from the command line; the exit status."""
+    with lasting_output():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments[:1] and arguments[0] in COMMANDS else ""
     try:

@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from deap_nas import user_modules
+from deap_nas.output import as_argument
 from deap_nas.plain_tables import texts
 from toolbox.whole_file import write_whole
 
@@ -81,7 +82,7 @@ def admit_again(path: Path) -> None:
         raise ValueError(
             f"{path}: its declaration names code ({', '.join(map(ascii, sorted(strange)))}), and "
             "no search of yours on this machine has written it so; look at declaration.toml, and "
-            f"if you trust it: run_search.py trust {path}"
+            f"if you trust it: run_search.py trust {as_argument(path)}"
         )
     folders = [Path(folder) for folder in dict.fromkeys(told["folders"].values())]
     user_modules.admit(*(folder for folder in folders if folder.is_dir()))

@@ -188,12 +188,14 @@ def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> D
     that is wrong.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin so
     except FileNotFoundError:
         near = [str(other) for other in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         raise ValueError(f"{path}: there is no such file{did_you_mean(str(path), near)}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ValueError(f"{path}: it cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: it must be saved as UTF-8: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: it is not TOML: {error}") from error
     for text in overrides:

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun, run_folders
+from deap_nas.output import as_argument
 from deap_nas.seeds_together import open_together
 from toolbox.signature import prefixed
 from toolbox.whole_file import write_whole
@@ -292,7 +293,7 @@ def _pick(finished: FinishedRun, folder: Path, rule: str | None) -> Pick:
         legal = ", ".join(f"--pick {key[:8]}" for key in there)
         raise ValueError(f"{wanted}; retrained have been: {legal}")
     asked = f" --pick {rule!r}" if rule else ""
-    raise ValueError(f"{wanted}; first: run_search.py retrain {finished.path}{asked}")
+    raise ValueError(f"{wanted}; first: run_search.py retrain {as_argument(finished.path)}{asked}")
 
 
 def _retrained(folder: Path, key: str) -> tuple[Path, Any, int]:

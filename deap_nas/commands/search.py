@@ -14,6 +14,7 @@ from rich.table import Table
 from deap_nas import job_limit
 from deap_nas.learning import all_taught
 from deap_nas.opening import OpenSearch, of_seeds, prepared_silently, rehearsed
+from deap_nas.output import as_argument, failing
 from deap_nas.refused import refusing
 from toolbox.declaration import Declaration
 from toolbox.event_log import EventLog, JsonLines, TensorBoard, tensorboard_writer
@@ -54,7 +55,7 @@ def run(chosen: argparse.Namespace) -> int:
         problem = rehearsed(declarations[0])
 
     def new_events(declaration: Declaration, folder: Path) -> list[EventLog]:
-        events: list[EventLog] = [JsonLines(sys.stdout)] if chosen.json else []
+        events: list[EventLog] = [JsonLines(failing(sys.stdout))] if chosen.json else []
         events += [TensorBoard(folder / "tensorboard", new_writer)] if new_writer else []
         for name, begin in trackers.items():
             from deap_nas.reporting import write_report  # it draws, which is slow to import
@@ -78,7 +79,8 @@ def run(chosen: argparse.Namespace) -> int:
         folder = chosen.runs / declarations[0].name
         write_table(folder / "summary.csv", rows)
         screen.print(_table(rows))
-        log.info("written: %s; now: run_search.py report %s", folder / "summary.csv", folder)
+        now = as_argument(folder)
+        log.info("written: %s; now: run_search.py report %s", folder / "summary.csv", now)
     return 0
 
 
@@ -111,8 +113,9 @@ def _search(
         *_, last = opened.generations()
         networks = opened.archive.networks()
         print_results(screen, opened.judge, networks, quantities)
-        now = "" if chosen.seeds else f"; now: run_search.py report {opened.folder.path}"
-        log.info("written: %s and the rest of %s%s", opened.folder.results, opened.folder.path, now)
+        path = opened.folder.path
+        now = "" if chosen.seeds else f"; now: run_search.py report {as_argument(path)}"
+        log.info("written: %s and the rest of %s%s", opened.folder.results, path, now)
         known = opened.toolbox.evaluator.networks.records
         row: dict[str, Any] = {"seed": declaration.seed, "networks": len(known)}
         names = [objective.name for objective in declaration.objectives]

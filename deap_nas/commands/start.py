@@ -11,6 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from deap_nas.output import as_argument
 from deap_nas.user_modules import HOME
 from toolbox.shelf import did_you_mean
 
@@ -49,7 +50,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"{path}: it is there already, and is not overwritten") from None
     except OSError as error:
         raise ValueError(f"{path}: it cannot be written: {error.strerror}") from error
-    print(f"written: {path}; now: deap-nas {path}")
+    print(f"written: {path}; now: deap-nas {as_argument(path)}")
     return 0
 
 

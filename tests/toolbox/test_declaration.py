@@ -221,11 +221,17 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     for name, message in [
         ("experiment.toml", "it is not TOML"),
         ("experimnt.toml", "no such file; did you mean"),
-        ("bytes.toml", "cannot be read"),
+        ("bytes.toml", "it must be saved as UTF-8"),
         ("elsewhere/x.toml", "no such file"),
     ]:
         with pytest.raises(ValueError, match=message):
             load(tmp_path / name, [], PROBLEMS)
+
+
+def test_a_file_as_an_editor_of_windows_saves_it_is_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + tomlkit.dumps(onemax()).replace("\n", "\r\n").encode())
+    assert load(path, [], PROBLEMS).name == "mine"
 
 
 def test_any_parameter_of_a_user_s_own_function_can_be_declared(tmp_path, monkeypatch):
