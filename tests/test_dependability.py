@@ -355,6 +355,7 @@ def test_waiting_for_a_place_on_a_ray_cluster_is_no_evaluation_that_takes_too_lo
         ("address='127.0.0.1:1'", "address = '127.0.0.1:1': nothing answers there ("),
         ("address='127.0.0.1:99999'", "address = '127.0.0.1:99999': nothing answers there ("),
         ("gpus_per_worker=-1", "toolbox.map.gpus_per_worker = -1"),
+        ("workers=1, gpus_per_worker=500", "an evaluation needs 1 CPU and 500 GPU of one machine"),
     ],
 )
 def test_a_mistake_with_ray_is_one_line(folder, options, part):

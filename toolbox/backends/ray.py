@@ -26,6 +26,7 @@ from toolbox.backends.child import answer
 from toolbox.backends.children import Ticket, Tickets, pickled
 from toolbox.measure import Job, Outcome, one_line
 
+log = logging.getLogger(__name__)
 KNOCK_SECONDS = 10.0  # a machine that is there answers within
 
 
@@ -77,7 +78,8 @@ class Ray:
         self._task: Any = None
         self._beginnings: Any = None  # who is told when an evaluation begins, if that matters
         self._sent: tuple[bytes, Any] = b"", None  # a pickled function, and where Ray has it
-        if address != "local":  # a cluster that is not there shows before anything begins
+        # What is not there, a cluster or a machine with enough, shows before anything is written.
+        if address != "local" or gpus_per_worker or threads > (os.cpu_count() or 1):
             self._connect()
 
     def _connect(self) -> None:
@@ -112,6 +114,27 @@ class Ray:
         finally:
             signal.signal(signal.SIGTERM, stop)  # Ray's own would end the process at once
         self._connected = True
+        self._look_for_a_place()
+
+    def _look_for_a_place(self) -> None:
+        """Say so if no machine has room for an evaluation: Ray would wait for one in silence.
+
+        Raises ValueError where none can join.
+        """
+        needed = {"CPU": self.options["num_cpus"], "GPU": self.options["num_gpus"]}
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if any(all(has.get(what, 0) >= n for what, n in needed.items()) for has in nodes):
+            return
+        asked = " and ".join(f"{n:g} {what}" for what, n in needed.items() if n)
+        most = [f"{max(has.get(what, 0) for has in nodes):g} {what}" for what in needed]
+        message = (
+            f"an evaluation needs {asked} of one machine (problem.threads, gpus_per_worker), and "
+            f"there are at most {' and '.join(most)}"
+        )
+        if self.address == "local":
+            self.close()
+            raise ValueError(f"use = 'ray': {message}")
+        log.warning("%s: nothing is evaluated until a larger one joins", message)
 
     def __call__(self, function: Measuring, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         return one_by_one(self.together(function, jobs))
