@@ -23,7 +23,6 @@ from toolbox.whole_file import write_whole
 
 PIPE, PID, STATUS, HOSTS = "pipe", "pid", "status", "hosts"
 SHUTDOWN_SECONDS = 10.0  # SCOOP gets this long to end by itself
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # SCOOP's launcher, told which of this machine's addresses it would otherwise take for a remote one.
 LAUNCHER = (
     "import sys, scoop.utils; scoop.utils.localHostnames.append(sys.argv.pop(1)); "
@@ -47,14 +46,13 @@ def launch(
         if hostfile:
             hosts = read_hosts(hostfile)
             workers = workers or sum(count for _, count in hosts)
-            here = sum(count for host, count in hosts if host in LOOPBACK)
-            elsewhere = [(host, count) for host, count in hosts if host not in LOOPBACK]
+            towards = {host: address_towards(host, hostfile) for host, _ in hosts}
+            # This machine's own name leads to it too, and on many systems by a loopback address.
+            elsewhere = [one for one in hosts if not towards[one[0]].startswith("127.")]
+            here = sum(count for _, count in hosts) - sum(count for _, count in elsewhere)
             first = "127.0.0.1"
             if elsewhere:
-                addresses = [address_towards(host, hostfile) for host, _ in elsewhere]
-                # One of the hosts may be this machine, by its name.
-                outward = [one for one in addresses if not one.startswith("127.")]
-                first = outward[0] if outward else addresses[0]
+                first = towards[elsewhere[0][0]]
                 command = [sys.executable, "-c", LAUNCHER, first, "-q"]
                 command += ["--external-hostname", first]
             lines = [f"{host} {count}\n" for host, count in [(first, here + 1), *elsewhere]]
@@ -111,7 +109,12 @@ def read_hosts(hostfile: Path) -> list[tuple[str, int]]:
 
 
 def address_towards(host: str, hostfile: Path) -> str:
-    """This machine's address as `host` sees it.  Raises ValueError if there is no way there."""
+    """This machine's address as `host` sees it, which is 127.x if that is this machine itself.
+
+    Raises ValueError if there is no way there.
+    """
+    if host == "::1":
+        return "127.0.0.1"
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((host, 9))  # sends nothing
