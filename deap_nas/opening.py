@@ -191,7 +191,10 @@ class OpenSearch:
                 stack.enter_context(log_to_file(path / "run.log"))
                 self.archive.note("declaration", self.folder.write_declaration())
                 remember(path, declaration.table())
-            log.info("run folder: %s (%d evaluations in its archive)", path, len(self.archive))
+            log.info(
+                "run folder: %s (%d evaluations in its archive)",
+                *(self.folder.shown, len(self.archive)),
+            )
             log.debug("%s", command)
             log.debug("%s", versions())
             for source in self.toolbox.sources:

@@ -63,7 +63,7 @@ class Search:
         if not isinstance(experiment, Mapping):
             experiment = Path(experiment)
         self._progress = progress
-        self._runs = Path(runs)
+        self._runs = Path(runs).absolute()  # a notebook may go elsewhere
         with logging_of_ours(progress), refusing(ValueError):
             self.declaration = declared(experiment, overrides, name)
             check_reachable(self.declaration)

@@ -600,3 +600,21 @@ def test_an_interrupt_that_a_finalizer_drops_comes_again():
         check=False,
     )
     assert (done.stdout, done.stderr) == ("came again\nTrue\n", "")
+
+
+@pytest.mark.parametrize("backend", ["serial", "processes"])
+def test_an_evaluation_that_changes_the_directory_leaves_the_search_where_it_was(folder, backend):
+    (folder / "afar").mkdir()
+    (folder / "slow_ones.py").write_text(
+        SLOW.replace(
+            "        time.sleep(self.seconds)\n",
+            "        import os\n        Path('here').touch(exist_ok=False)\n"
+            "        Path('here').unlink()\n        os.chdir('afar')\n",
+        )
+    )
+    done = run_search("slow.toml", f"toolbox.map={backend}", "algorithm.generations=1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    run = folder / "runs" / "slow" / "seed-1"
+    assert (run / "ranking.csv").exists()
+    assert {status for _, _, status, _ in evaluations(run / "archive.sqlite").values()} == {"ok"}
+    assert {path.name for path in (folder / "afar").iterdir()} == {"begun"}

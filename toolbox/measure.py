@@ -2,9 +2,11 @@
 
 import itertools
 import math
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral, Real
@@ -62,6 +64,23 @@ def worker_name(rank: int) -> str:
     return f"{platform.node()} {rank + 1}".strip()
 
 
+@contextmanager
+def same_directory() -> Iterator[None]:
+    """Come back to the current directory, wherever a function of the user's goes meanwhile.
+
+    Relative paths, of images or of the run folder, would lead elsewhere from then on.
+    """
+    here = ""
+    with suppress(OSError):  # it may have been removed
+        here = os.getcwd()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if here and os.getcwd() != here:
+                os.chdir(here)
+
+
 class Measure:
     """`measure(job)` evaluates a problem and answers with an outcome, whatever the problem does.
 
@@ -91,6 +110,15 @@ class Measure:
 
         A None among the jobs means that there is none right now.
         """
+        outcomes = self._many(jobs)
+        while True:
+            with same_directory():
+                outcome = next(outcomes, None)
+            if outcome is None:
+                return
+            yield outcome
+
+    def _many(self, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
         if self.problem.evaluate_many is None:
             for job in jobs:
                 if job is not None:

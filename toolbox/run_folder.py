@@ -32,7 +32,8 @@ class RunFolder:
     """
 
     def __init__(self, runs: Path, declaration: Declaration):
-        self.path = runs / declaration.name / f"seed-{declaration.seed}"
+        self.shown = runs / declaration.name / f"seed-{declaration.seed}"  # as a person says it
+        self.path = self.shown.absolute()  # also after an evaluation that changes the directory
         self.declaration = declaration
         self._held = ExitStack()
         self._generations = GrowingTable(self.path / "generations.csv")
@@ -51,7 +52,7 @@ class RunFolder:
             self._held.enter_context(held(self.path, busy, instead))
         except OSError as error:
             self._unmake()
-            raise ValueError(f"{self.path}: it cannot be written: {error.strerror}") from error
+            raise ValueError(f"{self.shown}: it cannot be written: {error.strerror}") from error
         except ValueError:
             self._unmake()
             raise

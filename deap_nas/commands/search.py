@@ -113,9 +113,9 @@ def _search(
         *_, last = opened.generations()
         networks = opened.archive.networks()
         print_results(screen, opened.judge, networks, quantities)
-        path = opened.folder.path
+        path = opened.folder.shown
         now = "" if chosen.seeds else f"; now: run_search.py report {as_argument(path)}"
-        log.info("written: %s and the rest of %s%s", opened.folder.results, path, now)
+        log.info("written: %s and the rest of %s%s", path / opened.folder.results.name, path, now)
         known = opened.toolbox.evaluator.networks.records
         row: dict[str, Any] = {"seed": declaration.seed, "networks": len(known)}
         names = [objective.name for objective in declaration.objectives]

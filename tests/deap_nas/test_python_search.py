@@ -54,11 +54,21 @@ def test_it_is_the_search_of_the_command_line(folder):
     assert "deap_nas.Search" in (result.path / "run.log").read_text(encoding="utf-8")
 
 
-def test_tables_do_instead_of_a_file():
+def test_tables_do_instead_of_a_file(folder):
     tables = tomllib.loads(ONEMAX)
     search = deap_nas.Search(tables, "seed=4", name="mine", runs="kept")
-    assert search.run().path.as_posix() == "kept/mine/seed-4"
+    assert search.run().path == folder / "kept" / "mine" / "seed-4"
     assert tables == tomllib.loads(ONEMAX)
+
+
+def test_who_searches_may_change_the_directory_meanwhile(folder, monkeypatch):
+    (folder / "afar").mkdir()
+    search = deap_nas.Search("onemax.toml")
+    for _ in search:
+        monkeypatch.chdir(folder / "afar")
+    assert search.result.best
+    assert (folder / "runs" / "onemax" / "seed-1" / "ranking.csv").exists()
+    assert not list((folder / "afar").iterdir())
 
 
 @dataclass(frozen=True)
