@@ -32,6 +32,7 @@ from toolbox.report.sections import Reported, report
 LOOK_SECONDS = 0.5
 REST_FOR_COST = 200 / (os.cpu_count() or 1)  # this process rests so many times as long as it worked
 REST_FOR_DRAWING = REST_FOR_COST  # and so does the one that draws
+DRAWING_NICENESS = 19  # which has the lowest priority, where the system has any (Linux)
 KINDS = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
@@ -218,7 +219,7 @@ class Painter:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")  # threads are running here
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_draw, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_draw, args=(theirs, DRAWING_NICENESS), daemon=True)
         self._process.start()
         theirs.close()
         self._at_work = False
@@ -253,7 +254,7 @@ class Painter:
         self._connection.close()
 
 
-def _draw(connection: Connection) -> None:
+def _draw(connection: Connection, niceness: int) -> None:
     """In a process of its own: write reports until there is nobody to write them for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -263,19 +264,21 @@ def _draw(connection: Connection) -> None:
             return
         answer: list[tuple[str, float]] = []
         # A thread of its own for each, because none can take its step back back.
-        thread = threading.Thread(target=_draw_once, args=(*asked, answer))
+        thread = threading.Thread(target=_draw_once, args=(*asked, niceness, answer))
         thread.start()
         thread.join()
         connection.send(answer[0])
 
 
-def _draw_once(runs: Sequence[Path], out: Path, answer: list[tuple[str, float]]) -> None:
+def _draw_once(
+    runs: Sequence[Path], out: Path, niceness: int, answer: list[tuple[str, float]]
+) -> None:
     message, begun = "", 0.0
     try:
         reported, quantities = open_reported(runs)  # a reader that is slow makes the search wait
         begun = time.thread_time()
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         write_reported(reported, quantities, out)
     except Exception as error:  # whatever a user's own code does, the watch goes on
         message = f"The plots cannot be drawn: {error}"

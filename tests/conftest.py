@@ -43,10 +43,12 @@ def lotz(**algorithm):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_folder_of_data(tmp_path_factory):
-    """The key that seals run folders is not the one of whoever runs the tests."""
+def _own_environment(tmp_path_factory):
+    """The key that seals run folders is not the one of whoever runs the tests, and Ray's workers,
+    which it gives a niceness of 15, get their share of a busy machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("RAY_worker_niceness", "0")
         yield
 
 

@@ -438,6 +438,7 @@ def test_a_page_that_is_watched_lives_and_keeps_what_was_set_up(
     browser, networks, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(watching, "REST_FOR_DRAWING", 0)
+    monkeypatch.setattr(watching, "DRAWING_NICENESS", 0)  # a busy machine would never let it draw
     run = tmp_path / "runs" / "seed-1"
     watch = Watch([run], tmp_path / "out")
     watch.look()
