@@ -1,5 +1,6 @@
 """What is printed may be lost; the search may not."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,27 +49,29 @@ def test_a_search_whose_output_meets_a_full_disk_is_finished(folder):
     assert found(folder)
 
 
-def test_a_search_whose_reader_is_gone_is_finished(folder):
-    program = f"{sys.executable} {REPOSITORY / 'run_search.py'} ones.toml; echo $? > status"
-    reader = f"{sys.executable} -c 'pass'"
+def unread(folder, *arguments):
+    """A search behind whose pipe nobody reads: its status, and what it wrote to standard error."""
+    words = [sys.executable, REPOSITORY / "run_search.py", "ones.toml", *arguments]
+    program = f"({shlex.join(map(str, words))}; echo $? > status)"
+    reader = shlex.join([sys.executable, "-c", "pass"])
     done = subprocess.run(
-        f"({program}) | {reader}", shell=True, cwd=folder, stderr=subprocess.PIPE, text=True
+        f"{program} | {reader}", shell=True, cwd=folder, stderr=subprocess.PIPE, text=True
     )
-    assert (folder / "status").read_text().strip() == "0", done.stderr
-    assert done.stderr.count("nobody can read standard output any more") == 1
     assert "Traceback" not in done.stderr
+    return int((folder / "status").read_text()), done.stderr
+
+
+def test_a_search_whose_reader_is_gone_is_finished(folder):
+    status, said = unread(folder)
+    assert status == 0, said
+    assert said.count("nobody can read standard output any more") == 1
     assert found(folder)
 
 
 def test_a_search_whose_events_nobody_reads_stops(folder):
-    program = f"{sys.executable} {REPOSITORY / 'run_search.py'} ones.toml --json; echo $? > status"
-    reader = f"{sys.executable} -c 'pass'"
-    done = subprocess.run(
-        f"({program}) | {reader}", shell=True, cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    assert (folder / "status").read_text().strip() == "1"
-    assert "everything finished is in the archive" in done.stderr
-    assert "Traceback" not in done.stderr
+    status, said = unread(folder, "--json")
+    assert status == 1
+    assert "everything finished is in the archive" in said
 
 
 def test_a_service_has_no_output_at_all(folder):

@@ -126,7 +126,9 @@ class Ray:
         if any(all(has.get(what, 0) >= n for what, n in needed.items()) for has in nodes):
             return
         asked = " and ".join(f"{n:g} {what}" for what, n in needed.items() if n)
-        most = [f"{max(has.get(what, 0) for has in nodes):g} {what}" for what in needed]
+        most = [
+            f"{max((has.get(what, 0) for has in nodes), default=0):g} {what}" for what in needed
+        ]
         message = (
             f"an evaluation needs {asked} of one machine (problem.threads, gpus_per_worker), and "
             f"there are at most {' and '.join(most)}"
