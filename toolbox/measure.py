@@ -5,8 +5,8 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral, Real
@@ -110,15 +110,15 @@ class Measure:
 
         A None among the jobs means that there is none right now.
         """
-        outcomes = self._many(jobs)
-        while True:
-            with same_directory():
-                outcome = next(outcomes, None)
-            if outcome is None:
-                return
-            yield outcome
+        with closing(self._many(jobs)) as outcomes:
+            while True:
+                with same_directory():
+                    outcome = next(outcomes, None)
+                if outcome is None:
+                    return
+                yield outcome
 
-    def _many(self, jobs: Iterable[Job | None]) -> Iterator[Outcome]:
+    def _many(self, jobs: Iterable[Job | None]) -> Generator[Outcome, None, None]:
         if self.problem.evaluate_many is None:
             for job in jobs:
                 if job is not None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import pytest
 
@@ -27,13 +28,17 @@ def test_a_network_of_ones_own_takes_at_most_fifteen_lines(name):
 def run(command, tmp_path, monkeypatch):
     """A command that ends with 0; what it said."""
     monkeypatch.chdir(tmp_path)
+    for path in EXAMPLES.glob("*.py"):  # other tests have modules of these names
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
 
     def well(*arguments):
         status, out, err = command(*arguments)
         assert status == 0, out + err
         return out + err
 
-    return well
+    yield well
+    for path in EXAMPLES.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.mark.slow

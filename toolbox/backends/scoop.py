@@ -26,12 +26,18 @@ from toolbox.backends.backend import CARRY_MIB, Arrivals, Measuring, one_by_one
 from toolbox.backends.child import STOP
 from toolbox.backends.children import Care, Ticket, Tickets, pickled
 from toolbox.backends.sealed import Sealed, socket_of
-from toolbox.backends.station import ALIVE, BEAT_SECONDS, SILENT_SECONDS, stand_ready
+from toolbox.backends.station import (
+    ALIVE,
+    BEAT_SECONDS,
+    BROKER_SECONDS,
+    SILENT_SECONDS,
+    look_for_the_broker,
+    stand_ready,
+)
 from toolbox.measure import Job, Outcome
 from toolbox.stopped import SearchStopped
 
 JOIN_SECONDS = 60.0  # this long the first worker may take to arrive
-BROKER_SECONDS = 5.0  # how often SCOOP's broker is looked at, whose end is that of the launcher
 
 log = logging.getLogger(__name__)
 
@@ -238,12 +244,8 @@ class Scoop:
                     f"{self._joined} of {self.expected} workers of SCOOP joined, and none is left"
                 )
         if now - self._broker_seen > BROKER_SECONDS:
-            import scoop
-
-            broker = scoop.BROKER
             try:
-                address = (broker.hostname, int(broker.task_port))
-                socket.create_connection(address, timeout=BROKER_SECONDS).close()
+                look_for_the_broker()
             except OSError as error:
                 raise SearchStopped("the launcher of SCOOP is gone") from error
             self._broker_seen = time.monotonic()

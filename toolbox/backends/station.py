@@ -27,7 +27,8 @@ from toolbox.measure import Job
 BEAT_SECONDS = 3.0
 SILENT_SECONDS = 5 * BEAT_SECONDS  # without a sign of life, or of the rest of a message: lost
 ALIVE = "alive"
-MISSED = 3  # so often in a row SCOOP's broker must be missed to be gone
+BROKER_SECONDS = 5.0  # how often SCOOP's broker is looked at, whose end is that of the launcher
+MISSED = 6  # so often in a row the broker must be missed to be gone, and not only cut off
 
 _invited = threading.Event()
 
@@ -40,14 +41,19 @@ def end_with_the_broker() -> None:
     threading.Thread(target=_watch_the_broker, daemon=True).start()
 
 
-def _watch_the_broker() -> None:
+def look_for_the_broker() -> None:
+    """Raise OSError if SCOOP's broker does not answer."""
     import scoop
 
+    address = (scoop.BROKER.hostname, int(scoop.BROKER.task_port))
+    socket.create_connection(address, timeout=BROKER_SECONDS).close()
+
+
+def _watch_the_broker() -> None:
     missed = 0
-    while not _invited.wait(SILENT_SECONDS / MISSED):
-        address = (scoop.BROKER.hostname, int(scoop.BROKER.task_port))
+    while not _invited.wait(BROKER_SECONDS):
         try:
-            socket.create_connection(address, timeout=SILENT_SECONDS / MISSED).close()
+            look_for_the_broker()
             missed = 0
         except OSError:
             missed += 1
