@@ -163,13 +163,17 @@ def command_line(entry: Path) -> str:
     return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
+def status_of(entry: Path) -> list[str]:
+    """Of a process: its state, its parent, and the rest.  Raises OSError if it has ended."""
+    return (entry / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+
+
 def descendants(pid: int) -> dict[int, str]:
     """The processes below `pid` and their command lines."""
     parents, commands = {}, {}
     for one, entry in processes():
         with contextlib.suppress(OSError):
-            stat = (entry / "stat").read_text(encoding="utf-8")
-            parents[one] = int(stat.rsplit(")", 1)[1].split()[1])
+            parents[one] = int(status_of(entry)[1])
             commands[one] = command_line(entry)
     found: dict[int, str] = {}
     frontier = {pid}
@@ -222,10 +226,9 @@ def _alive(pid: int) -> bool:
 def _state(pid: int) -> str:
     """What a process does, in the kernel's letter; nothing if it has ended."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return status_of(Path(f"/proc/{pid}"))[0]
     except OSError:
         return ""
-    return stat.rsplit(")", 1)[1].split()[0]
 
 
 def _described(pid: int) -> str:

@@ -33,7 +33,7 @@ class RunFolder:
 
     def __init__(self, runs: Path, declaration: Declaration):
         self.shown = runs / declaration.name / f"seed-{declaration.seed}"  # as a person says it
-        self.path = self.shown.absolute()  # also after an evaluation that changes the directory
+        self.path = self.shown.absolute()  # also after an operator that changes the directory
         self.declaration = declaration
         self._held = ExitStack()
         self._generations = GrowingTable(self.path / "generations.csv")

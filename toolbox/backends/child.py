@@ -4,7 +4,6 @@ A child may do what it likes: raise, exit, crash, hang, eat the memory.  Only th
 it has in hand are lost with it, and its parent knows which.
 """
 
-import contextlib
 import os
 import pickle
 import queue
@@ -14,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
 
 from toolbox.measure import Job, Outcome, one_line
 
@@ -124,14 +122,6 @@ def answer(function: Callable[[Job], Outcome], job: Job) -> Outcome:
     if not isinstance(outcome, Outcome):
         return Outcome(job.number, "error", message=f"{outcome!r} is no outcome")
     return outcome
-
-
-def end_at_once(status: int) -> NoReturn:
-    """End this process without what else would be waited for, SCOOP's own threads above all."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # whoever read it is gone
-            stream.flush()
-    os._exit(status)
 
 
 def resident_bytes() -> int:

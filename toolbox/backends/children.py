@@ -226,9 +226,8 @@ class Children:
         for ticket in lost:
             if len(lost) > 1:
                 tickets.put_back(replace(ticket, alone=True))
-            elif ticket.attempts <= self.care.retries:
+            elif tickets.begin_again(ticket, self.care.retries):
                 log.warning("an evaluation is begun again: its process %s", how)
-                tickets.put_back(replace(ticket, attempts=ticket.attempts + 1))
             else:
                 yield _lost(child, ticket, "crash", f"its process {how}")
 
@@ -283,6 +282,13 @@ class Tickets:
 
     def put_back(self, ticket: Ticket) -> None:
         self._back.append(replace(ticket, begun=0.0, deadline=float("inf")))
+
+    def begin_again(self, ticket: Ticket, retries: int) -> bool:
+        """Put it back for another attempt, unless it has had them all; whether it was put back."""
+        if ticket.attempts > retries:
+            return False
+        self.put_back(replace(ticket, attempts=ticket.attempts + 1))
+        return True
 
     def next(self, idle: bool) -> Ticket | None:
         """The next one, if there is one now; one that must be alone only if the child is idle."""

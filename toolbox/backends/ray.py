@@ -164,9 +164,8 @@ class Ray:
                 for reference in done:
                     ticket = running.pop(reference)
                     outcome = self._outcome(ticket, reference)
-                    if outcome.status == "crash" and ticket.attempts <= self.retries:
-                        tickets.put_back(replace(ticket, attempts=ticket.attempts + 1))
-                    else:
+                    lost = outcome.status == "crash"
+                    if not (lost and tickets.begin_again(ticket, self.retries)):
                         outcomes.append(outcome)
                 outcomes += self._late(running)
                 if outcomes:
@@ -225,11 +224,11 @@ class Ray:
         if limit is None or all(now < one.deadline for one in running.values()):
             return
         ages: dict[str, float] = {}
+        names = {reference: reference.task_id().hex() for reference in running}
         with contextlib.suppress(self._ray.exceptions.RayError):  # they are being begun again
-            names = [reference.task_id().hex() for reference in running]
-            ages = self._ray.get(self._beginnings.ages.remote(names))
-        for reference, ticket in list(running.items()):
-            age = ages.get(reference.task_id().hex(), 0.0)
+            ages = self._ray.get(self._beginnings.ages.remote(list(names.values())))
+        for reference, name in names.items():
+            ticket, age = running[reference], ages.get(name, 0.0)
             if age < limit:
                 running[reference] = self._timed(ticket, age)
                 continue

@@ -221,11 +221,7 @@ class Scoop:
         _take_back(worker.connection)
         self._dismiss(worker)
         log.warning("%s %s; %d are left", worker.name, how, len(self._workers))
-        if ticket is None:
-            return
-        if ticket.attempts <= self.care.retries:
-            tickets.put_back(replace(ticket, attempts=ticket.attempts + 1))
-        else:
+        if ticket and not tickets.begin_again(ticket, self.care.retries):
             message = f"{worker.name} {how}"
             yield Outcome(ticket.job.number, "crash", message=message, attempts=ticket.attempts)
 

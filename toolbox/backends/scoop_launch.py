@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from toolbox.backends.child import end_at_once
 from toolbox.whole_file import write_whole
 
 PIPE, PID, STATUS, HOSTS = "pipe", "pid", "status", "hosts"
@@ -191,7 +190,9 @@ def leave(status: int, folder: Path | None, lost: bool) -> None:
     elif status:
         atexit.register(os.kill, os.getppid(), signal.SIGTERM)
     if lost:
+        sys.stdout.flush()
+        sys.stderr.flush()
         if not folder:
             with contextlib.suppress(OSError):
                 os.kill(os.getppid(), signal.SIGTERM)
-        end_at_once(status)
+        os._exit(status)

@@ -5,6 +5,7 @@ then travel on a connection of our own, because SCOOP's broker runs long tasks t
 good when it sends to a worker that has died.
 """
 
+import contextlib
 import os
 import platform
 import socket
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from toolbox.backends.child import STOP, end_at_once, leave_signals_to_the_parent
+from toolbox.backends.child import STOP, leave_signals_to_the_parent
 from toolbox.backends.children import Care, Children
 from toolbox.backends.sealed import Sealed, lost_after
 from toolbox.measure import Job
@@ -84,7 +85,10 @@ def stand_ready(address: tuple[str, int], key: bytes, path: list[str], care: Car
     except Exception:  # SCOOP would keep it to itself
         traceback.print_exc()
     finally:
-        end_at_once(0)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # whoever read it is gone
+                stream.flush()
+        os._exit(0)
 
 
 class Station:
