@@ -6,8 +6,8 @@ A search whose every evaluation takes half a second of processor time, on as man
 are cores, alone and watched, in turns.  Told are the elapsed seconds of its evaluations, from the
 beginning of the first to the end of the last; the processor seconds that the watching process and
 the one that draws the plots had taken when half of the networks were known, which has all that is
-done once (imports, the first drawing); and what they took after that, as a share of the machine's
-time.  The drawing has the lowest priority, so that less than its share is taken from the search.
+done once (the imports); and what they took after that, as a share of the machine's time.  A search
+shorter than some minutes that uses every core is drawn when it has ended.
 No browser is open: what it draws is the viewer's.
 """
 

@@ -1,25 +1,21 @@
 """Runs that are watched: what a page shows of them, kept up to date at next to no cost.
 
 A search that uses every core is slowed by whatever runs beside it.  So what changes with every
-network (numbers, and what the page draws itself) is made by this process, in at most half a
-hundredth of the machine's time, and the plots are drawn in as much by a process that, on Linux, has
-the lowest priority.
+network (numbers, and what the page draws itself) is made by this process, while no core is idle in
+at most .3 hundredths of the machine's time, and the plots are drawn by another one (painter.py).
 """
 
 import json
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
+from datetime import datetime
 from pathlib import Path
 
 from deap_nas.finished_run import FinishedRun, declared, run_folders
-from deap_nas.reporting import check_comparable, names_of, open_reported, space_of, write_reported
+from deap_nas.idle_cores import CORES, IdleCores
+from deap_nas.painter import Painter
+from deap_nas.reporting import check_comparable, names_of, space_of
 from deap_nas.user_folders import admit_again
 from deap_nas.watch_server import File, News
 from toolbox.archive import FollowedArchive
@@ -30,9 +26,7 @@ from toolbox.report.page import Page, html_of, summary_of
 from toolbox.report.sections import Reported, report
 
 LOOK_SECONDS = 0.5
-REST_FOR_COST = 200 / (os.cpu_count() or 1)  # this process rests so many times as long as it worked
-REST_FOR_DRAWING = REST_FOR_COST  # and so does the one that draws
-DRAWING_NICENESS = 19  # which has the lowest priority, where the system has any (Linux)
+REST = 1 / (0.003 * CORES)  # so many times as long as a telling took, while no core is idle
 KINDS = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
@@ -85,11 +79,15 @@ class Watch:
     _said: tuple[str, ...] | None = None  # the notes of the last page
     _page: bytes = b""  # until plots are drawn
     _waiting: bool = True
-    _painter: "Painter | None" = None
+    _painter: Painter = field(init=False)
+    _idle: IdleCores = field(default_factory=IdleCores)
     _drawn_at: float | None = None  # what the plots show is of then
     _begun_at: float | None = None  # and what is being drawn, of then
     _drawn: int = 0  # how often
     _stale: bool = False  # there is something that the plots do not show
+
+    def __post_init__(self) -> None:
+        self._painter = Painter()
 
     def keep_looking(self) -> None:
         """Look again and again, until it is interrupted."""
@@ -102,7 +100,7 @@ class Watch:
                     took = time.thread_time() - begun
                     # What takes long once, such as the first import, is no reason to rest.
                     before, took = took, min(before, took)
-                    time.sleep(max(LOOK_SECONDS, REST_FOR_COST * took))
+                    time.sleep(max(LOOK_SECONDS, took if self._idle.any() else REST * took))
                 else:
                     time.sleep(LOOK_SECONDS)
         finally:
@@ -112,8 +110,7 @@ class Watch:
         """Let go of the archives, and end what is being drawn."""
         for followed in self._followed.values():
             followed.archive.close()
-        if self._painter:
-            self._painter.close()
+        self._painter.close()
 
     def look(self) -> None:
         """Take up what is new, tell the pages, and have plots drawn if it is time."""
@@ -133,7 +130,7 @@ class Watch:
             if self._followed[path].run is None:
                 notes.append(f"Waiting for the first network of {path}.")
         runs = [one.run for one in self._followed.values() if one.run]
-        drawn = self._painter.finished() if self._painter else None
+        drawn = self._painter.finished()
         if drawn is not None:
             notes += [drawn] if drawn else []
             self._drawn += not drawn
@@ -157,6 +154,7 @@ class Watch:
             "opened": page.opened,
             "drawing": self._drawing,
             "at": time.time(),
+            "drawn_from": self._begun_at,
             "drawn_at": self._drawn_at,
         }
         self.news.tell(json.dumps(told, allow_nan=False, separators=(",", ":")).encode())
@@ -167,10 +165,10 @@ class Watch:
         return "nothing" if self._waiting else str(self._drawn)
 
     def _paint(self, runs: Sequence[FinishedRun]) -> None:
-        if self._painter is None:
-            self._painter = Painter()
-        ended = all(run.archive.noted("sessions", [{"ended": ""}])[-1]["ended"] for run in runs)
-        if self._painter.is_free(hurry=ended):
+        sessions = [one[-1] for run in runs if (one := run.archive.noted("sessions", []))]
+        running = [one["began"] for one in sessions if not one["ended"]]
+        longest = time.time() - min(map(_moment, running)) if running else None
+        if self._painter.is_free(longest, self._idle.any()):
             self._painter.paint([run.path for run in runs], self.out)
             self._begun_at, self._stale = time.time(), False
 
@@ -186,6 +184,11 @@ class Watch:
         if "/" in name or "\\" in name or path.suffix not in KINDS or not path.is_file():
             return None
         return File(path.read_bytes(), KINDS[path.suffix])
+
+
+def _moment(told: str) -> float:
+    """Seconds since 1970 of a moment in ISO 8601."""
+    return datetime.fromisoformat(told).timestamp()
 
 
 def _page_of(runs: Sequence[FinishedRun], notes: Sequence[str], paths: Sequence[Path]) -> Page:
@@ -211,75 +214,3 @@ def _page_of(runs: Sequence[FinishedRun], notes: Sequence[str], paths: Sequence[
     ]
     page = report(reported, quantities_with(adapted(runs[0].problem).quantities), False)
     return replace(page, notes=[*notes, *page.notes])
-
-
-class Painter:
-    """A process that draws reports, one after the other, and rests in between."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")  # threads are running here
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_draw, args=(theirs, DRAWING_NICENESS), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._at_work = False
-        self._rests_until = 0.0
-
-    def is_free(self, hurry: bool) -> bool:
-        """Whether it may draw.  hurry: there is no search that it could slow."""
-        rested = hurry or time.monotonic() >= self._rests_until
-        return not self._at_work and rested and self._process.is_alive()
-
-    def paint(self, runs: Sequence[Path], out: Path) -> None:
-        """Begin to write the report of some runs."""
-        self._connection.send((list(runs), out))
-        self._at_work = True
-
-    def finished(self) -> str | None:
-        """What went wrong, "" if nothing did; None if nothing has been finished since."""
-        if not self._at_work or not (self._connection.poll() or not self._process.is_alive()):
-            return None
-        self._at_work = False
-        try:
-            message, seconds = self._connection.recv()
-        except EOFError:
-            return "The process that draws the plots has ended."
-        self._rests_until = time.monotonic() + max(1.0, REST_FOR_DRAWING * seconds)
-        return str(message)
-
-    def close(self) -> None:
-        """End it, whatever it is doing: every file is replaced whole."""
-        self._process.kill()
-        self._process.join()
-        self._connection.close()
-
-
-def _draw(connection: Connection, niceness: int) -> None:
-    """In a process of its own: write reports until there is nobody to write them for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        try:
-            asked = connection.recv()
-        except EOFError:
-            return
-        answer: list[tuple[str, float]] = []
-        # A thread of its own for each, because none can take its step back back.
-        thread = threading.Thread(target=_draw_once, args=(*asked, niceness, answer))
-        thread.start()
-        thread.join()
-        connection.send(answer[0])
-
-
-def _draw_once(
-    runs: Sequence[Path], out: Path, niceness: int, answer: list[tuple[str, float]]
-) -> None:
-    message, begun = "", 0.0
-    try:
-        reported, quantities = open_reported(runs)  # a reader that is slow makes the search wait
-        begun = time.thread_time()
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-        write_reported(reported, quantities, out)
-    except Exception as error:  # whatever a user's own code does, the watch goes on
-        message = f"The plots cannot be drawn: {error}"
-    answer.append((message, time.thread_time() - begun))

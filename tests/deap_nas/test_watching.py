@@ -24,7 +24,7 @@ class NoPainter:
     def __init__(self):
         self.asked = []
 
-    def is_free(self, hurry):
+    def is_free(self, searched, idle):
         return not self.asked
 
     def paint(self, runs, out):

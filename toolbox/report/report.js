@@ -601,8 +601,10 @@ if (root.dataset.watched !== undefined) {
     ({ all, curves } = told);
     opened = told.opened;
     update();
-    live.textContent = `live: as of ${time(told.at)}` +
-      (told.drawn_at ? `; plots and tables as of ${time(told.drawn_at)}` : "; plots and tables are being drawn");
+    live.textContent = `live: as of ${time(told.at)}; plots and tables ` +
+      (told.drawn_at ? `as of ${time(told.drawn_at)}` :
+        told.drawn_from ? "are being drawn" :
+          "follow as soon as a core is idle, at the latest after some minutes");
   });
   source.addEventListener("error", () => { live.textContent = "not live: whoever showed this page has ended, or cannot be reached"; });
 }

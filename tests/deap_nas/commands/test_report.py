@@ -11,7 +11,7 @@ import sqlite3
 import pytest
 
 from benchmarks.browser import BROWSERS, browser_path, browsing, until
-from deap_nas import watching
+from deap_nas import painter
 from deap_nas.commands import report
 from deap_nas.watch_server import PageServer
 from deap_nas.watching import Watch
@@ -437,8 +437,8 @@ def test_a_page_of_several_runs_colours_by_run(browser, both):
 def test_a_page_that_is_watched_lives_and_keeps_what_was_set_up(
     browser, networks, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(watching, "REST_FOR_DRAWING", 0)
-    monkeypatch.setattr(watching, "DRAWING_NICENESS", 0)  # a busy machine would never let it draw
+    monkeypatch.setattr(painter, "SHARE", 1e9)
+    monkeypatch.setattr(painter, "NICENESS", 0)  # a busy machine would never let it draw
     run = tmp_path / "runs" / "seed-1"
     watch = Watch([run], tmp_path / "out")
     watch.look()
