@@ -1,7 +1,7 @@
 """How long is it until a search has a network that reaches a published result?
 
-    python -m benchmarks.race {A,B,C} [--seeds 3] [--only best] [--folder runs/race] [--minutes 110]
-        [--workers 2] [--out FILE.md]
+    python -m benchmarks.race {A,B,C} [--seeds 3] [--first-seed 1] [--only best]
+        [--folder runs/race] [--minutes 110] [--workers 2] [--out FILE.md]
 
 Four contestants look for a network whose value on the official test images, trained by the
 published recipe on all training images, is at least the published one (mean of three trainings):
@@ -244,8 +244,9 @@ class Reading:
 class Lane:
     """One search in its folder, with the readings of what it cost."""
 
-    def __init__(self, declaration: str, seed: int, folder: Path):
+    def __init__(self, declaration: str, seed: int, folder: Path, overrides: Sequence[str] = ()):
         self.declaration, self.seed, self.folder = declaration, seed, folder
+        self.overrides = overrides
         self.name = f"{Path(declaration).stem}, seed {seed}"
         self.path = folder / Path(declaration).stem / f"seed-{seed}"
         self._readings = folder / f"{Path(declaration).stem}-{seed}.jsonl"
@@ -268,7 +269,7 @@ class Lane:
         command = [
             *(sys.executable, "run_search.py", f"experiments/{self.declaration}"),
             *(f"seed={self.seed}", f"toolbox.map.workers={workers}"),
-            *("--runs", str(self.folder.absolute())),
+            *(*self.overrides, "--runs", str(self.folder.absolute())),
         ]
         before = self.readings[-1:] or [Reading(0.0, 0.0, 0.0)]
         began, begun = time.monotonic(), before[0]
@@ -491,6 +492,11 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
 
 
+def cell(architecture: str) -> str:
+    """An architecture in a table, whose own bars are no borders."""
+    return "`" + architecture.replace("|", "\\|") + "`"
+
+
 def row_of(name: str, found: Found, reference: Reference, tested: Sequence[float]) -> str:
     """A line of the table: what a search had cost, and its incumbent then."""
     params, cost = int(found.record.measurement["params"]), found.cost
@@ -498,8 +504,8 @@ def row_of(name: str, found: Found, reference: Reference, tested: Sequence[float
     return (
         f"| {found.lane.name} | {name} | "
         f"{found.trainings} | {found.epochs:,.0f} | {found.images / 1e6:.2f} | "
-        f"{cost.processor:,.0f} | {cost.wall:,.0f} | `{found.record.architecture}` | {params:,} | "
-        f"{spread(tested)} | {value:.3f} |"
+        f"{cost.processor:,.0f} | {cost.wall:,.0f} | {cell(found.record.architecture)} | "
+        f"{params:,} | {spread(tested)} | {value:.3f} |"
     )
 
 
@@ -553,7 +559,7 @@ def front_rows(lane: Lane, reference: Reference, scores: "Scores") -> Iterator[s
         tested, params = known[rival.architecture], int(rival.measurement["params"])
         yield (
             f"| {lane.name} | {accuracy:.4f} with {most:,} | {spread(tested)} with {params:,} | "
-            f"`{rival.architecture}` | {'yes' if mean(tested) >= accuracy else 'no'} |"
+            f"{cell(rival.architecture)} | {'yes' if mean(tested) >= accuracy else 'no'} |"
         )
 
 
@@ -565,7 +571,7 @@ def as_it_was_rows(lane: Lane, scores: "Scores") -> Iterator[str]:
     if all(told):
         validation, tested, epochs = (one[returned] for one in told if one)
         yield (
-            f"| {lane.name} | `{returned}` | {spread(validation)} | {spread(tested)} | "
+            f"| {lane.name} | {cell(returned)} | {spread(validation)} | {spread(tested)} | "
             f"{mean(epochs):.0f} of {scores.recipe.training.epochs} |"
         )
 
@@ -575,7 +581,7 @@ def trial_row(lane: Lane, trial: Trial, scores: "Scores") -> Iterator[str]:
     returned = incumbents(lane.finished)[-1]
     if known := scores.of([returned.architecture]):
         yield (
-            f"| {lane.name} | {trial.said} | `{returned.architecture}` | "
+            f"| {lane.name} | {trial.said} | {cell(returned.architecture)} | "
             f"{spread(known[returned.architecture])} | {trial.published:.4f} |"
         )
 
@@ -583,7 +589,8 @@ def trial_row(lane: Lane, trial: Trial, scores: "Scores") -> Iterator[str]:
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("reference", choices=REFERENCES)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--only", choices=SEARCHES, help="of the searches; default: both")
     parser.add_argument("--folder", type=Path, default=Path("runs/race"))
     parser.add_argument("--minutes", type=float, default=110, help="of this piece")
@@ -597,7 +604,7 @@ def main() -> None:
     # The searches of a seed side by side would slow each other down: one after the other.
     lanes = [
         Lane(getattr(reference, who), seed, folder)
-        for seed in range(1, arguments.seeds + 1)
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
         for who in SEARCHES
         if arguments.only in (None, who)
     ]

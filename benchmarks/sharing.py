@@ -1,0 +1,154 @@
+"""What do shared weights save, at the same final test accuracy (reference D)?
+
+    python -m benchmarks.sharing {cifar10,fashion_mnist} [--seeds 1] [--first-seed 1]
+        [--folder runs/sharing] [--minutes 110] [--workers 2] [--out FILE.md]
+
+The same random search combined with evolution twice: with each network trained alone, and with
+networks scored by the weights of a supernet, which has to pass its gate first.  What each returns
+is trained three times on all official training images from scratch, and what the supernet found
+also from the weights that it inherits, and tested.  Told are the processor seconds of each search,
+those that passed before its first network among them, and of the search without shared weights also
+what it had cost when it had a network that is as good on the test images as the other search's
+(found by bisection, as if its incumbents only got better).  No search sees a test image.
+
+A piece of at most --minutes ends cleanly, and the same command goes on.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+from benchmarks.race import (
+    TRAININGS,
+    Finish,
+    Found,
+    Lane,
+    Reference,
+    Scores,
+    accuracy_alone,
+    cell,
+    incumbents,
+    spread,
+)
+from benchmarks.result_file import keep, machine, parser_of
+from deap_nas.commands.retrain import inheriting
+
+SIZE = (
+    "problem.dataset.limit=8000",
+    "problem.dataset.validation=2000",
+    "problem.training.epochs=5",
+)
+ALONE = ("algorithm.population=12", "algorithm.generations=20", "stop.evaluations=40")
+SHARED = (
+    "algorithm.population=24",
+    "algorithm.generations=40",
+    "stop.evaluations=300",
+    "problem.supernet.training.epochs=16",
+    "problem.gate.networks=20",
+)
+FINAL_EPOCHS = 5  # of all official training images
+HEADER = (
+    "| search | when | networks | before the first, processor s | in all | found | params | "
+    "test accuracy, from scratch | from inherited weights |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+
+
+def before_the_first(found: Found) -> float:
+    """Processor seconds of a search until its first network was known."""
+    return Found.of(found.lane, next(iter(found.lane.finished.archive))).cost.processor
+
+
+def row(name: str, found: Found, tested: list[float], inherited: list[float] | None) -> str:
+    return (
+        f"| {found.lane.name} | {name} | {found.trainings} | {before_the_first(found):,.0f} | "
+        f"{found.cost.processor:,.0f} | {cell(found.record.architecture)} | "
+        f"{int(found.record.measurement['params']):,} | {spread(tested)} | "
+        f"{spread(inherited) if inherited else '-'} |"
+    )
+
+
+def rows(
+    images: str, alone: Lane, shared: Lane, scores: Scores, inherited: Scores
+) -> Iterator[str]:
+    """Lines on two searches with one seed, as far as what they found is scored."""
+    ended = [Found.of(lane, incumbents(lane.finished)[-1], ended=True) for lane in (alone, shared)]
+    tested = [scores.of([one.record.architecture]) for one in ended]
+    if tested[0]:
+        yield row("ended", ended[0], tested[0][ended[0].record.architecture], None)
+    if not tested[1]:
+        return
+    found = ended[1].record.architecture
+    begun = inherited.of([found])
+    yield row("ended", ended[1], tested[1][found], begun and begun[found])
+    for name, accuracy in (("scratch", tested[1][found]), ("inherited", begun and begun[found])):
+        if accuracy:
+            target = replace(reference_of(images), target=mean(accuracy))
+            if reached := Finish.of(alone, target, scores).reached:
+                known = scores.of([reached.record.architecture])
+                assert known
+                said = f"as good as the other from {name}"
+                yield row(said, reached, known[reached.record.architecture], None)
+
+
+def reference_of(images: str) -> Reference:
+    return Reference(
+        published=f"lightweight_{images}.toml",
+        best=f"lightweight_shared_{images}.toml",
+        value=accuracy_alone,
+        target=0.0,
+        scored=(f"problem.training.epochs={FINAL_EPOCHS}",),
+    )
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("images", choices=("cifar10", "fashion_mnist"))
+    parser.add_argument("--seeds", type=int, default=1, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("runs/sharing"))
+    parser.add_argument("--minutes", type=float, default=110, help="of this piece")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    reference = reference_of(arguments.images)
+    folder = arguments.folder / arguments.images
+    folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 60 * arguments.minutes
+    recipe = reference.recipe
+    lines = [
+        f"# What shared weights save on {arguments.images}",
+        "",
+        f"{machine()}; {arguments.workers} workers.  Searches with {' '.join(SIZE)}; alone with "
+        f"{' '.join(ALONE)}; with shared weights {' '.join(SHARED)}.  Test accuracy: {TRAININGS} "
+        f"trainings of {FINAL_EPOCHS} epochs of all "
+        f"{recipe.dataset.official_train_images:,} training images.",
+        "",
+        *HEADER,
+    ]
+    wanting = False
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        alone = Lane(reference.published, seed, folder, (*SIZE, *ALONE))
+        shared = Lane(reference.best, seed, folder, (*SIZE, *SHARED))
+        if not all(lane.run(arguments.workers, until) for lane in (alone, shared)):
+            wanting = True
+            break
+        scores = Scores(recipe, folder / "scores", arguments.workers, until)
+        begun = inheriting(shared.finished, shared.finished.problem.prepared())
+        begun = replace(begun, training=recipe.training, dataset=recipe.dataset)
+        inherited = Scores(begun, folder / f"inherited-{seed}", arguments.workers, until)
+        lines += rows(arguments.images, alone, shared, scores, inherited)
+        wanting = wanting or scores.wanting or inherited.wanting
+    if wanting:
+        lines += ["", "Not all is searched and scored yet; the same command goes on."]
+    print("\n".join(lines))
+    keep(lines, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
