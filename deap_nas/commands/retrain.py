@@ -32,6 +32,7 @@ and .json of the picks of this command.  What has been finished is not trained a
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -287,6 +288,7 @@ def _retrain_all(
                     }
                     show_curves(folder.path / "tensorboard", new_writer, curves)
                 rows.append(_row(one, results, folder, problem.measured))
+                _say_if_untaught(one.name, [seed["test"] for seed in results])
     if rows:
         _summarize(screen, rows, out, problem.measured)
     return 1 if diverged else 0
@@ -360,6 +362,23 @@ def _row(
         **own,
         "folder": folder.path.name,
     }
+
+
+def _say_if_untaught(name: str, tests: Sequence[dict[str, Any]]) -> None:
+    """Warn if a network is hardly right more often than who always answers the largest class.
+
+    By at most two standard errors of that share of so many images.
+    """
+    support = tests[0]["support"]
+    images = sum(support)
+    share = max(support) / images
+    accuracy = mean(test["accuracy"] for test in tests)
+    if accuracy <= share + 2 * math.sqrt(share * (1 - share) / images):
+        log.warning(
+            "%s: a test accuracy of %.4f is that of a guess (the largest class has %.4f of %d "
+            "images): more epochs, another learning rate or optimizer?",
+            *(name, accuracy, share, images),
+        )
 
 
 def agreement(rows: Sequence[dict[str, Any]]) -> float | None:

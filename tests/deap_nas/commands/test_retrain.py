@@ -11,7 +11,7 @@ from filelock import FileLock
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from deap_nas.commands.retrain import agreement
+from deap_nas.commands.retrain import _say_if_untaught, agreement
 from deap_nas.finished_run import FinishedRun
 from deap_nas.retraining.kept_seeds import RetrainedFolder
 from problems.datasets import Digits
@@ -233,6 +233,21 @@ def test_a_seed_that_diverges_is_left_out_and_the_exit_status_says_so(command, s
     assert status == 1
     assert "seed 1: the training loss is" in said
     assert not list(out.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "support", "warned"),
+    [
+        (0.13, [40] * 10, True),
+        (0.14, [40] * 10, False),
+        (0.72, [70, 30], True),
+        (0.83, [70, 30], 0),
+    ],
+)
+def test_a_network_that_learned_nothing_is_told_of(caplog, accuracy, support, warned):
+    _say_if_untaught("knee", [{"accuracy": accuracy, "support": support}] * 3)
+    assert ("knee: a test accuracy of" in caplog.text) == warned
+    assert caplog.text.count("\n") == bool(warned)
 
 
 def test_agreement_is_kendalls_tau():
