@@ -12,7 +12,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_OF_FILES = 160  # letters of a line, where there is no terminal
 
 
 class LastingOutput:
@@ -64,6 +69,14 @@ def lasting_output() -> Iterator[None]:
             yield
         finally:
             sys.stdout, sys.stderr = before
+
+
+def console_on(stream: TextIO | None = None) -> "Console":
+    """Standard output, or another stream, as commands write to it."""
+    from rich.console import Console
+
+    wide = (stream or sys.stdout).isatty()
+    return Console(file=stream, width=None if wide else WIDTH_OF_FILES)
 
 
 def failing(stream: TextIO) -> TextIO:

@@ -11,7 +11,6 @@ import argparse
 import io
 import itertools
 import logging
-import sys
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +23,7 @@ from rich.table import Table
 
 from deap_nas.learning import all_taught, keep
 from deap_nas.opening import archived, declared, prepared, prepared_silently
+from deap_nas.output import console_on
 from deap_nas.readiness import NotReady, make_ready
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
@@ -77,7 +77,7 @@ def run(chosen: argparse.Namespace) -> int:
     """
     if chosen.seeds < 1:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")
-    screen = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
+    screen = console_on()
     log_to_console(screen)
     variants = variants_of(chosen.vary)
     declaration = declared(chosen.experiment, chosen.overrides)

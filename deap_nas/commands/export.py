@@ -31,7 +31,6 @@ pip install 'deap-nas[optuna]'."""
 import argparse
 import json
 import logging
-import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from deap_nas.commands.retrain import FOLDER, Pick, overridden, picked, require_networks
 from deap_nas.finished_run import FinishedRun, run_folders
-from deap_nas.output import as_argument
+from deap_nas.output import as_argument, console_on
 from deap_nas.seeds_together import open_together
 from toolbox.signature import prefixed
 from toolbox.whole_file import write_whole
@@ -134,11 +133,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Export what was picked, or a search; 0.  Raises ValueError if it was not retrained."""
-    from rich.console import Console
-
     from toolbox.progress import log_to_console
 
-    screen = Console(width=None if sys.stdout.isatty() else 160)
+    screen = console_on()
     log_to_console(screen)
     if chosen.to:
         return _export_record(chosen, screen)

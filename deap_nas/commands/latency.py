@@ -19,12 +19,12 @@ import argparse
 import json
 import logging
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deap_nas.opening import declared, prepared
+from deap_nas.output import console_on
 from toolbox.declaration import Declaration
 from toolbox.problem import own
 from toolbox.shelf import did_you_mean
@@ -52,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read and fit; 0.  Raises ValueError for what a person wrote, or a device that is silent."""
-    from rich.console import Console
 
     from problems.image_classification import ImageClassification
     from problems.int8.latency_table import FEWEST, fitted
@@ -60,7 +59,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     if chosen.networks < FEWEST:
         raise ValueError(f"--networks {chosen.networks}: at least {FEWEST} are needed")
-    log_to_console(Console(width=None if sys.stdout.isatty() else 160))
+    log_to_console(console_on())
     declaration = declared(chosen.experiment, chosen.overrides)
     problem = own(prepared(declaration))
     if not isinstance(problem, ImageClassification):

@@ -21,6 +21,7 @@ from deap_nas.finished_run import declared as declared_in
 from deap_nas.finished_run import notice_edits
 from deap_nas.learning import taught
 from deap_nas.opening import archived, of_seeds, prepared_silently, rehearsed
+from deap_nas.output import console_on
 from deap_nas.planning import ELSEWHERE, Plan, plan
 from deap_nas.user_folders import admit_again
 from toolbox.archive import Archive, Record, differences
@@ -68,12 +69,10 @@ def _positive(text: str) -> int:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the plan; 0.  Raises ValueError."""
-    from rich.console import Console
-
     from toolbox.progress import log_to_console
 
     shown = sys.stderr if chosen.json else sys.stdout
-    log_to_console(Console(file=shown, width=None if shown.isatty() else 160))
+    log_to_console(console_on(shown))
     path, runs = chosen.experiment, chosen.runs
     if path.is_dir():
         if not (path / "archive.sqlite").is_file():

@@ -10,7 +10,6 @@ was; asked again, they are there, and the page shows them from now on.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from deap_nas.ablation import ablate
 from deap_nas.finished_run import FinishedRun, run_folders
+from deap_nas.output import console_on
 from deap_nas.reporting import open_reported, write_reported
 from deap_nas.watch_server import PageServer
 from deap_nas.watching import Watch
@@ -85,7 +85,7 @@ def _ablate(folders: Sequence[Path], count: int, rule: str | None) -> None:
             f"--ablate {count}: one run folder is needed, like {folders[0]}; {len(folders)} are "
             "given"
         )
-    screen = Console(width=None if sys.stdout.isatty() else 160)
+    screen = console_on()
     log_to_console(screen)
     finished = FinishedRun.open(folders[0])
     quantities = quantities_with(adapted(finished.problem).quantities)

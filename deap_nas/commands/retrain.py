@@ -33,7 +33,6 @@ import argparse
 import json
 import logging
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -41,6 +40,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from deap_nas.finished_run import FinishedRun
+from deap_nas.output import console_on
 from deap_nas.seeds_together import open_together
 from toolbox.archive import Record
 from toolbox.event_log import show_curves, tensorboard_writer
@@ -104,11 +104,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Retrain what was picked; 0, or 1 if a training diverged.  Raises ValueError."""
-    from rich.console import Console
-
     from toolbox.progress import log_to_console
 
-    screen = Console(width=None if sys.stdout.isatty() else 160)
+    screen = console_on()
     log_to_console(screen)
     if chosen.seeds < 1:
         raise ValueError(f"--seeds {chosen.seeds}: at least 1 is needed")

@@ -14,7 +14,7 @@ from rich.table import Table
 from deap_nas import job_limit
 from deap_nas.learning import all_taught
 from deap_nas.opening import OpenSearch, of_seeds, prepared_silently, rehearsed
-from deap_nas.output import as_argument, failing
+from deap_nas.output import as_argument, console_on, failing
 from deap_nas.refused import refusing
 from toolbox.declaration import Declaration
 from toolbox.event_log import EventLog, JsonLines, TensorBoard, tensorboard_writer
@@ -37,10 +37,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     Raises Refused for a user's error, and SearchStopped if the search cannot go on.
     """
-    from rich.console import Console
-
     shown = sys.stderr if chosen.json else sys.stdout
-    screen = Console(file=shown, width=None if shown.isatty() else 160)  # a file has no width
+    screen = console_on(shown)
     log_to_console(screen)
     job_limit.tell()
     with refusing(ValueError):

@@ -13,11 +13,11 @@ Processes on several machines need a run folder that all of them see."""
 
 import argparse
 import logging
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 from deap_nas.opening import declared
+from deap_nas.output import console_on
 from toolbox.run_folder import RunFolder
 from toolbox.signature import prefixed
 
@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Train it, or go on; 0, or 1 if it diverged.  Raises ValueError."""
-    from rich.console import Console
 
     from problems.device import resolve_device
     from problems.supernets.processes import Share, joined
@@ -52,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
     with prefixed("problem"):
         device, _ = resolve_device(problem.device)
         with joined(device) as processes:
-            screen = Console(width=None if sys.stdout.isatty() else 160)
+            screen = console_on()
             if processes.leads:
                 log_to_console(screen)
             Share(problem.supernet.shards, processes)  # refuses what they cannot share
