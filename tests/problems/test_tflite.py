@@ -5,6 +5,7 @@ plain_cnn layer_string pooled_cnn --folder FOLDER`; the larger ones are not kept
 itself is tried where it is installed (pip install 'deap-nas[tflite]').
 """
 
+import random
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -75,16 +76,17 @@ def test_what_is_no_model_is_one_line():
 @pytest.mark.parametrize("space", ["plain_cnn", "conv_pool_fc", "pooled_cnn"])
 def test_a_converted_network_answers_as_its_program(space):
     made = SPACES[space](image_shape=(3, 16, 16), classes=10)
-    torch.manual_seed(3)
+    random.seed(2)  # one is tiny, where what a file has beside its weights counts most
+    torch.manual_seed(2)
     network = module_of(plan_of(made, random_genome(made)), (3, 16, 16), 10).eval()
     program = program_of(network, (3, 16, 16))
     images = (torch.randint(0, 256, (32, 3, 16, 16)) / 255).float()
     content = to_tflite(program, images)
-    assert costs_of(program)["flash_bytes"] == pytest.approx(len(content), rel=0.01)
+    assert costs_of(program)["flash_bytes"] == pytest.approx(len(content), rel=0.03)
     with torch.no_grad():
         expected = Deployed(program).eval()(images).numpy()
     answered = tflite_runner(content, 1)(images.numpy())
     span = numpy.ptp(expected)
-    assert numpy.abs(answered - expected).max() < 0.1 * span
+    assert numpy.abs(answered - expected).max() < 0.02 * span
     if find_spec("tflite_micro"):
         assert numpy.abs(micro_runner(content)(images.numpy()) - answered).max() < 0.02 * span
