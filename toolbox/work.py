@@ -146,8 +146,11 @@ class Work:
 
     @property
     def share(self) -> str:
-        """How much is done, and the time that is left."""
-        percent = 100 * self.done // self.total if self.total else 100
+        """How much is done, and the time that is left; if it is not known of how much, the time
+        that it has taken."""
+        if not self.total:
+            return f"for {timedelta(seconds=round(time.monotonic() - self._began))} now"
+        percent = 100 * self.done // self.total
         left = self.seconds_left
         time_left = "-:--:--" if left is None else timedelta(seconds=round(left))
         return f"{self.done:,}/{self.total:,} {self.unit} ({percent}%), {time_left} left"

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from rich.console import Console
@@ -207,3 +208,13 @@ def test_the_time_left_is_as_expected_and_corrected_by_how_long_it_took(monkeypa
     assert work.seconds_left == pytest.approx(160 * 1.8 - 8)
     work.reach(9, free=4)  # more than were expected
     assert work.seconds_left == 0
+
+
+def test_a_work_of_unknown_size_tells_how_long_it_takes(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    work = Work(Console(file=io.StringIO()), "plots", 0, "reading 72 networks")
+    now[0] += 31.0
+    assert str(work) == "reading 72 networks: for 0:00:31 now"
+    work.total = 4
+    assert str(work) == "reading 72 networks: 0/4 plots (0%), -:--:-- left"
