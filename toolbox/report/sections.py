@@ -246,7 +246,7 @@ def _row(run: Evaluations, place: int, several: bool) -> dict[str, Any]:
             loss = run.estimated_losses[place, column]
             row[f"{name}, estimate"] = float(-loss * run.judge.objectives[column].weight)
     for name in ("val_accuracy", "params", "macs", "train_seconds"):
-        if name in record.measurement:
+        if name in record.measurement and len(row) < MOST_NUMBERS + several:
             row.setdefault(name, record.measurement[name])
     return row | {"architecture": record.architecture, "key": record.key}
 
@@ -319,6 +319,7 @@ def _front(runs: Sequence[Evaluations], axes: Axes) -> Section:
     return Section(title, plots, tables, text, side_by_side=True)
 
 
+MOST_NUMBERS = 5  # columns beside which an architecture can be read; of objectives all are shown
 ESTIMATE = (
     "Estimate: what the guide foretells of a network by all others and what its own trainings "
     "reached, each by its precision.  The best single training is mostly a lucky one."
