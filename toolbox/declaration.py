@@ -206,6 +206,11 @@ def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> D
 def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -> Declaration:
     """The declaration of a search from TOML data.  Raises ValueError as `load` does."""
     any_table = Parameter(default={})
+    if isinstance(seeds := tables.get("seed"), list):
+        raise ValueError(
+            f"seed = {seeds}: a search has one seed; --seeds {max(1, len(seeds))} runs a search for "
+            "each of so many"
+        )
     found = check(
         tables,
         {

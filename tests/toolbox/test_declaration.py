@@ -19,6 +19,7 @@ CASES = [
     ({"sed": 1}, "sed: unknown key", "did you mean 'seed'?"),
     ({"seed": "1"}, "seed = '1'", "valid integer"),
     ({"seed": True}, "seed = True", "valid integer"),
+    ({"seed": [1, 2, 3]}, "seed = [1, 2, 3]", "--seeds 3 runs a search for each"),
     ({"seed": -1}, "seed = -1", "greater than or equal to 0"),
     ({"objectives": []}, "objectives = []", "at least one"),
     ({"objectives": "ones"}, "objectives = 'ones'", "a list is needed, like"),
