@@ -208,8 +208,8 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
     any_table = Parameter(default={})
     if isinstance(seeds := tables.get("seed"), list):
         raise ValueError(
-            f"seed = {seeds}: a search has one seed; --seeds {max(1, len(seeds))} runs a search for "
-            "each of so many"
+            f"seed = {seeds}: a search has one seed; --seeds {max(1, len(seeds))} runs a search "
+            "for each of so many"
         )
     found = check(
         tables,

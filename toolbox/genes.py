@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from numbers import Real
 from operator import lt
 from typing import Any, Literal
 
@@ -27,6 +28,13 @@ def gene_sizes(space: Any) -> list[int]:
 def are_choices(genome: Sequence[int], sizes: Sequence[int]) -> bool:
     """Whether each integer is the number of one of its gene's choices."""
     return min(genome) >= 0 and all(map(lt, genome, sizes))
+
+
+def is_ordered(gene: Any) -> bool:
+    """Whether neighbouring choices of a gene resemble each other: as it says itself, or else if
+    all of them are numbers."""
+    own: bool | None = getattr(gene, "ordered", None)
+    return all(isinstance(choice, Real) for choice in gene.choices) if own is None else own
 
 
 def random_genome(space: Any) -> list[int]:

@@ -17,7 +17,13 @@ def check_genes(space: Any) -> None:
     """Raise OperatorError, one line, for a space whose genes cannot be drawn."""
     if not len(space.genes):
         raise OperatorError("problem.space: it has no genes, so there is nothing to search")
-    for gene in space.genes:
+    for place, gene in enumerate(space.genes):
+        for name in ("name", "choices"):
+            if not hasattr(gene, name):
+                raise OperatorError(
+                    f"problem.space: genes[{place}] is {gene!r}, which has no {name!r}; an object "
+                    "with a name and its choices is needed"
+                )
         if not len(gene.choices):
             raise OperatorError(f"problem.space: its gene {gene.name!r} has no choices")
 

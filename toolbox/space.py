@@ -11,7 +11,11 @@ from toolbox.hooks import Hooks, check_required, point_out_near_misses
 
 
 class Gene(Protocol):
-    """A position of a genome, which holds an index into `choices`."""
+    """A position of a genome, which holds an index into `choices`.
+
+    It may also say by `ordered`, a bool, whether neighbouring choices resemble each other, as
+    numbers do; without it those of numbers alone do (`toolbox.genes.is_ordered`).
+    """
 
     @property
     def name(self) -> str:
@@ -20,10 +24,6 @@ class Gene(Protocol):
     @property
     def choices(self) -> Sequence[Any]:
         """The values that it can take; two at least to be worth a gene."""
-
-    @property
-    def ordered(self) -> bool:
-        """Whether neighbouring choices resemble each other, as numbers do."""
 
 
 class Space:

@@ -67,6 +67,10 @@ def test_a_problem_whose_hooks_answer_rightly_passes():
         (Packing(space(genes=())), "problem.space: it has no genes"),
         (Packing(space(genes=(Gene("a", ()),))), "problem.space: its gene 'a' has no choices"),
         (
+            Packing(space(genes=([1, 2], [3, 4]))),
+            "problem.space: genes[0] is [1, 2], which has no 'name'; an object with a name and its",
+        ),
+        (
             Packing(space(decode=lambda self, genome: genome[0])),
             "problem.space.decode: it returned",
         ),

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from toolbox.genes import another, gene_sizes
+from toolbox.genes import another, gene_sizes, is_ordered
 from toolbox.probability import Probability
 
 
@@ -19,7 +19,7 @@ def shift_gene(
     for position, size in enumerate(gene_sizes(space)):
         if size > 1 and draw() < gene_probability:
             index, last = individual[position], size - 1
-            if not space.genes[position].ordered:
+            if not is_ordered(space.genes[position]):
                 individual[position] = another(index, size)
             elif index in (0, last):
                 individual[position] = 1 if index == 0 else last - 1

@@ -19,6 +19,7 @@ import numpy
 from threadpoolctl import threadpool_limits
 
 from toolbox.archive import Record
+from toolbox.genes import is_ordered
 from toolbox.judge import Judge
 from toolbox.space import Space
 
@@ -118,7 +119,7 @@ def _encoded(space: Space, genomes: Sequence[Sequence[int]]) -> numpy.ndarray:
     for place, gene in enumerate(space.genes):
         taken, last = table[:, [place]], len(gene.choices) - 1
         columns.append((taken == range(last + 1)).astype(float))
-        if gene.ordered and last:
+        if last and is_ordered(gene):
             columns.append(taken * numpy.sqrt(2) / last)
     return numpy.hstack(columns)
 
