@@ -177,10 +177,9 @@ def lines(planned: Plan) -> list[str]:
     rows = [("networks", f"{course.networks:,} of at most {planned.most:,}{again}{archive}")]
     if course.epochs:
         rows.append(("epochs", f"{course.epochs:,.0f}"))
-    parts = [f"{planned.seconds:,.0f} s", f"{planned.start_seconds:,.0f} to start"]
+    took = f"{duration(planned.seconds)}, of which {duration(planned.start_seconds)} to start"
     if planned.ready_seconds:
-        parts.append(f"{planned.ready_seconds:,.0f} to make the problem ready")
-    took = f"{duration(planned.seconds)} ({', '.join(parts)})"
+        took += f" and {duration(planned.ready_seconds)} to make the problem ready"
     if planned.pace.least_share < 1:
         took += f"; {duration(planned.least_seconds)} if every training stops as early as it can"
     rows.append(("time", took))

@@ -67,7 +67,7 @@ def test_a_plan_says_what_a_search_takes_and_writes_nothing(folder, command):
     for line in (
         r"networks    \d+ of at most 12",
         r"epochs      \d+",
-        r"time        .* \(\d+ s, \d+ to start\)",
+        r"time        (under a second|[\d a-z]+), of which (under a second|[\d a-z]+) to start",
         r"finished    .*\d\d:\d\d, if it begins now",
         r"disk        [\d.]+ KiB",
         r"memory      [\d.]+ [MG]iB for each of 1 worker",
