@@ -363,19 +363,18 @@ def _row(
 
 
 def _say_if_untaught(name: str, tests: Sequence[dict[str, Any]]) -> None:
-    """Warn if a network is hardly right more often than who always answers the largest class.
-
-    By at most two standard errors of that share of so many images.
-    """
+    """Warn of trainings whose network is hardly right more often than who always answers the
+    largest class: by at most two standard errors of that share of so many images."""
     support = tests[0]["support"]
     images = sum(support)
     share = max(support) / images
-    accuracy = mean(test["accuracy"] for test in tests)
-    if accuracy <= share + 2 * math.sqrt(share * (1 - share) / images):
+    most = share + 2 * math.sqrt(share * (1 - share) / images)
+    if untaught := [test["accuracy"] for test in tests if test["accuracy"] <= most]:
         log.warning(
-            "%s: a test accuracy of %.4f is that of a guess (the largest class has %.4f of %d "
-            "images): more epochs, another learning rate or optimizer?",
-            *(name, accuracy, share, images),
+            "%s: %d of %d trainings taught nothing (test accuracy %s; the largest class has %.4f "
+            "of %d images): more epochs, another learning rate or optimizer?",
+            *(name, len(untaught), len(tests), ", ".join(f"{one:.4f}" for one in untaught)),
+            *(share, images),
         )
 
 
