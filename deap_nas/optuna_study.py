@@ -8,7 +8,7 @@ are constraints, and after finals a network that is not held against theirs is b
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -143,8 +143,10 @@ def _constraints(judge: Judge, record: Record, compared: set[str] | None) -> lis
 
     compared: the keys of those that the front is made of; None: it may be made of all.
     """
-    limits: Mapping[str, float] = judge.bounds.limits
-    beyond = [record.measurement.get(name, limit) - limit for name, limit in limits.items()]
+    beyond = []
+    for name, limit in judge.bounds.limits.items():
+        value = judge.bounds.value(name, record.measurement)
+        beyond.append(0.0 if value is None else value - limit)
     if compared is not None:
         beyond.append(0.0 if record.key in compared else NOT_COMPARED)
     return beyond

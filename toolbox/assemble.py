@@ -181,11 +181,13 @@ def _check_measured(declaration: Declaration, problem: Problem) -> None:
                     f"problem does not measure here; it measures {', '.join(measures)}"
                     f"{did_you_mean(name, measures)}"
                 )
-    for name in declaration.bounds.limits:
+    objectives = [objective.name for objective in declaration.objectives]
+    for name in declaration.bounds.measured.limits:
         if name not in measures:
+            legal = list(dict.fromkeys([*measures, *objectives]))
             raise ValueError(
-                f"bounds.{name}: unknown key; legal: redraws, {', '.join(measures)}"
-                f"{did_you_mean(name, measures)}"
+                f"bounds.{name}: unknown key; legal: redraws, {', '.join(legal)}"
+                f"{did_you_mean(name, legal)}"
             )
 
 

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 # As the makers of memory chips and microcontrollers count: a KB is 1024 bytes, with or without "i".
@@ -33,19 +34,37 @@ def bytes_of(size: str) -> float:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Upper bounds on names of a measurement.
+    """Upper bounds on names of a measurement, and on objectives that are functions of one.
 
     redraws: how often a child that is known to be beyond them is drawn again, before it is
-    recorded as infeasible.
+    recorded as infeasible.  views: of the names that are no measured ones, what they are.
     """
 
     limits: Mapping[str, float] = field(default_factory=dict)
     redraws: int = 20
+    views: Mapping[str, Callable[[Mapping[str, float]], float]] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> "Bounds":
+        """Those on measured names alone, which can be sent to wherever it is measured."""
+        limits = {name: limit for name, limit in self.limits.items() if name not in self.views}
+        return Bounds(limits, self.redraws)
+
+    def value(self, name: str, measurement: Mapping[str, float]) -> float | None:
+        """What a bound is held against; None if a measurement does not tell it."""
+        view = self.views.get(name)
+        if view is None:
+            return measurement.get(name)
+        try:
+            value = float(view(MappingProxyType(measurement)))
+        except Exception:  # of a part of a measurement; of a whole one the objective tells why
+            return None
+        return None if math.isnan(value) else value
 
     def violation(self, measurement: Mapping[str, float]) -> float:
         """How far a measurement is beyond the bounds: the relative excesses added up, 0 if within.
 
-        A name that is not measured counts as within.
+        What is not known counts as within.
 
         >>> Bounds({"params": 1000, "macs": 2e6}).violation({"params": 1500, "macs": 1e6})
         0.5
@@ -53,9 +72,9 @@ class Bounds:
         if not self.limits:
             return 0.0
         return sum(
-            max(0.0, measurement[name] / limit - 1)
+            max(0.0, value / limit - 1)
             for name, limit in self.limits.items()
-            if name in measurement
+            if (value := self.value(name, measurement)) is not None
         )
 
     def reason(self, measurement: Mapping[str, float]) -> str:
@@ -67,9 +86,9 @@ class Bounds:
         if not self.limits:
             return ""
         return "; ".join(
-            f"{name} = {measurement[name]:,g}, at most {limit:,g}"
+            f"{name} = {value:,g}, at most {limit:,g}"
             for name, limit in self.limits.items()
-            if measurement.get(name, -math.inf) > limit
+            if (value := self.value(name, measurement)) is not None and value > limit
         )
 
 

@@ -151,7 +151,7 @@ class _Imagined:
     ):
         self._problem = problem
         self._seconds = seconds
-        self._limits = declaration.bounds.limits
+        self._limits = declaration.bounds.measured.limits
         needs = [name for objective in declaration.objectives for name in objective.needs]
         names = problem.measures or [*(samples[0] if samples else ()), *needs, *self._limits]
         self._names = tuple(dict.fromkeys(names))

@@ -1,7 +1,7 @@
 """A declaration: TOML and overrides in, checked frozen dataclasses out."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,7 @@ class Declaration:
     @property
     def needs(self) -> frozenset[str]:
         """The names in a measurement that the objectives and bounds rest on."""
-        return frozenset(self.bounds.limits).union(*(o.needs for o in self.objectives))
+        return frozenset(self.bounds.measured.limits).union(*(o.needs for o in self.objectives))
 
     def remarks(self) -> Iterator[str]:
         """What is legal and hardly meant, a line each."""
@@ -283,7 +283,7 @@ def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -
         problem=problem,
         toolbox=aliases,
         algorithm=algorithm,
-        bounds=bounds,
+        bounds=replace(bounds, views=_views(objectives, bounds)),
         stop=stop,
         halving=halving,
         finals=finals,
@@ -304,6 +304,14 @@ def _bounds(table: Any) -> Bounds:
     limits = {name: limit for name in names if name != "redraws"}
     values = check(table, {"redraws": redraws, **limits}, "bounds")
     return Bounds(redraws=values.pop("redraws"), limits=values)
+
+
+def _views(
+    objectives: Iterable[Objective], bounds: Bounds
+) -> dict[str, Callable[[Mapping[str, float]], float]]:
+    """What the bounded names are that are not measured themselves: objectives."""
+    computed = {one.name: one.view for one in objectives if one.needs != (one.name,)}
+    return {name: computed[name] for name in bounds.limits if name in computed}
 
 
 def _limit(name: str, value: Any) -> Any:

@@ -38,7 +38,7 @@ class Evaluator:
     def use(self, problem: Problem) -> None:
         """Evaluate with another form of the same problem, such as one that is ready now."""
         self.problem = problem
-        self.measure = Measure(problem, self.judge.bounds)
+        self.measure = Measure(problem, self.judge.bounds.measured)
         self._luggage: Luggage | None = None
 
     def measure_by(self, backend: Map) -> Measure | Luggage:
@@ -193,8 +193,8 @@ class Evaluator:
                 networks.record(own, asked[key].genome, outcome) for (key, own), outcome in together
             ]
             networks.archive.add(*records)
-            for ((key, _), outcome), record in zip(together, records, strict=True):
-                learn(key, record, how_measured(outcome))
+            for ((key, _), _), record in zip(together, records, strict=True):
+                learn(key, record, how_measured(record))
         return found
 
     def again(self, backend: Map, asked: Sequence[tuple[Record, int]]) -> list[Record]:
@@ -278,9 +278,9 @@ def outcomes(
         getattr(answers, "close", lambda: None)()
 
 
-def how_measured(outcome: Outcome) -> How:
-    """How the network of an outcome became known."""
-    return "infeasible" if outcome.status == "infeasible" else "trained"
+def how_measured(record: Record) -> How:
+    """How the network of a record that was just measured became known."""
+    return "infeasible" if record.status == "infeasible" else "trained"
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Judge:
     @cached_property
     def asked(self) -> frozenset[str]:
         """The names of a measurement that the objectives and the bounds rest on."""
-        return frozenset(self._needed).union(self.bounds.limits)
+        return frozenset(self._needed).union(self.bounds.measured.limits)
 
     def fitness(self, record: Record) -> tuple[float, ...]:
         """The objectives of a record, all of them finite.

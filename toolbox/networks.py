@@ -6,6 +6,7 @@ what was.
 
 from collections import Counter
 from collections.abc import Callable, Container
+from dataclasses import replace
 from functools import lru_cache
 from numbers import Integral
 from typing import Any, Literal
@@ -176,7 +177,14 @@ class Networks:
         return {"key": key, "parents": list(dict.fromkeys(parents))}
 
     def record(self, key: str, genome: list[int], outcome: Outcome) -> Record:
-        """The record of an outcome; nobody may be told of it before the archive has it."""
+        """The record of an outcome; nobody may be told of it before the archive has it.
+
+        Whoever measured knows the bounds on measured names alone.
+        """
+        bounds = self.judge.bounds
+        beyond = bounds.views and outcome.status == "ok" and bounds.reason(outcome.measurement)
+        if beyond:
+            outcome = replace(outcome, status="infeasible", message=beyond)
         return Record.of(key, genome, self._decode(tuple(genome)), outcome)
 
     def learn(self, record: Record, first: bool = True) -> None:

@@ -183,11 +183,12 @@ class Stream:
             )
         with unmoved_generators():
             together = next(self._outcomes)
-        networks.archive.add(
-            *(networks.record(key, self._on_their_way[key].genome, one) for key, one in together)
-        )
-        for key, outcome in together:
-            self._comes_out(key, how_measured(outcome))
+        records = [
+            networks.record(key, self._on_their_way[key].genome, one) for key, one in together
+        ]
+        networks.archive.add(*records)
+        for (key, _), record in zip(together, records, strict=True):
+            self._comes_out(key, how_measured(record))
 
     def _comes_out(self, key: str, how: How) -> None:
         """The archive has a network that is on its way: it comes out in the archive's order."""

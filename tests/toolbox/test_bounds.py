@@ -5,7 +5,7 @@ import math
 import pytest
 
 from problems.spaces.bit_string import BitString
-from tests.conftest import Run, onemax
+from tests.conftest import Run, lotz, onemax
 from toolbox.archive import Archive
 from toolbox.assemble import rehearse
 from toolbox.bounds import Bounds, closest
@@ -174,6 +174,69 @@ def test_a_complete_measurement_beyond_a_bound_is_served_when_the_bound_is_widen
     wider = searched({"memory": 10_000}, archive=archive, generations=2)
     assert Priced.evaluated == len(archive) - len(known)
     assert wider.generations[-1].best[0] > 3
+
+
+def tenth_of_cost(measurement):
+    return measurement["cost"] / 10
+
+
+def twice_memory(measurement):
+    return 2 * measurement["memory"]
+
+
+def several(*own, **bounds):
+    return lotz(population=12, generations=6) | {
+        "objectives": ["ones", *own],
+        "problem": {"use": "priced"},
+        "bounds": {"redraws": 0, **bounds},
+    }
+
+
+def own(function, worst=1e9):
+    return {"use": f"{__name__}:{function.__name__}", "direction": "minimize", "worst": worst}
+
+
+ONES = {"use": "measured", "name": "ones", "direction": "maximize", "worst": 0.0}
+
+
+def test_an_objective_of_somebody_s_own_may_be_bound_before_training():
+    Priced.evaluated = 0
+    tables = several(own(tenth_of_cost), tenth_of_cost=0.5)
+    run = Run(tables | {"objectives": [ONES, own(tenth_of_cost)]}, problems=PROBLEMS)
+    refused = [record for record in run.archive if record.status == "infeasible"]
+    assert refused
+    assert Priced.evaluated == len(run.archive) - len(refused)
+    assert all(record.measurement == {"cost": sum(record.genome)} for record in refused)
+    assert refused[0].message == f"tenth_of_cost = {sum(refused[0].genome) / 10:g}, at most 0.5"
+    assert max(sum(one) for one in run.population) == 5
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "steady_state"])
+def test_an_objective_that_only_training_tells_is_bound_after_it(algorithm):
+    def searched(most, archive=None):
+        tables = several(twice_memory=most) | {"objectives": [ONES, own(twice_memory)]}
+        tables["algorithm"] |= {"use": algorithm}
+        return Run(tables, archive=archive, problems=PROBLEMS)
+
+    run = searched(700.0)
+    refused = [record for record in run.archive if record.status == "infeasible"]
+    assert {record.key for record in refused} == {r.key for r in run.archive if sum(r.genome) > 3}
+    ones = sum(refused[0].genome)
+    assert refused[0].message == f"twice_memory = {200 * ones:,}, at most 700"
+    assert sum(generation.infeasible for generation in run.generations) > 0
+    Priced.evaluated = 0
+    known = len(run.archive)
+    wider = searched(1500.0, run.archive)
+    assert Priced.evaluated == len(wider.archive) - known  # what was measured is served
+
+
+def test_a_number_that_is_none_is_within_and_the_objective_s_worst():
+    bounds = Bounds({"x": 1.0}, views={"x": lambda measurement: math.nan})
+    assert bounds.violation({}) == 0.0
+    assert bounds.reason({}) == ""
+    beyond = Bounds({"x": 1.0}, views={"x": lambda measurement: math.inf})
+    assert beyond.violation({}) == math.inf
+    assert beyond.measured == Bounds()
 
 
 def rehearsed(bounds, **problem):
