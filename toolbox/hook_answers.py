@@ -11,12 +11,14 @@ from toolbox.operator_error import OperatorError
 TRIED = 2  # genomes whose every gene is changed once
 LAYER = {"name", "kind", "shape", "params", "macs"}
 NEEDED = {"name", "shape"}
+MOST_CHOICES = 10_000  # of a gene; each is a column to a guide and to a report
 
 
 def check_genes(space: Any) -> None:
     """Raise OperatorError, one line, for a space whose genes cannot be drawn."""
     if not len(space.genes):
         raise OperatorError("problem.space: it has no genes, so there is nothing to search")
+    names: list[str] = []
     for place, gene in enumerate(space.genes):
         for name in ("name", "choices"):
             if not hasattr(gene, name):
@@ -24,8 +26,22 @@ def check_genes(space: Any) -> None:
                     f"problem.space: genes[{place}] is {gene!r}, which has no {name!r}; an object "
                     "with a name and its choices is needed"
                 )
-        if not len(gene.choices):
-            raise OperatorError(f"problem.space: its gene {gene.name!r} has no choices")
+        said, choices = f"problem.space: its gene {gene.name!r}", gene.choices
+        if gene.name in names:
+            raise OperatorError(
+                f"{said} has the name of genes[{names.index(gene.name)}]; each needs its own"
+            )
+        names.append(gene.name)
+        # The order of a set is another one in each process.
+        if isinstance(choices, Mapping) or not hasattr(choices, "__getitem__"):
+            kind = type(choices).__name__
+            raise OperatorError(f"{said} has a {kind} of choices; a list or a tuple is needed")
+        if not len(choices):
+            raise OperatorError(f"{said} has no choices")
+        if len(choices) > MOST_CHOICES:
+            raise OperatorError(
+                f"{said} has {len(choices):,} choices; at most {MOST_CHOICES:,} are legal"
+            )
 
 
 def check_answers(networks: Networks, genomes: Sequence[list[int]]) -> None:

@@ -71,6 +71,26 @@ def test_a_problem_whose_hooks_answer_rightly_passes():
             "problem.space: genes[0] is [1, 2], which has no 'name'; an object with a name and its",
         ),
         (
+            Packing(space(genes=(Gene("a", (1, 2)), Gene("a", (3, 4))))),
+            "problem.space: its gene 'a' has the name of genes[0]; each needs its own",
+        ),
+        (
+            Packing(space(genes=(Gene("a", {"x", "y"}),))),
+            "problem.space: its gene 'a' has a set of choices; a list or a tuple is needed",
+        ),
+        (
+            Packing(space(genes=(Gene("a", {"x": 1, "y": 2}),))),
+            "problem.space: its gene 'a' has a dict of choices; a list or a tuple is needed",
+        ),
+        (
+            Packing(space(genes=(Gene("a", (number for number in range(3))),))),
+            "problem.space: its gene 'a' has a generator of choices; a list or a tuple is needed",
+        ),
+        (
+            Packing(space(genes=(Gene("a", range(10**9)),))),
+            "problem.space: its gene 'a' has 1,000,000,000 choices; at most 10,000 are legal",
+        ),
+        (
             Packing(space(decode=lambda self, genome: genome[0])),
             "problem.space.decode: it returned",
         ),

@@ -474,6 +474,16 @@ def test_what_is_known_is_not_chosen_again_while_there_is_another():
     assert [g.reused for g in run.generations[1:6]] == [0] * 5
 
 
+@pytest.mark.parametrize("length", [5, 6])
+@pytest.mark.parametrize("search", [onemax, lotz])
+def test_a_space_that_is_nearly_all_known_is_searched_to_its_end(search, length):
+    tables = search(population=20, generations=6)
+    tables["problem"] = tables["problem"] | {"length": length}
+    run = Run(guided(tables, random_share=0.0))
+    assert len(run.generations) == 7
+    assert len(run.archive) > 0.9 * 2**length
+
+
 def test_the_whole_random_share_is_no_guide():
     tables = onemax(population=14, generations=4)
     run = Run(guided(tables, random_share=1.0, candidates=1))

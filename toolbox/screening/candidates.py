@@ -60,9 +60,8 @@ class Candidates:
         pool: Sequence[Individual],
         places: Iterable[int],
         beside: Iterable[Individual] = (),
-    ) -> list[int]:
-        """The places whose network is neither known nor stands before or beside; all places, if
-        there are none."""
+    ) -> tuple[list[int], list[int]]:
+        """The places whose network is neither known nor stands before or beside, and the others."""
         new: list[int] = []
         old: list[int] = []
         seen = {self.networks.identify(one)[0] for one in beside}
@@ -71,7 +70,7 @@ class Candidates:
             known = key in self.networks.records or key in self.networks.awaited or key in seen
             (old if known else new).append(place)
             seen.add(key)
-        return new or old
+        return new, old
 
     def best(
         self, fit: Fit, means: numpy.ndarray, deviations: numpy.ndarray, places: list[int]

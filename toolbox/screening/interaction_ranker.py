@@ -92,8 +92,11 @@ class InteractionRanker:
         pool += self._foretold(fit, int(NEIGHBOURS * bred))
         means, deviations = self._learner.believed(fit, pool)
         places = [place for place in range(len(pool)) if place not in by_chance]
-        places = self._candidates.new(pool, places, beside=anew)
-        guided = self._candidates.best(fit, means, deviations, places)[: count - share]
+        new, old = self._candidates.new(pool, places, beside=anew)
+        guided = self._candidates.best(fit, means, deviations, new)[: count - share]
+        if len(guided) < count - share:  # nearly all of a small space is known
+            again = self._candidates.best(fit, means, deviations, old)
+            guided += again[: count - share - len(guided)]
         return [*anew, *(pool[place] for place in (*by_chance, *guided))]
 
     def _foretold(self, fit: Fit, count: int) -> list[Individual]:

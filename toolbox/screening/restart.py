@@ -8,6 +8,7 @@ Hansen (2005).
 """
 
 import random
+from collections.abc import Sequence
 
 import numpy
 
@@ -55,15 +56,19 @@ class Restart:
                 return self._guided(fit, count)
             self._begin()
         pool = self._candidates.strangers(STRANGERS * count)
-        return [pool[place] for place in self._candidates.new(pool, range(len(pool)))[:count]]
+        return [pool[place] for place in self._new(pool)[:count]]
 
     def _guided(self, fit: Fit, count: int) -> list[Individual]:
         pool = self._candidates.neighbours(fit, NEIGHBOURS * count)
         pool += self._candidates.strangers(STRANGERS * count)
         means, deviations = self._learner.believed(fit, pool)
-        places = self._candidates.new(pool, range(len(pool)))
-        best = self._candidates.best(fit, means, deviations, places)
+        best = self._candidates.best(fit, means, deviations, self._new(pool))
         return [pool[place] for place in best[:count]]
+
+    def _new(self, pool: Sequence[Individual]) -> list[int]:
+        """The places of networks that are not known; all, if there are none."""
+        new, old = self._candidates.new(pool, range(len(pool)))
+        return new or old
 
     def _best(self, fit: Fit) -> str:
         """The key of the network that is believed to be the best."""
