@@ -76,6 +76,7 @@ def said(out):
     return re.findall(r"learn_from: (.*)", out)
 
 
+@pytest.mark.slow
 def test_a_search_learns_from_another_and_says_so(place, command):
     status, out, error = command(*LATER)
     assert status == 0, error
@@ -170,6 +171,7 @@ def test_several_objectives_are_learned_together(place, command):
     assert "carries over" in said(out)[1]
 
 
+@pytest.mark.slow
 def test_a_plan_and_a_comparison_learn_too(place, command):
     status, out, error = command("plan", *LATER, "--json")
     assert (status, '"networks"' in out) == (0, True), error

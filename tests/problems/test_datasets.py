@@ -199,6 +199,7 @@ def test_a_data_set_that_is_none_is_told_as_it_is_declared():
         replace(OF_OWN, dataset=object())
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_real_images_are_read_and_split(real_data, monkeypatch):
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)

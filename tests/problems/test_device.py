@@ -128,6 +128,7 @@ def test_a_gpu_whose_driver_spills_memory_is_not_asked_for_all_of_it(monkeypatch
     assert asked == [(0.9, "cuda:0")]
 
 
+@pytest.mark.slow
 def test_what_cuda_reads_at_its_start_is_set_when_the_module_is_imported():
     code = "import os, problems.device; print(os.environ['CUBLAS_WORKSPACE_CONFIG'], "
     code += "os.environ['CUDA_DEVICE_MAX_CONNECTIONS'])"

@@ -104,6 +104,7 @@ def test_a_network_is_exported_to_the_device_and_what_it_tells_is_measured():
     assert measurement["steps_spread"] == 0
 
 
+@pytest.mark.slow
 def test_a_device_that_does_not_answer_ends_the_search_before_it_begins():
     problem = ImageClassification(
         space=SPACES["plain_cnn"](), device="cpu", devices={"latency": shell("exit 1")}

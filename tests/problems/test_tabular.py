@@ -339,6 +339,7 @@ def test_a_table_is_read_without_torch():
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_a_search_over_a_csv_table_finds_its_best_and_is_reported(table, tmp_path):
     problem = table(untrained=("params",))
     (tmp_path / "own.toml").write_text(

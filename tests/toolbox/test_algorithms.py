@@ -107,6 +107,7 @@ def declared(population, generations, algorithm, screen, budget, seed):
     return tables | {"seed": seed, "stop": {"evaluations": budget}}
 
 
+@pytest.mark.slow
 @searches
 @settings(max_examples=100, deadline=None)
 def test_the_population_keeps_its_size_and_the_budget_is_never_exceeded(**search):

@@ -289,6 +289,7 @@ def regret(finals, seed):
     return 12 - sum(pick(judge_of(run), run.archive.networks(), "best").genome)
 
 
+@pytest.mark.slow
 def test_the_network_that_is_returned_is_better_than_the_lucky_one():
     alone = [regret({}, seed) for seed in range(40)]
     finals = [regret({"networks": 6, "seeds": 3}, seed) for seed in range(40)]
@@ -399,6 +400,7 @@ def test_without_a_budget_the_share_is_of_what_can_be_bred():
     assert declare(tables, {"noisy": Noisy}, "test").finals == Finals(23, 2)
 
 
+@pytest.mark.slow
 def test_finals_on_processes_are_those_in_this_process():
     here = searched(declared(several=True))
     tables = declared(several=True)
@@ -406,6 +408,7 @@ def test_finals_on_processes_are_those_in_this_process():
     assert told(searched(tables)) == told(here)
 
 
+@pytest.mark.slow
 def test_what_is_on_its_way_when_the_search_ends_is_kept_and_not_repeated():
     tables = declared(use="steady_state", in_flight=3, generations=9) | {
         "stop": {"stale_generations": 1}

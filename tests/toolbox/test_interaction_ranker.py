@@ -172,6 +172,7 @@ def returned(run):
     return NoisyBits().truth(pick(judge, networks, "best").genome)
 
 
+@pytest.mark.slow
 def test_the_network_returned_is_not_the_luckiest_one():
     better = []
     for run in [of_noisy_bits(seed, "interaction_ranker") for seed in range(4)]:
@@ -276,6 +277,7 @@ def test_a_search_without_a_guide_believes_nothing():
     assert not any(record.belief for record in run.archive.networks())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", ["genetic_algorithm", "steady_state", "islands"])
 def test_the_guide_finds_more_with_fewer_networks(use):
     def reached(screen):
@@ -288,6 +290,7 @@ def test_the_guide_finds_more_with_fewer_networks(use):
     assert reached(guided) > reached(lambda tables: tables) + 2
 
 
+@pytest.mark.slow
 def test_the_guide_helps_towards_a_front():
     def volume(screen):
         tables = lotz(population=16, generations=6) | {"problem": {"use": "lotz", "length": 24}}
@@ -339,6 +342,7 @@ def test_a_ranker_that_explains_nothing_is_switched_off(caplog):
     assert not run.toolbox.beliefs()
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_learned_the_search_is_that_without_a_guide():
     def population(screen, seed):
         tables = onemax(population=20, generations=5) | {"problem": {"use": "noise"}, "seed": seed}
@@ -349,6 +353,7 @@ def test_where_nothing_can_be_learned_the_search_is_that_without_a_guide():
     assert sum(same) >= 7
 
 
+@pytest.mark.slow
 def test_a_ranker_comes_back_when_it_is_right_again(caplog):
     @dataclass(frozen=True)
     class FirstNoise(OneMax):

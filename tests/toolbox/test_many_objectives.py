@@ -37,6 +37,7 @@ def crowds(draw):
     return made(rows, weights)
 
 
+@pytest.mark.slow
 @given(crowds(), st.integers(0, 30))
 @example(made([(1.0, 1.0)] * 6, (1.0, -1.0)), 3)
 @example(made([(1.0,)] * 3, (1.0,)), 1)
