@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
@@ -38,20 +38,53 @@ from benchmarks.race import (
 from benchmarks.result_file import keep, machine, parser_of
 from deap_nas.commands.retrain import inheriting
 
-SIZE = (
-    "problem.dataset.limit=8000",
-    "problem.dataset.validation=2000",
-    "problem.training.epochs=5",
-)
-ALONE = ("algorithm.population=12", "algorithm.generations=20", "stop.evaluations=40")
-SHARED = (
-    "algorithm.population=24",
-    "algorithm.generations=40",
-    "stop.evaluations=300",
-    "problem.supernet.training.epochs=16",
-    "problem.gate.networks=20",
-)
-FINAL_EPOCHS = 5  # of all official training images
+
+@dataclass(frozen=True)
+class Size:
+    """Overrides of both declarations, of the one without and of the one with shared weights, and
+    the epochs of all official training images by which what they found is scored."""
+
+    both: tuple[str, ...]
+    alone: tuple[str, ...]
+    shared: tuple[str, ...]
+    final_epochs: int
+
+
+# About half an hour on two cores each, with the scores.
+SIZES = {
+    "fashion_mnist": Size(
+        both=(
+            "problem.dataset.limit=8000",
+            "problem.dataset.validation=2000",
+            "problem.training.epochs=5",
+        ),
+        alone=("algorithm.population=12", "algorithm.generations=20", "stop.evaluations=40"),
+        shared=(
+            "algorithm.population=24",
+            "algorithm.generations=40",
+            "stop.evaluations=300",
+            "problem.supernet.training.epochs=16",
+            "problem.gate.networks=20",
+        ),
+        final_epochs=5,
+    ),
+    "cifar10": Size(
+        both=(
+            "problem.dataset.limit=4000",
+            "problem.dataset.validation=2000",
+            "problem.training.epochs=5",
+        ),
+        alone=("algorithm.population=12", "algorithm.generations=20", "stop.evaluations=30"),
+        shared=(
+            "algorithm.population=24",
+            "algorithm.generations=40",
+            "stop.evaluations=200",
+            "problem.supernet.training.epochs=16",
+            "problem.gate.networks=16",
+        ),
+        final_epochs=3,
+    ),
+}
 HEADER = (
     "| search | when | networks | before the first, processor s | in all | found | params | "
     "test accuracy, from scratch | from inherited weights |",
@@ -102,7 +135,7 @@ def reference_of(images: str) -> Reference:
         best=f"lightweight_shared_{images}.toml",
         value=accuracy_alone,
         target=0.0,
-        scored=(f"problem.training.epochs={FINAL_EPOCHS}",),
+        scored=(f"problem.training.epochs={SIZES[images].final_epochs}",),
     )
 
 
@@ -116,7 +149,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    reference = reference_of(arguments.images)
+    reference, size = reference_of(arguments.images), SIZES[arguments.images]
     folder = arguments.folder / arguments.images
     folder.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + 60 * arguments.minutes
@@ -124,17 +157,17 @@ def main() -> None:
     lines = [
         f"# What shared weights save on {arguments.images}",
         "",
-        f"{machine()}; {arguments.workers} workers.  Searches with {' '.join(SIZE)}; alone with "
-        f"{' '.join(ALONE)}; with shared weights {' '.join(SHARED)}.  Test accuracy: {TRAININGS} "
-        f"trainings of {FINAL_EPOCHS} epochs of all "
+        f"{machine()}; {arguments.workers} workers.  Searches with {' '.join(size.both)}; alone "
+        f"with {' '.join(size.alone)}; with shared weights {' '.join(size.shared)}.  Test "
+        f"accuracy: {TRAININGS} trainings of {size.final_epochs} epochs of all "
         f"{recipe.dataset.official_train_images:,} training images.",
         "",
         *HEADER,
     ]
     wanting = False
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        alone = Lane(reference.published, seed, folder, (*SIZE, *ALONE))
-        shared = Lane(reference.best, seed, folder, (*SIZE, *SHARED))
+        alone = Lane(reference.published, seed, folder, (*size.both, *size.alone))
+        shared = Lane(reference.best, seed, folder, (*size.both, *size.shared))
         if not all(lane.run(arguments.workers, until) for lane in (alone, shared)):
             wanting = True
             break
