@@ -74,6 +74,26 @@ def test_what_is_better_than_all_that_the_other_found_was_not_reached(lanes):
     assert cells(found[1])[8] != "-"
 
 
+class Refused:
+    overrides = ("seed=1",)
+
+    def __init__(self, code):
+        self.code = code
+
+    def run(self, workers, until):
+        if sharing.WITHOUT_GATE not in self.overrides:
+            raise SystemExit(self.code)
+        return True
+
+
+def test_a_search_whose_gate_refuses_goes_on_without():
+    lane = Refused("run_search.py x.toml: status 1")
+    assert sharing.search_on(lane, 1, 0.0)
+    assert lane.overrides == ("seed=1", "problem.gate=off")
+    with pytest.raises(SystemExit):
+        sharing.search_on(Refused("run_search.py x.toml: status 2"), 1, 0.0)
+
+
 def test_nothing_is_told_before_it_is_scored(lanes):
     assert [*sharing.rows("cifar10", *lanes, Unknown(), Unknown())] == []
 
