@@ -608,8 +608,9 @@ def test_an_evaluation_that_changes_the_directory_leaves_the_search_where_it_was
     (folder / "slow_ones.py").write_text(
         SLOW.replace(
             "        time.sleep(self.seconds)\n",
-            "        import os\n        Path('here').touch(exist_ok=False)\n"
-            "        Path('here').unlink()\n        os.chdir('afar')\n",
+            # A name of its own: two children are in the same folder at once.
+            "        import os\n        here = Path(f'here-{os.getpid()}')\n"
+            "        here.touch(exist_ok=False)\n        here.unlink()\n        os.chdir('afar')\n",
         )
     )
     done = run_search("slow.toml", f"toolbox.map={backend}", "algorithm.generations=1", cwd=folder)
