@@ -26,6 +26,7 @@ goes on: with the searches, whose cost is written down every second, and with th
 training at a time.
 """
 
+import argparse
 import hashlib
 import json
 import math
@@ -71,6 +72,7 @@ HEADER = (
     "params | test accuracy | value |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
 )
+UNFINISHED = ("", "Not all is searched and scored yet; the same command goes on.")
 FRONT_HEADER = (
     "| search | published | test accuracy of ours | network | dominated |",
     "|---|---|---|---|---|",
@@ -586,39 +588,63 @@ def trial_row(lane: Lane, trial: Trial, scores: "Scores") -> Iterator[str]:
         )
 
 
+def in_pieces(parser: argparse.ArgumentParser, seeds: int, folder: str) -> None:
+    """Add the arguments of a `Piece`.  seeds: how many by default."""
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path(folder))
+    parser.add_argument("--minutes", type=float, default=110, help="of this piece")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One of the pieces that searches and their scores are made in.
+
+    until: when it begins nothing more, by the monotonic clock.
+    """
+
+    seeds: range
+    folder: Path
+    until: float
+    workers: int
+
+    @classmethod
+    def begin(cls, arguments: argparse.Namespace, name: str) -> "Piece":
+        """The piece that the arguments declare, in a folder of this name; SIGTERM ends it."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        folder = arguments.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        until = time.monotonic() + 60 * arguments.minutes
+        return cls(seeds, folder, until, arguments.workers)
+
+    def scores(self, recipe: ImageClassification, name: str) -> Scores:
+        """The scores by a recipe, kept under a name."""
+        return Scores(recipe, self.folder / name, self.workers, self.until)
+
+
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("reference", choices=REFERENCES)
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
-    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--only", choices=SEARCHES, help="of the searches; default: both")
-    parser.add_argument("--folder", type=Path, default=Path("runs/race"))
-    parser.add_argument("--minutes", type=float, default=110, help="of this piece")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    in_pieces(parser, seeds=3, folder="runs/race")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    reference = REFERENCES[arguments.reference]
-    folder = arguments.folder / arguments.reference
-    folder.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + 60 * arguments.minutes
+    piece, reference = Piece.begin(arguments, arguments.reference), REFERENCES[arguments.reference]
     # The searches of a seed side by side would slow each other down: one after the other.
     lanes = [
-        Lane(getattr(reference, who), seed, folder)
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+        Lane(getattr(reference, who), seed, piece.folder)
+        for seed in piece.seeds
         for who in SEARCHES
         if arguments.only in (None, who)
     ]
-    ended = [lane for lane in lanes if lane.run(arguments.workers, until)]
-
-    def scores_by(recipe: ImageClassification, name: str) -> Scores:
-        return Scores(recipe, folder / name, arguments.workers, until)
-
-    scores = scores_by(reference.recipe, "scores")
+    ended = [lane for lane in lanes if lane.run(piece.workers, piece.until)]
+    scores = piece.scores(reference.recipe, "scores")
     by_trial = {
-        trial: scores_by(reference.on_all_images(*trial.overrides), f"scores-{trial.name}")
+        trial: piece.scores(reference.on_all_images(*trial.overrides), f"scores-{trial.name}")
         for trial in reference.trials
     }
-    as_it_was = scores_by(reference.problem(), "scores-as-it-was")
+    as_it_was = piece.scores(reference.problem(), "scores-as-it-was")
     # What the searches return comes first, by every recipe: it decides who reaches the target.
     scores.of([incumbents(lane.finished)[-1].architecture for lane in ended])
     before = [
@@ -637,7 +663,7 @@ def main() -> None:
     lines = [
         f"# The time to the published result of reference {arguments.reference}",
         "",
-        f"{machine()}; {arguments.workers} workers.  Target: {reference.target:.3f} on the test "
+        f"{machine()}; {piece.workers} workers.  Target: {reference.target:.3f} on the test "
         f"images, mean of {TRAININGS} trainings by the published recipe, "
         f"{recipe.training.epochs} epochs of all {recipe.dataset.official_train_images:,} training "
         "images.  Seconds are those of the search alone.",
@@ -660,10 +686,10 @@ def main() -> None:
             for lane, finish in zip(ended, finishes, strict=True)
             if finish.reached and lane in cheap
         ]
-        lines += ["", *estimates(reference, cheap, known, reached, folder)]
+        lines += ["", *estimates(reference, cheap, known, reached, piece.folder)]
     wanting = [one for one in (scores, as_it_was, *by_trial.values()) if one.wanting]
     if wanting or len(ended) < len(lanes):
-        lines += ["", "Not all is searched and scored yet; the same command goes on."]
+        lines += UNFINISHED
     print("\n".join(lines))
     keep(lines, arguments.out)
 

@@ -7,38 +7,36 @@ The same random search combined with evolution twice: with each network trained 
 networks scored by the weights of a supernet, which has to pass its gate first; where the gate
 refuses it, the search goes on without, to see what that leads to.  What each returns is trained
 three times on all official training images from scratch, and what the supernet found also from the
-weights that it inherits, and tested.  Told are the processor seconds of each search,
-those that passed before its first network among them, and of the search without shared weights also
-what it had cost when it had a network that is as good on the test images as the other search's
-(found by bisection, as if its incumbents only got better).  No search sees a test image.
+weights that it inherits, and tested.  Told are the processor seconds of each search, those that
+passed before its first network among them, and of the search without shared weights also what it
+had cost when it had a network that is as good on the test images as the other search's (found by
+bisection, as if its incumbents only got better).  No search sees a test image.
 
 A piece of at most --minutes ends cleanly, and the same command goes on.
 """
 
-import os
-import signal
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean
 
 from benchmarks.race import (
     TRAININGS,
+    UNFINISHED,
     Finish,
     Found,
     Lane,
+    Piece,
     Reference,
     Scores,
     accuracy_alone,
     cell,
+    in_pieces,
     incumbents,
     spread,
 )
 from benchmarks.result_file import keep, machine, parser_of
 from deap_nas.commands.retrain import inheriting
-from problems.supernets.gate import KendallTau
+from problems.supernets.gate import Off
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,8 @@ def rows(
         return
     found = ended[1].record.architecture
     begun = inherited.of([found])
-    passed = isinstance(getattr(shared.finished.problem, "gate", KendallTau()), KendallTau)
-    name = "ended" if passed else "ended, though the gate had refused"
+    refused = isinstance(getattr(shared.finished.problem, "gate", None), Off)
+    name = "ended, though the gate had refused" if refused else "ended"
     yield row(name, ended[1], tested[1][found], begun and begun[found])
     for name, accuracy in (("scratch", tested[1][found]), ("inherited", begun and begun[found])):
         if accuracy:
@@ -158,22 +156,15 @@ def reference_of(images: str) -> Reference:
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("images", choices=("cifar10", "fashion_mnist"))
-    parser.add_argument("--seeds", type=int, default=1, help="how many")
-    parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("runs/sharing"))
-    parser.add_argument("--minutes", type=float, default=110, help="of this piece")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    in_pieces(parser, seeds=1, folder="runs/sharing")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    piece = Piece.begin(arguments, arguments.images)
     reference, size = reference_of(arguments.images), SIZES[arguments.images]
-    folder = arguments.folder / arguments.images
-    folder.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + 60 * arguments.minutes
     recipe = reference.recipe
     lines = [
         f"# What shared weights save on {arguments.images}",
         "",
-        f"{machine()}; {arguments.workers} workers.  Searches with {' '.join(size.both)}; alone "
+        f"{machine()}; {piece.workers} workers.  Searches with {' '.join(size.both)}; alone "
         f"with {' '.join(size.alone)}; with shared weights {' '.join(size.shared)}.  Test "
         f"accuracy: {TRAININGS} trainings of {size.final_epochs} epochs of all "
         f"{recipe.dataset.official_train_images:,} training images.",
@@ -181,20 +172,20 @@ def main() -> None:
         *HEADER,
     ]
     wanting = False
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        alone = Lane(reference.published, seed, folder, (*size.both, *size.alone))
-        shared = Lane(reference.best, seed, folder, (*size.both, *size.shared))
-        if not all(search_on(lane, arguments.workers, until) for lane in (alone, shared)):
+    for seed in piece.seeds:
+        alone = Lane(reference.published, seed, piece.folder, (*size.both, *size.alone))
+        shared = Lane(reference.best, seed, piece.folder, (*size.both, *size.shared))
+        if not all(search_on(lane, piece.workers, piece.until) for lane in (alone, shared)):
             wanting = True
             break
-        scores = Scores(recipe, folder / "scores", arguments.workers, until)
+        scores = piece.scores(recipe, "scores")
         begun = inheriting(shared.finished, shared.finished.problem.prepared())
         begun = replace(begun, training=recipe.training, dataset=recipe.dataset)
-        inherited = Scores(begun, folder / f"inherited-{seed}", arguments.workers, until)
+        inherited = piece.scores(begun, f"inherited-{seed}")
         lines += rows(arguments.images, alone, shared, scores, inherited)
         wanting = wanting or scores.wanting or inherited.wanting
     if wanting:
-        lines += ["", "Not all is searched and scored yet; the same command goes on."]
+        lines += UNFINISHED
     print("\n".join(lines))
     keep(lines, arguments.out)
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -105,9 +105,9 @@ def _draw(connection: Connection, niceness: int) -> None:
         connection.send(answer[0])
 
 
-def _aside(function: object, *arguments: object) -> None:
+def _aside(function: Callable[..., None], *arguments: object) -> None:
     """Call it in a thread of its own, because no thread can take its step back back."""
-    thread = threading.Thread(target=function, args=arguments)  # type: ignore[arg-type]
+    thread = threading.Thread(target=function, args=arguments)
     thread.start()
     thread.join()
 

@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 # As the makers of memory chips and microcontrollers count: a KB is 1024 bytes, with or without "i".
@@ -56,7 +55,7 @@ class Bounds:
         if view is None:
             return measurement.get(name)
         try:
-            value = float(view(MappingProxyType(measurement)))
+            value = view(measurement)
         except Exception:  # of a part of a measurement; of a whole one the objective tells why
             return None
         return None if math.isnan(value) else value

@@ -310,7 +310,7 @@ def _views(
     objectives: Iterable[Objective], bounds: Bounds
 ) -> dict[str, Callable[[Mapping[str, float]], float]]:
     """What the bounded names are that are not measured themselves: objectives."""
-    computed = {one.name: one.view for one in objectives if one.needs != (one.name,)}
+    computed = {one.name: one.viewed for one in objectives if one.needs != (one.name,)}
     return {name: computed[name] for name in bounds.limits if name in computed}
 
 

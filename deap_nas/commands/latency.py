@@ -52,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Read and fit; 0.  Raises ValueError for what a person wrote, or a device that is silent."""
-
     from problems.image_classification import ImageClassification
     from problems.int8.latency_table import FEWEST, fitted
     from toolbox.progress import log_to_console

@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Train it, or go on; 0, or 1 if it diverged.  Raises ValueError."""
-
     from problems.device import resolve_device
     from problems.supernets.processes import Share, joined
     from problems.training.loop import Diverged

@@ -34,16 +34,22 @@ def problem():
     return declared(race.REPOSITORY / "experiments" / B.best).problem.build()
 
 
+def finished_lane(folder, name, first=0, **algorithm):
+    """A finished search, which took a second of two processors for each of its networks after the
+    first one, which took `first`."""
+    tables = TABLE_SEARCH | {"algorithm": TABLE_SEARCH["algorithm"] | algorithm}
+    deap_nas.Search(tables, runs=folder, name=name, progress=False).run()
+    lane = race.Lane(f"{name}.toml", 1, folder)
+    moments = sorted(race.moment(record) for record in lane.finished.archive)
+    readings = [race.Reading(at, wall, 2 * wall) for wall, at in enumerate(moments, start=first)]
+    lines = [json.dumps(vars(reading)) for reading in readings]
+    (folder / f"{name}-1.jsonl").write_text("\n".join(lines))
+    return lane
+
+
 @pytest.fixture
 def lane(tmp_path):
-    """A finished search, which took a second of two processors for each of its networks."""
-    deap_nas.Search(TABLE_SEARCH, runs=tmp_path, name="x", progress=False).run()
-    lane = race.Lane("x.toml", 1, tmp_path)
-    moments = sorted(race.moment(record) for record in lane.finished.archive)
-    readings = [race.Reading(at, wall, 2 * wall) for wall, at in enumerate(moments)]
-    lines = [json.dumps(vars(reading)) for reading in readings]
-    (tmp_path / "x-1.jsonl").write_text("\n".join(lines))
-    return lane
+    return finished_lane(tmp_path, "x")
 
 
 def test_the_last_incumbent_is_what_a_search_returns_and_each_is_better(lane):

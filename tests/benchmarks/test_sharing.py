@@ -1,30 +1,19 @@
-import json
-
 import pytest
 
 pytest.importorskip("optuna")
 pytest.importorskip("psutil")
 
-import deap_nas
 from benchmarks import race, sharing
-from tests.benchmarks.test_race import TABLE_SEARCH
+from tests.benchmarks.test_race import finished_lane
 
 
 @pytest.fixture
 def lanes(tmp_path):
     """Two finished searches of a second of two processors for each of their networks."""
-    made = []
-    for name, generations in (("alone", 4), ("shared", 1)):
-        tables = TABLE_SEARCH | {
-            "algorithm": TABLE_SEARCH["algorithm"] | {"generations": generations}
-        }
-        deap_nas.Search(tables, runs=tmp_path, name=name, progress=False).run()
-        lane = race.Lane(f"{name}.toml", 1, tmp_path)
-        moments = sorted(race.moment(record) for record in lane.finished.archive)
-        readings = [race.Reading(at, wall, 2 * wall) for wall, at in enumerate(moments, start=1)]
-        (tmp_path / f"{name}-1.jsonl").write_text("\n".join(json.dumps(vars(r)) for r in readings))
-        made.append(lane)
-    return made
+    return [
+        finished_lane(tmp_path, name, first=1, generations=generations)
+        for name, generations in (("alone", 4), ("shared", 1))
+    ]
 
 
 class Known:

@@ -14,10 +14,9 @@ from deap_nas.painter import Painter
 
 
 class Clock:
-    def __init__(self, monkeypatch, *modules):
+    def __init__(self, monkeypatch):
         self.now = 1000.0
-        for module in modules:
-            monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 def test_the_first_drawing_waits_until_a_search_is_not_slowed_by_it(monkeypatch):
@@ -31,7 +30,7 @@ def test_the_first_drawing_waits_until_a_search_is_not_slowed_by_it(monkeypatch)
 
 
 def test_between_drawings_it_rests_for_as_long_as_its_share_asks(monkeypatch):
-    clock = Clock(monkeypatch, painter)
+    clock = Clock(monkeypatch)
     monkeypatch.setattr(painter, "SHARE", 0.01)
     one = Painter()
     one._took, one._finished_at = 0.5, clock.now
@@ -71,7 +70,7 @@ def test_a_process_that_ended_while_it_drew_is_said(tmp_path):
 
 
 def test_cores_are_idle_by_what_was_counted_since_the_question_before(monkeypatch, tmp_path):
-    clock = Clock(monkeypatch, idle_cores)
+    clock = Clock(monkeypatch)
     stat = tmp_path / "stat"
     monkeypatch.setattr(idle_cores, "STAT", stat)
     ticks = os.sysconf("SC_CLK_TCK")

@@ -56,7 +56,7 @@ def test_ram_is_the_arena_of_the_interpreter_for_microcontrollers(file):
 
 
 @interpreted
-def test_a_file_is_run_on_images(tmp_path):
+def test_a_file_is_run_on_images():
     shape = program_of_file(FILES[0]).image_shape
     torch.manual_seed(1)
     images = torch.rand(3, *shape).numpy()

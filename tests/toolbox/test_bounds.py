@@ -184,25 +184,22 @@ def twice_memory(measurement):
     return 2 * measurement["memory"]
 
 
-def several(*own, **bounds):
-    return lotz(population=12, generations=6) | {
-        "objectives": ["ones", *own],
+def bound(function, most, **algorithm):
+    """A search for many ones and little of a function, which has an upper bound."""
+    name = function.__name__
+    return lotz(population=12, generations=6, **algorithm) | {
+        "objectives": [
+            {"use": "measured", "name": "ones", "direction": "maximize", "worst": 0.0},
+            {"use": f"{__name__}:{name}", "direction": "minimize", "worst": 1e9},
+        ],
         "problem": {"use": "priced"},
-        "bounds": {"redraws": 0, **bounds},
+        "bounds": {"redraws": 0, name: most},
     }
-
-
-def own(function, worst=1e9):
-    return {"use": f"{__name__}:{function.__name__}", "direction": "minimize", "worst": worst}
-
-
-ONES = {"use": "measured", "name": "ones", "direction": "maximize", "worst": 0.0}
 
 
 def test_an_objective_of_somebody_s_own_may_be_bound_before_training():
     Priced.evaluated = 0
-    tables = several(own(tenth_of_cost), tenth_of_cost=0.5)
-    run = Run(tables | {"objectives": [ONES, own(tenth_of_cost)]}, problems=PROBLEMS)
+    run = Run(bound(tenth_of_cost, 0.5), problems=PROBLEMS)
     refused = [record for record in run.archive if record.status == "infeasible"]
     assert refused
     assert Priced.evaluated == len(run.archive) - len(refused)
@@ -214,8 +211,7 @@ def test_an_objective_of_somebody_s_own_may_be_bound_before_training():
 @pytest.mark.parametrize("algorithm", ["nsga2", "steady_state"])
 def test_an_objective_that_only_training_tells_is_bound_after_it(algorithm):
     def searched(most, archive=None):
-        tables = several(twice_memory=most) | {"objectives": [ONES, own(twice_memory)]}
-        tables["algorithm"] |= {"use": algorithm}
+        tables = bound(twice_memory, most, use=algorithm)
         return Run(tables, archive=archive, problems=PROBLEMS)
 
     run = searched(700.0)
