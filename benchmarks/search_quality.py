@@ -113,7 +113,7 @@ OURS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "two": {
         "nsga2": {"algorithm": {"use": "nsga2"}, "toolbox": LESS},
-        "nsga2, guide": {"algorithm": {"use": "nsga2"}, "toolbox": GUIDED},
+        "nsga2, guide": {"algorithm": {"use": "nsga2", "offspring": 6}, "toolbox": GUIDED},
         "nsga3": {"algorithm": {"use": "nsga3"}, "toolbox": LESS},
         "spea2": {"algorithm": {"use": "spea2"}, "toolbox": LESS},
         "steady_state": {"algorithm": {"use": "steady_state"}, "toolbox": LESS},

@@ -141,7 +141,7 @@ def test_make_search_runs_a_whole_search(clone):
     for mark in ("created", "installed"):  # the packages of this very test run are used
         (clone / ".venv" / mark).touch()
     output = run(["make", "search", f"BIN={Path(sys.executable).parent}"], clone)
-    for line in ("INFO device:", "INFO budget: at most 72 networks", "generation 5/5"):
+    for line in ("INFO device:", "INFO budget: at most 72 networks", "generation 10/10"):
         assert line in output
     assert "Pareto front, estimated by the guide and all trainings: " in output
     assert (clone / "runs" / "quickstart" / "seed-1" / "front.csv").exists()

@@ -15,6 +15,11 @@ def _as_many_as_the_population(population: int, options: Mapping[str, Any]) -> i
     return population
 
 
+def offspring_or_population(population: int, options: Mapping[str, Any]) -> int:
+    """`children` of an algorithm with the option `offspring`, by default the population's size."""
+    return options["offspring"] or population
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a declaration knows of an algorithm; what is not told has these defaults.

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from deap import algorithms
 
 from toolbox.individual import Individual
 
 Parents = Callable[[int], list[Any]]  # returns the number of parents that it is asked for
 Remutations = Annotated[int, Ge(0)]
+Offspring = Annotated[int, Ge(1), Le(1_000_000)] | None  # by itself the population's size
 
 
 def offspring(

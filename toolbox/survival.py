@@ -14,12 +14,17 @@ def mu_plus_lambda(
     crossover_probability: float,
     mutation_probability: float,
     remutations: int,
+    children: int | None,
 ) -> list[Individual]:
-    """The survivors of a population and as many children, bred of `parents` and evaluated."""
+    """The survivors of a population and of `children` bred of `parents` and evaluated.
+
+    children: by default as many as the population.
+    """
     probabilities = (crossover_probability, mutation_probability)
-    children = offspring(toolbox, parents, len(population), *probabilities, remutations)
-    evaluate_invalid(children, toolbox)
-    return survivors(population + children, len(population), toolbox)
+    count = children or len(population)
+    bred = offspring(toolbox, parents, count, *probabilities, remutations)
+    evaluate_invalid(bred, toolbox)
+    return survivors(population + bred, len(population), toolbox)
 
 
 def survivors(individuals: list[Individual], count: int, toolbox: Any) -> list[Any]:

@@ -158,6 +158,24 @@ def test_a_population_of_one_is_evolved(algorithm):
     assert [len(generation.population) for generation in run.generations] == [1] * 4
 
 
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "spea2"])
+@pytest.mark.parametrize("offspring", [3, 20])
+def test_a_generation_has_as_many_offspring_as_are_declared(algorithm, offspring):
+    run = Run(lotz(use=algorithm, population=8, generations=3, offspring=offspring))
+    assert [generation.evaluated for generation in run.generations] == [8] + [offspring] * 3
+    assert [len(generation.population) for generation in run.generations] == [8] * 4
+
+
+def test_offspring_are_as_many_as_the_population_unless_they_are_declared():
+    told = Run(lotz(use="nsga2", population=8, generations=3, offspring=8))
+    assert told.population == Run(lotz(use="nsga2", population=8, generations=3)).population
+
+
+def test_no_offspring_at_all_are_refused():
+    with pytest.raises(ValueError, match=r"algorithm\.offspring = 0"):
+        Run(lotz(use="nsga2", offspring=0))
+
+
 def test_crossover_of_either_or_needs_two_parents():
     with pytest.raises(ValueError, match=r"algorithm\.population = 1: crossover needs at least 2"):
         Run(onemax(use="eaMuPlusLambda", population=1))

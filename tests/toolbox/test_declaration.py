@@ -165,6 +165,8 @@ def test_a_resolved_declaration_can_be_declared_again():
         ({}, {}, 8 + 5 * 7),
         ({"elite": 3}, {}, 8 + 5 * 5),
         ({"use": "eaMuPlusLambda", "offspring": 4}, {}, 8 + 5 * 4),
+        ({"use": "nsga2", "offspring": 3}, {}, 8 + 5 * 3),
+        ({"use": "nsga2"}, {}, 8 + 5 * 8),
         ({"use": "random_search"}, {}, 8 + 5 * 8),
         ({"generations": 0}, {}, 8),
         ({}, {"evaluations": 20}, 20),

@@ -4,20 +4,16 @@ Each is run for one generation on the evaluated population; called n times it ma
 as one call with ngen = n.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Any
 
-from annotated_types import Ge, Le
 from deap import algorithms, base
 
-from toolbox.algorithm_facts import algorithm
+from toolbox.algorithm_facts import algorithm, offspring_or_population
+from toolbox.breeding import Offspring
 from toolbox.individual import Individual
 from toolbox.operator_error import OperatorError
 from toolbox.probability import Probability
-
-
-def _offspring(population: int, options: Mapping[str, Any]) -> int:
-    return options["offspring"] or population
 
 
 @algorithm(parents="tournament")
@@ -35,13 +31,13 @@ def ea_simple(
     return evolved
 
 
-@algorithm(children=_offspring)
+@algorithm(children=offspring_or_population)
 def ea_mu_plus_lambda(
     population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.6,
     mutation_probability: Probability = 0.3,
-    offspring: Annotated[int, Ge(1), Le(1_000_000)] | None = None,
+    offspring: Offspring = None,
 ) -> list[Individual]:
     """`deap.algorithms.eaMuPlusLambda`: the best of parents and `offspring` children survive.
 
@@ -52,13 +48,13 @@ def ea_mu_plus_lambda(
     return _mu_lambda(algorithms.eaMuPlusLambda, population, toolbox, offspring, probabilities)
 
 
-@algorithm(children=_offspring)
+@algorithm(children=offspring_or_population)
 def ea_mu_comma_lambda(
     population: list[Individual],
     toolbox: base.Toolbox,
     crossover_probability: Probability = 0.6,
     mutation_probability: Probability = 0.3,
-    offspring: Annotated[int, Ge(1), Le(1_000_000)] | None = None,
+    offspring: Offspring = None,
 ) -> list[Individual]:
     """`deap.algorithms.eaMuCommaLambda`: the best of `offspring` children survive.
 
