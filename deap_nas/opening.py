@@ -30,7 +30,6 @@ from toolbox.event_log import EventLog
 from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.judge import Judge
 from toolbox.operator_error import OperatorError
-from toolbox.overrides import override
 from toolbox.problem import Problem, adapted, own
 from toolbox.progress import log_to_file
 from toolbox.run_folder import RunFolder
@@ -73,10 +72,7 @@ def declared(
     """
     if isinstance(experiment, Mapping):
         admit(Path.cwd())
-        tables: dict[str, Any] = plain(experiment)
-        for text in overrides:
-            override(tables, text)
-        return declare(tables, PROBLEMS, name=name)
+        return declare(plain(experiment), PROBLEMS, name, overrides)
     admit(Path.cwd(), experiment.parent)
     return load(experiment, overrides, PROBLEMS)
 

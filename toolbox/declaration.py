@@ -21,7 +21,6 @@ from toolbox.mutation import MUTATIONS
 from toolbox.objectives import OBJECTIVES
 from toolbox.objectives.measured import objectives_of
 from toolbox.objectives.objective import Objective
-from toolbox.overrides import override
 from toolbox.problem import adapted
 from toolbox.quantities import Direction, quantities_with
 from toolbox.screening import SCREENS
@@ -30,6 +29,7 @@ from toolbox.shelf import did_you_mean, take
 from toolbox.signature import Chosen, Parameter, check, choose, described, read, signature_of
 from toolbox.source_keys import check_source
 from toolbox.sources import Source
+from toolbox.swaps import overridden
 
 # Each alias of the toolbox: the shelf it is taken from, how many parameters the search passes by
 # position, and what it uses if the declaration does not say.
@@ -41,6 +41,8 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "screen": (SCREENS, 2, "everyone"),
     "map": (BACKENDS, 2, "processes"),
 }
+# What may be swapped by an override of `use` alone.
+SWAPPED = {"algorithm": ALGORITHMS} | {f"toolbox.{name}": ALIASES[name][0] for name in ALIASES}
 CHOOSE_NOBODY_TWICE = ("nsga2", "nsga3", "spea2")  # selections; they are for who survives
 # What a function may ask for in its signature, besides what the declaration says.
 GIVEN = {
@@ -198,13 +200,20 @@ def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> D
         raise ValueError(f"{path}: it must be saved as UTF-8: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: it is not TOML: {error}") from error
-    for text in overrides:
-        override(tables, text)
-    return declare(tables, problems, name=path.stem)
+    return declare(tables, problems, name=path.stem, overrides=overrides)
 
 
-def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -> Declaration:
-    """The declaration of a search from TOML data.  Raises ValueError as `load` does."""
+def declare(
+    tables: dict[str, Any],
+    problems: Mapping[str, Any],
+    name: str,
+    overrides: Sequence[str] = (),
+) -> Declaration:
+    """The declaration of a search from TOML data, in which overrides are set in place.
+
+    Raises ValueError as `load` does.
+    """
+    overridden(tables, overrides, SWAPPED)
     any_table = Parameter(default={})
     if isinstance(seeds := tables.get("seed"), list):
         raise ValueError(
