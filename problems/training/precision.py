@@ -19,6 +19,8 @@ from problems.whole_file import whole
 SHARE_THAT_PAYS = 0.9  # of the time in float32: less must be left for another one to be worth it
 ROUNDS = 7
 REPLAYS = 50  # of a step on a GPU, in each round
+# Instructions that multiply in bfloat16, as torch and Linux name them: of x86-64 and of ARM.
+BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16", "svebf16")
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +31,36 @@ def resolve_precision(
     """The precision that `declared` means on this device.
 
     "auto": the fastest one by a short calibration, if it takes less than 0.9 of the time of
-    float32: bfloat16 on the CPU, which needs a processor with such instructions; on a GPU bfloat16
-    or tf32 where its hardware has them.  The calibration is kept in the user's cache folder, so
+    float32: bfloat16 on the CPU, if its processor has such instructions; on a GPU bfloat16 or tf32
+    where its hardware has them.  The calibration is kept in the user's cache folder, so
     that a search that is continued on this machine finds the same answer.  Raises ValueError for
     tf32 on a CPU.
     """
     if declared == "auto":
         if device == "cpu":
-            return "bfloat16" if _cpu_share(threads) < SHARE_THAT_PAYS else "float32"
+            pays = cpu_has_bfloat16() and _cpu_share(threads) < SHARE_THAT_PAYS
+            return "bfloat16" if pays else "float32"
         return _fastest_on_gpu(device, deterministic)
     if device == "cpu" and declared == "tf32":
         raise ValueError(
             "precision = 'tf32': only a GPU has it; legal on the CPU are auto, float32, bfloat16"
         )
     return declared
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16.
+
+    Elsewhere torch does it in float32 and converts, which a calibration with a small network hardly
+    notices, and a network of 64 channels takes two to three times as long.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # not in torch before 2.11
+    if capabilities:
+        has = {name for name, there in capabilities().items() if there is True}
+    else:
+        told = Path("/proc/cpuinfo")
+        has = set(told.read_text(encoding="utf-8").split()) if told.exists() else set()
+    return not has.isdisjoint(BFLOAT16_INSTRUCTIONS)
 
 
 def _fastest_on_gpu(device: str, deterministic: bool) -> Precision:
