@@ -45,6 +45,11 @@ def resolve_precision(
         raise ValueError(
             "precision = 'tf32': only a GPU has it; legal on the CPU are auto, float32, bfloat16"
         )
+    if device == "cpu" and declared == "bfloat16" and not cpu_has_bfloat16():
+        log.warning(
+            "precision = 'bfloat16': this processor has no instructions for it, so that a training "
+            "may take three times as long as in float32"
+        )
     return declared
 
 

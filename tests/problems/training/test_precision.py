@@ -38,13 +38,15 @@ def test_auto_takes_bfloat16_on_a_cpu_where_it_pays(monkeypatch, share, chosen):
     [{"avx512_f": True, "avx512_bf16": False}, {"avx2": True}, {"neon": True, "bf16": False}, {}],
 )
 def test_auto_takes_no_bfloat16_that_is_only_emulated(
-    monkeypatch, processor, own_cache, instructions
+    monkeypatch, processor, own_cache, instructions, caplog
 ):
     """A small network took .87 of the time of float32 where one of 64 channels took 2.1."""
     processor(**instructions)
     monkeypatch.setattr(precision, "measure_share", lambda threads: 0.6)
     assert resolve_precision("auto", "cpu", threads=1) == "float32"
+    assert not caplog.messages
     assert resolve_precision("bfloat16", "cpu", threads=1) == "bfloat16"  # it was asked for
+    assert "has no instructions for it" in caplog.text
     assert not own_cache.exists()
 
 
