@@ -67,6 +67,7 @@ def test_a_search_is_begun_without_what_is_slow_to_import():
     assert not slow & imported_with("toolbox.assemble, toolbox.search, deap_nas.commands.search")
 
 
+@pytest.mark.slow
 def test_a_child_that_trains_imports_no_statistics():
     assert "scipy" not in imported_with("problems.image_classification")
 

@@ -59,7 +59,7 @@ def cpu_has_bfloat16() -> bool:
     Elsewhere torch does it in float32 and converts, which a calibration with a small network hardly
     notices, and a network of 64 channels takes two to three times as long.
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", None)  # not in torch before 2.11
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # an older torch has none
     if capabilities:
         has = {name for name, there in capabilities().items() if there is True}
     else:

@@ -1,10 +1,13 @@
 """The benchmark of searches that learn from others runs its parts."""
 
+import pytest
+
 from benchmarks import learn_from
 from benchmarks.learn_from import ON_TABLES, dealt, digits, on_table, table
 from toolbox.sources import Source
 
 
+@pytest.mark.slow
 def test_every_variant_is_searched_on_a_table(monkeypatch):
     monkeypatch.setattr(learn_from, "BUDGETS", (22,))
     monkeypatch.setattr(learn_from, "SOURCE_TRAININGS", 30)
@@ -32,6 +35,7 @@ def test_the_best_of_a_reversed_source_was_the_worst():
     assert {name: one["val_accuracy"] for _, name, one in found} == {"0": 2, "1": 1, "2": 0}
 
 
+@pytest.mark.slow
 def test_labels_that_are_shuffled_teach_nothing(monkeypatch):
     monkeypatch.setattr(learn_from, "SOURCE_NETWORKS", 3)
     accuracies = [found["val_accuracy"] for _, _, found in digits("shuffled", 1).networks]

@@ -62,6 +62,7 @@ def test_nothing_is_stopped_when_it_was_done_in_time(monkeypatch):
     assert not called.wait(0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SLURM is not for Windows")
 def test_a_search_whose_job_ends_says_so_and_goes_on_in_the_next(monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)

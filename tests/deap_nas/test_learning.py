@@ -102,6 +102,7 @@ def test_half_of_the_first_population_are_the_best_of_the_other_search(place, co
     assert known[4] >= sorted(values.values())[-12]
 
 
+@pytest.mark.slow
 def test_what_was_learned_from_is_kept_with_the_search(place, command):
     assert command(*LATER, "algorithm.generations=2")[0] == 0
     shutil.rmtree(place / "runs/first")

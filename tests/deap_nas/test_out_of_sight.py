@@ -8,6 +8,7 @@ from deap_nas.opening import OpenSearch, declared, rehearsed
 from tests.conftest import Unfollowed
 from toolbox.archive import Archive
 
+pytestmark = pytest.mark.slow
 SEARCH = {
     "objectives": ["val_accuracy"],
     "seed": 3,

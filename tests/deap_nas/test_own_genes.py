@@ -44,6 +44,7 @@ TABLES = {
 }
 
 
+@pytest.mark.slow
 def test_they_are_searched_guided_and_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     search = deap_nas.Search(TABLES, runs="runs", name="sound", progress=False)

@@ -13,6 +13,7 @@ from problems.supernets.training import SupernetTraining
 from problems.training.loop import Diverged
 from toolbox.archive import Archive
 
+pytestmark = pytest.mark.slow
 SHARED = """
 objectives = ["val_loss", "params"]
 seed = 3

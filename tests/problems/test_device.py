@@ -140,6 +140,7 @@ def test_what_cuda_reads_at_its_start_is_set_when_the_module_is_imported():
         assert done.stdout.strip() == told
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
 def test_the_memory_of_a_step_is_kept_for_the_next():
     code = """

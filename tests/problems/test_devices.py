@@ -53,6 +53,7 @@ def test_what_is_no_number_is_a_failure_in_one_line(script, message):
     assert "\n" not in str(failed.value)
 
 
+@pytest.mark.slow
 def test_a_device_that_hangs_is_ended_with_all_that_it_started(tmp_path):
     children = tmp_path / "children"
     script = f"sleep 60 & echo $! > {children}; wait"

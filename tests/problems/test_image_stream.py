@@ -138,6 +138,7 @@ def test_workers_load_what_this_process_would_epoch_after_epoch(folder):
             assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_and_retrained_on_streamed_images(folder):
     problem = ImageClassification(
         space=MobileBlocks(stages=(1, 1), widths=(8, 16), stem=8, last=16),

@@ -163,6 +163,7 @@ def crowd_of(number, genes=8, choices=3, objectives=1):
     return crowd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_ten_thousand_are_selected_without_comparing_each_with_each(objectives):
     crowd = crowd_of(10_000, genes=25, choices=5, objectives=objectives)

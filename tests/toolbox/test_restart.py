@@ -26,6 +26,7 @@ def searched(monkeypatch, patience, **more):
     return run, sum(not birth.parents for birth in births)
 
 
+@pytest.mark.slow
 def test_a_search_that_stagnates_is_given_strangers(monkeypatch):
     never, few = searched(monkeypatch, patience=10_000)
     again, many = searched(monkeypatch, patience=40)
@@ -33,6 +34,7 @@ def test_a_search_that_stagnates_is_given_strangers(monkeypatch):
     assert many > few + 16
 
 
+@pytest.mark.slow
 def test_a_search_that_begins_anew_is_repeated_exactly(monkeypatch):
     first, _ = searched(monkeypatch, patience=30)
     known = Archive(first.archive.problem)
