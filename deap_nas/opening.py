@@ -24,7 +24,7 @@ from problems import PROBLEMS
 from toolbox.archive import Archive, Record
 from toolbox.assemble import assemble, rehearse
 from toolbox.course import Course
-from toolbox.declaration import Declaration, declare, load
+from toolbox.declaration import SWAPPED, Declaration, declare, load, read_tables
 from toolbox.device_use import device_use
 from toolbox.event_log import EventLog
 from toolbox.guarded_toolbox import GuardedToolbox
@@ -36,6 +36,7 @@ from toolbox.run_folder import RunFolder
 from toolbox.search import Generation, search
 from toolbox.signature import prefixed
 from toolbox.stopped import SearchStopped
+from toolbox.swaps import overridden
 from toolbox.work import clock_after, duration
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,9 @@ def declared(
     """
     if isinstance(experiment, Mapping):
         admit(Path.cwd())
-        return declare(plain(experiment), PROBLEMS, name, overrides)
+        tables: dict[str, Any] = plain(experiment)
+        overridden(tables, overrides, SWAPPED)
+        return declare(tables, PROBLEMS, name=name)
     admit(Path.cwd(), experiment.parent)
     return load(experiment, overrides, PROBLEMS)
 
@@ -86,7 +89,10 @@ def of_seeds(experiment: Path, overrides: Sequence[str], seeds: int | None) -> l
         return [declared(experiment, overrides)]
     if any(text.partition("=")[0].strip() == "seed" for text in overrides):
         raise ValueError(f"--seeds {seeds}: the seeds are 1 to {seeds}; leave seed= out")
-    return [declared(experiment, [*overrides, f"seed={seed}"]) for seed in range(1, seeds + 1)]
+    admit(Path.cwd(), experiment.parent)
+    tables = read_tables(experiment, overrides)
+    numbers = range(1, seeds + 1)
+    return [declare({**tables, "seed": seed}, PROBLEMS, experiment.stem) for seed in numbers]
 
 
 def prepared(declaration: Declaration) -> Problem:

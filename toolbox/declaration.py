@@ -42,7 +42,10 @@ ALIASES: Mapping[str, tuple[Mapping[str, Any], int, str]] = {
     "map": (BACKENDS, 2, "processes"),
 }
 # What may be swapped by an override of `use` alone.
-SWAPPED = {"algorithm": ALGORITHMS} | {f"toolbox.{name}": ALIASES[name][0] for name in ALIASES}
+SWAPPED: Mapping[str, Mapping[str, Any]] = {
+    "algorithm": ALGORITHMS,
+    **{f"toolbox.{alias}": shelf for alias, (shelf, _, _) in ALIASES.items()},
+}
 CHOOSE_NOBODY_TWICE = ("nsga2", "nsga3", "spea2")  # selections; they are for who survives
 # What a function may ask for in its signature, besides what the declaration says.
 GIVEN = {
@@ -189,6 +192,11 @@ def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> D
     problems: the shelf of problems.  Raises ValueError, one line that names the key, for anything
     that is wrong.
     """
+    return declare(read_tables(path, overrides), problems, name=path.stem)
+
+
+def read_tables(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """What a TOML file says, with `key=value` overrides applied.  Raises ValueError as `load`."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin so
     except FileNotFoundError:
@@ -200,20 +208,12 @@ def load(path: Path, overrides: Sequence[str], problems: Mapping[str, Any]) -> D
         raise ValueError(f"{path}: it must be saved as UTF-8: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: it is not TOML: {error}") from error
-    return declare(tables, problems, name=path.stem, overrides=overrides)
-
-
-def declare(
-    tables: dict[str, Any],
-    problems: Mapping[str, Any],
-    name: str,
-    overrides: Sequence[str] = (),
-) -> Declaration:
-    """The declaration of a search from TOML data, in which overrides are set in place.
-
-    Raises ValueError as `load` does.
-    """
     overridden(tables, overrides, SWAPPED)
+    return tables
+
+
+def declare(tables: Mapping[str, Any], problems: Mapping[str, Any], name: str) -> Declaration:
+    """The declaration of a search from TOML data.  Raises ValueError as `load` does."""
     any_table = Parameter(default={})
     if isinstance(seeds := tables.get("seed"), list):
         raise ValueError(

@@ -45,10 +45,8 @@ def override(tables: dict[str, Any], text: str) -> None:
     >>> tables["objectives"]
     [{'use': 'penalized_accuracy', 'per_million_params': 5}, 'params']
     """
-    key, equals, value = text.partition("=")
-    if not equals or not all(part.strip() for part in key.split(".")):
-        raise ValueError(f"{text!r}: {_no_override(text)}")
-    *parents, last = [part.strip() for part in key.split(".")]
+    *parents, last = keys_of(text)
+    key, _, value = text.partition("=")
     place: dict[str, Any] | list[Any] = tables
     for number, parent in enumerate(parents):
         entry = _entry(place, parent, text)
@@ -63,6 +61,21 @@ def override(tables: dict[str, Any], text: str) -> None:
     if key.strip() == "objectives" and not isinstance(found, list):
         found = [found]
     _set(place, last, found, text)
+
+
+def keys_of(text: str) -> list[str]:
+    """The keys that lead to what `key=value` sets, the outermost first.
+
+    Raises ValueError, one line, for what is no `key=value`.
+
+    >>> keys_of("algorithm.use=nsga2")
+    ['algorithm', 'use']
+    """
+    key, equals, _ = text.partition("=")
+    keys = [part.strip() for part in key.split(".")]
+    if not equals or not all(keys):
+        raise ValueError(f"{text!r}: {_no_override(text)}")
+    return keys
 
 
 def _entry(place: dict[str, Any] | list[Any], key: str, text: str) -> Any:

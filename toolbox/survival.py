@@ -21,8 +21,7 @@ def mu_plus_lambda(
     children: by default as many as the population.
     """
     probabilities = (crossover_probability, mutation_probability)
-    count = children or len(population)
-    bred = offspring(toolbox, parents, count, *probabilities, remutations)
+    bred = offspring(toolbox, parents, children or len(population), *probabilities, remutations)
     evaluate_invalid(bred, toolbox)
     return survivors(population + bred, len(population), toolbox)
 

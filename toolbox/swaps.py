@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from toolbox.overrides import override
+from toolbox.overrides import keys_of, override
 from toolbox.shelf import take
 from toolbox.signature import signature_of
 
@@ -21,8 +21,9 @@ def overridden(
     which only the former algorithm has.
     """
     for text in overrides:
-        key, _, name = text.partition("=")[0].strip().rpartition(".")
-        table = _at(tables, key.split(".")) if name == "use" and key in shelves else None
+        *above, name = keys_of(text)
+        key = ".".join(above)
+        table = _at(tables, above) if name == "use" and key in shelves else None
         former = table.get("use") if table else None
         override(tables, text)
         if table and isinstance(former, str) and isinstance(table["use"], str):

@@ -32,9 +32,9 @@ def resolve_precision(
 
     "auto": the fastest one by a short calibration, if it takes less than 0.9 of the time of
     float32: bfloat16 on the CPU, if its processor has such instructions; on a GPU bfloat16 or tf32
-    where its hardware has them.  The calibration is kept in the user's cache folder, so
-    that a search that is continued on this machine finds the same answer.  Raises ValueError for
-    tf32 on a CPU.
+    where its hardware has them.  The calibration is kept in the user's cache folder, so that a
+    search that is continued on this machine finds the same answer.  Raises ValueError for tf32 on
+    a CPU.
     """
     if declared == "auto":
         if device == "cpu":

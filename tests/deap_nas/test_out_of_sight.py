@@ -9,6 +9,7 @@ from tests.conftest import Unfollowed
 from toolbox.archive import Archive
 
 pytestmark = pytest.mark.slow
+
 SEARCH = {
     "objectives": ["val_accuracy"],
     "seed": 3,

@@ -14,6 +14,7 @@ from problems.training.loop import Diverged
 from toolbox.archive import Archive
 
 pytestmark = pytest.mark.slow
+
 SHARED = """
 objectives = ["val_loss", "params"]
 seed = 3

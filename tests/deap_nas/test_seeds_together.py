@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from deap_nas.finished_run import FinishedRun
+from deap_nas.opening import of_seeds
 from deap_nas.seeds_together import open_together
 from tests.test_run_search import DIGITS
 from toolbox.report.picking import pick
@@ -101,3 +102,15 @@ def test_what_the_seeds_found_together_is_retrained_in_their_folder_and_reported
     status, out, error = command("export", folder, "--format", "torch")
     assert status == 0, error
     assert (folder / "exported").is_dir()
+
+
+def test_what_an_override_swaps_is_said_once_for_all_seeds(tmp_path, caplog):
+    path = tmp_path / "ones.toml"
+    path.write_text(
+        'objectives = ["ones"]\nproblem = "onemax"\n'
+        'algorithm = { use = "nsga2", population = 4, generations = 1, offspring = 2 }\n'
+    )
+    declarations = of_seeds(path, ["algorithm.use=random_search"], seeds=3)
+    assert [one.seed for one in declarations] == [1, 2, 3]
+    assert [one.algorithm.use for one in declarations] == ["random_search"] * 3
+    assert len([text for text in caplog.messages if "left out" in text]) == 1

@@ -25,6 +25,11 @@ def test_what_only_the_former_has_is_left_out_and_named(tables, caplog):
     ]
 
 
+def test_spaces_around_the_keys_do_not_hide_a_swap(tables):
+    overridden(tables, ["algorithm . use = random_search"], SHELVES)
+    assert tables["algorithm"] == {"use": "random_search", "population": 4, "generations": 2}
+
+
 def test_what_both_have_stays(tables, caplog):
     overridden(tables, ["algorithm.use=nsga3"], SHELVES)
     assert tables["algorithm"]["offspring"] == 3
