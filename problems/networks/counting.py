@@ -107,7 +107,10 @@ def counted_module(
                     f"{said}: its module {where} cannot be counted, because it cannot be run "
                     f"without the values of an image: {_line(error)}"
                 )
-            return _wrong(f"{said}: its module {where}: {type(error).__name__}: {_line(error)}")
+            given = f", given {ledger.taken}" if ledger.taken else ""
+            return _wrong(
+                f"{said}: its module {where}{given}: {type(error).__name__}: {_line(error)}"
+            )
         if added := network.state_dict().keys() - held.keys():
             return _wrong(_grown(said, added))
         if not isinstance(logits, torch.Tensor):
@@ -195,6 +198,11 @@ class _Ledger(TorchDispatchMode):
     @property
     def running(self) -> nn.Module:
         return self._open[-1].module if self._open else self.network
+
+    @property
+    def taken(self) -> tuple[int, ...]:
+        """The shape of what the running module was given, of one image."""
+        return self._open[-1].taken if self._open else ()
 
     @contextmanager
     def hooked(self) -> Iterator[None]:

@@ -134,7 +134,7 @@ def test_a_function_that_was_changed_since_a_run_began_is_told(tmp_path, caplog)
 
 def test_a_function_that_makes_no_networks_is_told_before_a_search():
     problem = replace(PROBLEM, space=own(only_broken))
-    with pytest.raises(ValueError, match=r"^space: 'width=8': .*: its module Linear: RuntimeError"):
+    with pytest.raises(ValueError, match=r"^space: 'width=8': .*: its module Linear, given .*: RuntimeError"):
         problem.prepared()
 
 

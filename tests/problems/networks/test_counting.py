@@ -136,7 +136,7 @@ class Stateful(nn.Linear):
         ((conv, Vector), "f: its module Vector cannot be counted: it uses aten.mv"),
         ((conv, nn.Flatten), r"f: its module returned logits \(N, 400\) for 10 classes"),
         ((nn.Flatten,), "f: its module Sequential has no parameters to train"),
-        ((conv, lambda: nn.Linear(3, 3)), "f: its module Linear: RuntimeError: "),
+        ((conv, lambda: nn.Linear(3, 3)), r"f: its module Linear, given \(4, 10, 10\): Runtime"),
         ((lambda: Stateful(12, 10),), r"f: the state of its module holds '0._extra_state', a dict"),
         ((lambda: 1 / 0,), "f: ZeroDivisionError: division by zero"),
     ],
