@@ -393,6 +393,7 @@ CUDA = {
     "get_rng_state": lambda device=None: torch.zeros(16, dtype=torch.uint8),
     "device": lambda device: contextlib.nullcontext(),
     **dict.fromkeys(("set_device", "manual_seed", "set_rng_state", "empty_cache"), nothing),
+    "default_generators": (torch.default_generator,),  # its kernels are the CPU's
 }
 
 

@@ -68,8 +68,8 @@ def counted_module(
 ) -> Counted:
     """What the module that `make` returns costs, or why it is none.
 
-    said: what makes it, for the messages.  training: run it as in a training too, to see whether
-    it draws random numbers that no training could seed.
+    said: what makes it, for the messages.  training: run it as in a training too, where it may
+    return something else.
     """
     try:
         network = on_meta(make)
@@ -89,7 +89,7 @@ def counted_module(
     ledger = _Ledger(network)
     for train in (True, False) if training else (False,):
         network.train(train)
-        ledger.begin(draws_are_wrong=train)
+        ledger.begin()
         images = torch.empty(2 if train else 1, *image_shape, device="meta")
         try:
             with torch.no_grad(), ledger.hooked():
@@ -189,8 +189,7 @@ class _Ledger(TorchDispatchMode):
         self._weights: set[int] = set()  # of convolutions and matrix products
         self._owned: set[int] = set()
 
-    def begin(self, draws_are_wrong: bool) -> None:
-        self.draws_are_wrong = draws_are_wrong
+    def begin(self) -> None:
         self.calls, self._open = [], []
         for store in (self._kinds, self._weights, self._owned):
             store.clear()
@@ -246,12 +245,6 @@ class _Ledger(TorchDispatchMode):
             raise _Uncountable(
                 f"its module {type(self.running).__name__} cannot be counted: it uses {packet}; "
                 "torch.matmul of matrices can be counted"
-            )
-        draws = torch.Tag.nondeterministic_seeded in operation.tags
-        if self.draws_are_wrong and draws and not isinstance(self.running, Dropout):
-            raise _Uncountable(
-                f"its module {type(self.running).__name__} draws random numbers ({packet}) that "
-                "no training can seed; leave its dropout out, or use torch.nn.Dropout"
             )
         if packet not in flop_registry and operation is not torch.ops.prim.device.default:
             with self:

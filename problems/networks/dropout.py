@@ -27,7 +27,8 @@ class Dropout(nn.Module):
         return features * mask / kept
 
 
-# An alpha dropout keeps mean and deviation, which this does not; it is refused where it is counted.
+# An alpha dropout keeps mean and deviation, which this does not; it draws as other modules do
+# (problems/training/draws.py).
 OF_TORCH = {nn.Dropout: False, nn.Dropout1d: True, nn.Dropout2d: True, nn.Dropout3d: True}
 
 

@@ -20,6 +20,7 @@ from problems.whole_file import keep_whole
 
 NETWORKS = 8  # that are looked at
 DRAWS = 200  # until so many were found
+REPEAT_SECONDS = 3.0  # at most, to see whether networks draw what no seed repeats, after the first
 EFFECT_SECONDS = 3.0  # at most, to see which genes change nothing
 FILE = "own_sources.json"  # in the folder of a run
 
@@ -30,13 +31,13 @@ def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> l
     Returns what a person should know of them, a line each: that they return probabilities, or which
     genes change nothing.  Raises ValueError, one line, for the first that cannot be: the code that
     makes it fails, its module returns no logits (N, classes), its count is not that of its module,
-    or it could not be saved; if two modules of one genome differ or share weights; or if the first
-    network cannot be trained by a step of `fewest` images, 1 or 2.  A genome that the space or its
-    function refuses is drawn again.
+    or it could not be saved; if two modules of one genome differ, share weights, or draw what no
+    seed repeats; or if the first network cannot be trained by a step of `fewest` images, 1 or 2.  A
+    genome that the space or its function refuses is drawn again.
     """
     if type(space) in SPACES.values():
         return []
-    notices = []
+    notices, end = [], time.perf_counter() + REPEAT_SECONDS
     generator = random.Random(0)
     looked_at: set[tuple[int, ...]] = set()
     reason = ""
@@ -48,13 +49,16 @@ def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> l
         if refusal := _look_at(space, genome, image_shape, classes):
             reason = refusal
             looked_at.discard(tuple(genome))
-        elif len(looked_at) == 1:
-            logits = _require_trainable(space, genome, image_shape, classes, fewest)
-            if _are_probabilities(logits):
-                notices.append(
-                    f"space: {space.decode(genome)!r}: its module returns probabilities, as of a "
-                    "softmax; the training takes them for logits, and learns badly"
-                )
+        else:
+            if len(looked_at) == 1:
+                logits = _require_trainable(space, genome, image_shape, classes, fewest)
+                if _are_probabilities(logits):
+                    notices.append(
+                        f"space: {space.decode(genome)!r}: its module returns probabilities, as of "
+                        "a softmax; the training takes them for logits, and learns badly"
+                    )
+            if len(looked_at) == 1 or time.perf_counter() < end:
+                _require_repeatable(space, genome, image_shape, classes)
         if len(looked_at) == NETWORKS:
             break
     if not looked_at:
@@ -159,15 +163,10 @@ def _without_effect(
 
     @lru_cache
     def outputs(genome: tuple[int, ...]) -> torch.Tensor | None:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
-            try:
-                network = module_of(plan_of(space, list(genome)), image_shape, classes)
-                network.to(memory_format=torch.channels_last).train()
-                found: torch.Tensor = network(images).float()
-            except Exception:  # refused, or told of when it is evaluated
-                return None
-        return found
+        try:
+            return _outputs(space, list(genome), images, classes)[0]
+        except Exception:  # refused, or told of when it is evaluated
+            return None
 
     without: list[str] = []
     for place, gene in enumerate(space.genes):
@@ -220,6 +219,45 @@ def _require_trainable(
                 f"{many}: {type(error).__name__}: {line}"
             ) from error
     return logits.detach()
+
+
+def _outputs(
+    space: Any, genome: list[int], images: torch.Tensor, classes: int
+) -> tuple[torch.Tensor, ...]:
+    """What a network returns before any training, all by one seed: as it is trained, and twice as
+    it is scored."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = module_of(plan_of(space, genome), tuple(images.shape[1:]), classes)
+        network.to(memory_format=torch.channels_last)
+        return tuple(network.train(train)(images).float() for train in (True, False, False))
+
+
+def _require_repeatable(space: Any, genome: list[int], image_shape: Shape, classes: int) -> None:
+    """Raise ValueError, one line, if a network draws when it is scored, or elsewhere than in torch.
+
+    What it draws in torch as it is trained is its own (problems/training/draws.py).
+    """
+    images = _images(2, image_shape)
+    try:
+        (trained, scored, again), (repeated, *_) = (
+            _outputs(space, genome, images, classes) for _ in range(2)
+        )
+    except Exception:  # of few images or small ones; told of when it is evaluated
+        return
+    reason = ""
+    if not torch.equal(trained, repeated):
+        reason = (
+            "returns something else for the same images, weights and seed of torch; let it draw "
+            "from torch alone, neither from random nor from numpy.random"
+        )
+    elif not torch.equal(scored, again):
+        reason = (
+            "returns something else for the same images each time that it is scored; let it draw "
+            "only when it is trained, such as F.dropout(x, training=self.training)"
+        )
+    if reason:
+        raise ValueError(f"space: {space.decode(genome)!r}: its module {reason}")
 
 
 def changed_sources(space: Any, folder: Path) -> list[str]:

@@ -18,6 +18,7 @@ from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
 from problems.networks.dropout import Dropout
+from problems.training.draws import OwnDraws
 from problems.training.gpu_use import USUAL_GPU_USE, CaptureFailed, GpuUse, graphs_allowed
 from problems.training.recipe import Training
 
@@ -65,6 +66,8 @@ class Steps:
             if isinstance(module, Dropout):
                 module.generator = masks
         self._masks = masks
+        # Another seed: with the same one two dropouts would draw the same masks.
+        self._own_draws = OwnDraws(self.device, seed + 1)
         on_device = partial(torch.zeros, device=self.device)
         on_gpu = self.device.type == "cuda"
         # Page-locked, so that a copy to a GPU need not be waited for.
@@ -137,6 +140,7 @@ class Steps:
             "optimizer": self.optimizer.state_dict()["state"],
             "draws_of": self._draws_of.get_state(),
             "masks": self._masks.get_state(),
+            "own_draws": self._own_draws.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -150,6 +154,7 @@ class Steps:
             group["lr"] = rate  # on a GPU the very tensor that the steps write to
         self._draws_of.set_state(state["draws_of"])
         self._masks.set_state(state["masks"])
+        self._own_draws.restore(state.get("own_draws", ()))  # an earlier version had none
         if self.device.type == "cuda":
             self._number.fill_(self.taken)
 
@@ -185,11 +190,13 @@ class Steps:
         if graph:
             graph.replay()
         else:
-            self._step(size)
+            with self._own_draws.of_the_network():
+                self._step(size)
         self.taken += steps
         if self.timed:
             self._clock.stop(self._taken_here, self.taken % self.per_epoch == 0)
-        if self._may_capture and self._taken_here == EAGER_STEPS < self.per_epoch:
+        may_capture = self._may_capture and not self._own_draws.drawn
+        if may_capture and self._taken_here == EAGER_STEPS < self.per_epoch:
             self._capture_whole_batches()
         if self.device.type == "cuda" and self.gpu.turns_ahead and not self.alone:
             self._queued.append(torch.cuda.Event())

@@ -1,6 +1,7 @@
 """Networks of somebody's own in the problem: measured, inherited, kept, refused."""
 
 import logging
+import random
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -8,19 +9,23 @@ import pytest
 import torch
 from annotated_types import MaxLen, MinLen
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from problems import PROBLEMS
 from problems.datasets import Digits
 from problems.datasets.splits import open_splits
 from problems.image_classification import ImageClassification
+from problems.networks.dropout import Dropout
 from problems.networks.own_network import OwnNetwork
 from problems.networks.plan import imports_of
+from problems.networks.rehearsal import rehearse
 from problems.retraining import check_can_be_kept
 from problems.saved_network import Blueprint, as_bytes, load
 from problems.spaces.chain import Chain
 from problems.spaces.gene import Gene
 from problems.spaces.layers import Flatten, Linear
 from problems.training.recipe import Training
+from problems.training.steps import Steps
 from toolbox.signature import choose
 
 DATA = Digits(size=12, limit=200, validation=100)
@@ -38,6 +43,52 @@ def build(image_shape, classes, widths: Widths, dropout: float = 0.2):
     )  # fmt: skip
 
 
+class Drawing(nn.Module):
+    """Draws in each way that modules draw: a stochastic depth, an attention, a function, noise."""
+
+    def __init__(self, image_shape, classes, width: Literal[4, 8], rate: Literal[0.0, 0.2] = 0.2):
+        super().__init__()
+        self.rate = rate
+        self.stem = nn.Conv2d(image_shape[0], width, 3, stride=2, padding=1)
+        self.branch, self.depth = nn.Conv2d(width, width, 1), StochasticDepth(rate, "row")
+        self.attention = nn.MultiheadAttention(width, 2, dropout=rate, batch_first=True)
+        self.head, self.alpha = nn.Linear(width, classes), nn.AlphaDropout(rate)
+
+    def forward(self, images):
+        planes = self.stem(images)
+        planes = planes + self.depth(self.branch(planes))
+        if self.training and self.rate:
+            planes = planes + 0.1 * torch.randn_like(planes)
+        tokens = planes.flatten(2).transpose(1, 2)
+        tokens, _ = self.attention(tokens, tokens, tokens)
+        dropped = nn.functional.dropout(tokens.mean(1), self.rate, self.training)
+        return self.head(self.alpha(dropped))
+
+
+def always_dropping(image_shape, classes, width: Literal[4, 8]):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(image_shape[1], classes)
+
+        def forward(self, images):
+            return self.head(nn.functional.dropout(images).mean((1, 2)))
+
+    return Net()
+
+
+def drawing_elsewhere(image_shape, classes, width: Literal[4, 8]):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(image_shape[1], classes)
+
+        def forward(self, images):
+            return self.head(images.mean((1, 2))) * random.random()
+
+    return Net()
+
+
 def only_broken(image_shape, classes, width: Literal[4, 8]):
     return nn.Linear(width, 3)
 
@@ -53,12 +104,15 @@ PROBLEM = ImageClassification(
     training=Training(epochs=2, batch_size=25, normalize=True),
 )
 SMALL, LARGE = [0, 0, 0], [1, 1, 1]
-ELAPSED = ("train_seconds", "latency_seconds")
+ELAPSED = ("train_seconds", "latency_seconds", "peak_memory_bytes")
+
+
+def without_times(found):
+    return {name: value for name, value in found.items() if name not in ELAPSED}
 
 
 def measured(problem, genome, **options):
-    found = problem.evaluate(genome, **options)
-    return {name: value for name, value in found.items() if name not in ELAPSED}
+    return without_times(problem.evaluate(genome, **options))
 
 
 def test_a_network_measures_the_same_alone_and_beside_others():
@@ -66,8 +120,8 @@ def test_a_network_measures_the_same_alone_and_beside_others():
     assert alone == measured(PROBLEM, LARGE)
     together = replace(PROBLEM, in_flight=2).evaluate_many([SMALL, LARGE])
     beside = dict(together)[1]
-    assert {name: value for name, value in beside.items() if name not in ELAPSED} == alone
-    assert {*PROBLEM.measures, "learning_curve"} == {*alone, *ELAPSED}
+    assert without_times(beside) == alone
+    assert {*PROBLEM.measures, "learning_curve"} == {*alone, *ELAPSED[:2]}
 
 
 def test_what_is_known_is_what_is_measured():
@@ -85,6 +139,72 @@ def test_a_training_that_went_on_is_that_of_one_go(tmp_path):
     went_on = measured(problem, LARGE, epochs=2, key="a")
     assert went_on.pop("trained_epochs") == 1
     assert went_on == measured(PROBLEM, LARGE)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_what_modules_draw_is_their_network_s_own(optimizer, tmp_path):
+    training = Training(epochs=3, batch_size=25, optimizer=optimizer, learning_rate=0.01)
+    problem = replace(PROBLEM, space=own(Drawing), training=training)
+    before = torch.get_rng_state()
+    alone = [measured(problem, genome) for genome in ([0, 1], [1, 1], [1, 0])]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert alone[1]["val_loss"] != alone[2]["val_loss"]
+    company = dict(replace(problem, in_flight=3).evaluate_many([[0, 1], [1, 1], [1, 0]]))
+    for number, one in enumerate(alone):
+        assert without_times(company[number]) == one
+    kept = replace(problem, folder=tmp_path)
+    for epochs in (1, 2):
+        measured(kept, [1, 1], epochs=epochs, key="a")
+    went_on = measured(kept, [1, 1], epochs=3, key="a")
+    assert went_on.pop("trained_epochs") == 1
+    assert went_on == alone[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_what_modules_draw_on_a_gpu_is_their_network_s_own():
+    training = Training(epochs=3, batch_size=25, learning_rate=0.01)
+    problem = replace(PROBLEM, space=own(Drawing), training=training, device="cuda").prepared()
+    genomes = [[0, 1], [1, 1], [1, 0]]
+    alone = [without_times(problem.evaluate(genome)) for genome in genomes]
+    company = dict(replace(problem, in_flight=3).evaluate_many(genomes))
+    assert [without_times(company[number]) for number in range(3)] == alone
+
+
+def test_two_dropouts_draw_two_masks():
+    ones = torch.ones(200)
+    network = nn.ModuleList([Dropout(0.5)])
+    steps = Steps(network.append(nn.Linear(1, 1)), open_splits(DATA, "cpu").train, Training(), 3)
+    with steps._own_draws.of_the_network():
+        other = nn.functional.dropout(ones)
+    assert not torch.equal(network.train()[0](ones), other)
+
+
+def test_a_state_of_draws_that_cannot_be_one_begins_the_training_anew(tmp_path, caplog):
+    problem = replace(PROBLEM, space=own(Drawing), folder=tmp_path)
+    measured(problem, [1, 1], epochs=1, key="a")
+    path = tmp_path / "states" / "a.pt"
+    state = torch.load(path)
+    assert len(state["steps"]["own_draws"]) == 1
+    for wrong in ([torch.zeros(3, dtype=torch.uint8)], state["steps"]["own_draws"] * 2, [1]):
+        torch.save(state | {"steps": state["steps"] | {"own_draws": wrong}}, path)
+        caplog.clear()
+        found = measured(problem, [1, 1], epochs=2, key="a")
+        assert found["trained_epochs"] == 2
+        assert "begins anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (always_dropping, r"each time that it is scored; .* F.dropout\(x, training=self.training"),
+        (drawing_elsewhere, "same images, weights and seed of torch; .* neither from random nor"),
+    ],
+)
+def test_what_no_seed_repeats_is_refused(function, reason):
+    with pytest.raises(ValueError, match=reason):
+        rehearse(own(function), (1, 12, 12), 10)
+    assert rehearse(own(Drawing), (1, 12, 12), 10) == []
 
 
 def test_a_child_inherits_the_layers_that_agree(tmp_path):
@@ -134,7 +254,9 @@ def test_a_function_that_was_changed_since_a_run_began_is_told(tmp_path, caplog)
 
 def test_a_function_that_makes_no_networks_is_told_before_a_search():
     problem = replace(PROBLEM, space=own(only_broken))
-    with pytest.raises(ValueError, match=r"^space: 'width=8': .*: its module Linear, given .*: RuntimeError"):
+    with pytest.raises(
+        ValueError, match=r"^space: 'width=8': .*: its module Linear, given .*: RuntimeError"
+    ):
         problem.prepared()
 
 

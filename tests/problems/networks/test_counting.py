@@ -113,11 +113,6 @@ class Gate(nn.Module):
         return images if images.mean().item() > 0 else -images
 
 
-class Noise(nn.Module):
-    def forward(self, images):
-        return images + torch.rand_like(images) if self.training else images
-
-
 class Vector(nn.Module):
     def forward(self, images):
         return torch.mv(images.flatten(1), images.flatten(1)[0])
@@ -132,7 +127,6 @@ class Stateful(nn.Linear):
     ("modules", "reason"),
     [
         ((conv, Gate, pooled), "f: its module Gate cannot be counted, .* the values of an image"),
-        ((conv, Noise, pooled), "f: its module Noise draws random numbers .* torch.nn.Dropout"),
         ((conv, Vector), "f: its module Vector cannot be counted: it uses aten.mv"),
         ((conv, nn.Flatten), r"f: its module returned logits \(N, 400\) for 10 classes"),
         ((nn.Flatten,), "f: its module Sequential has no parameters to train"),

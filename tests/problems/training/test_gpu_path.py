@@ -5,14 +5,17 @@ import logging
 import random
 import weakref
 from dataclasses import replace
+from typing import Literal
 from unittest import mock
 
 import numpy
 import pytest
 import torch
+from torch import nn
 
 from problems.datasets import Digits
 from problems.image_classification import ImageClassification
+from problems.networks.own_network import OwnNetwork
 from problems.retraining import retrain
 from problems.spaces import (
     ConvPoolFc,
@@ -142,6 +145,33 @@ def test_three_in_flight_on_a_gpu_are_bit_for_bit_what_the_cpu_measures(space, r
     epochs, scored = RECIPES[recipe].epochs, RECIPES[recipe].keep == "best"
     assert gpu.counts["captures"] == company * (2 if epochs == 2 else 4 if scored else 3)
     assert gpu.counts["replays"] > company * epochs
+
+
+class Noisy(nn.Module):
+    """A network that draws by a function, which no CUDA graph may."""
+
+    def __init__(self, image_shape, classes, width: Literal[4, 8], noise: bool):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(1, width, 3, stride=2), nn.Linear(width, classes)
+        self.dropped, self.noise = nn.Dropout(0.2), noise
+
+    def forward(self, images):
+        features = self.dropped(self.stem(images).mean((2, 3)))
+        return self.head(nn.functional.dropout(features, 0.2, self.training and self.noise))
+
+
+def test_networks_that_draw_are_trained_without_graphs_as_on_the_cpu():
+    problem = replace(
+        problem_of(training=RECIPES["sgd"]), space=OwnNetwork.of(f"{__name__}:Noisy", Noisy, {})
+    )
+    genomes = [[0, 1], [1, 1], [1, 0]]  # the last one draws by nn.Dropout alone
+    expected = {n: compared(m) for n, m in problem.evaluate_many(genomes)}
+    with emulated() as gpu:
+        device = on_gpu(problem, in_flight=3, gpu=FEW_STEPS)
+        found = {n: compared(m) for n, m in device.evaluate_many(genomes)}
+    assert found == expected
+    assert gpu.hazards == set()
+    assert gpu.counts["captures"] == 3
 
 
 def test_shuffled_blocks_are_the_same_with_graphs_and_without():
