@@ -11,6 +11,10 @@ endif
 search: .venv/installed
 	$(BIN)/python run_search.py experiments/quickstart.toml
 
+# By default torch takes a thread for each core in every process.  Several test processes would wait
+# for each other's threads, which costs a fifth of the processor time.
+test check: export OMP_NUM_THREADS = 1
+
 # Many tests wait for other processes: three at once keep two cores busy.
 test: .venv/installed-test lint
 	$(BIN)/python -m coverage erase

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -27,7 +28,7 @@ from problems.spaces.ranges import check_range, is_range, values_of
 GIVEN = ("image_shape", "classes")  # what every function is called with, beside its genes
 LARGEST = 10_000  # choices of one gene
 GENES = (
-    "Literal[16, 32], bool, Annotated[int, Ge(1), Le(5)], or "
+    "Literal[16, 32], bool, an Enum, Annotated[int, Ge(1), Le(5)], or "
     "Annotated[tuple[one of these, ...], MinLen(1), MaxLen(4)]"
 )
 WORDS = {True: "yes", False: "no", None: "none"}
@@ -43,8 +44,9 @@ Value = bool | int | float | str | None
 class Argument:
     """A parameter of the function: its genes, or the value that it always has.
 
-    choices: of each of its values.  lengths: how many values it may have; empty for a single one.
-    fixed: whether it has no gene, and then `value`.  container: what several values are passed in.
+    choices: of each of its values; of an Enum the names.  lengths: how many values it may have;
+    empty for a single one.  fixed: whether it has no gene, and then `value`.  container: what
+    several values are passed in.  members: the Enum that the values are names of.
     """
 
     name: str
@@ -53,6 +55,16 @@ class Argument:
     fixed: bool = False
     value: Any = None
     container: type[Any] = tuple
+    members: type[Enum] | None = None
+
+    def passed(self, value: Any) -> Any:
+        """What the function is called with for a value, read from JSON or not."""
+        if isinstance(value, list | tuple):
+            return self.container(map(self._member, value))
+        return self._member(value)
+
+    def _member(self, value: Any) -> Any:
+        return self.members[value] if self.members and isinstance(value, str) else value
 
     @property
     def genes(self) -> tuple[Gene, ...]:
@@ -231,11 +243,9 @@ def call(
     function: str, values: Mapping[str, Any], image_shape: tuple[int, ...], classes: int
 ) -> Any:
     """What a function makes of the values of its parameters, read from JSON or not."""
-    containers = {argument.name: argument.container for argument in _arguments(function)}
+    known = {argument.name: argument for argument in _arguments(function)}
     arguments = {
-        name: containers[name](value)
-        if isinstance(value, list | tuple) and name in containers
-        else value
+        name: known[name].passed(value) if name in known else value
         for name, value in values.items()
     }
     return imported(function)(image_shape=tuple(image_shape), classes=classes, **arguments)
@@ -274,12 +284,14 @@ def _argument(name: str, annotation: Any, use: str) -> Argument:
     bare, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
     origin, inner = get_origin(bare), get_args(bare)
     if origin not in (tuple, list):
-        return Argument(name, choices=_choices(annotation, name, use))
-    if origin is tuple and not (len(inner) == 2 and inner[1] is Ellipsis):
-        return Argument(name, container=origin)
+        return Argument(name, _choices(annotation, name, use), members=_members(annotation))
     limits = list(_flat(metadata))
     fewest = next((one.min_length for one in limits if isinstance(one, MinLen)), 0)
     most = next((one.max_length for one in limits if isinstance(one, MaxLen)), None)
+    if origin is tuple and inner[-1:] != (Ellipsis,):
+        fewest = most = len(inner)
+        if len(set(inner)) != 1:
+            return Argument(name)
     choices = _choices(inner[0], name, use)
     if not choices:
         return Argument(name, container=origin)
@@ -288,7 +300,8 @@ def _argument(name: str, annotation: Any, use: str) -> Argument:
             f"use = {use!r}: its parameter {name!r} has {fewest} to {most} values; annotate it "
             f"as Annotated[..., MinLen(1), MaxLen(4)]"
         )
-    return Argument(name, choices, tuple(range(fewest, most + 1)), container=origin)
+    lengths = tuple(range(fewest, most + 1))
+    return Argument(name, choices, lengths, container=origin, members=_members(inner[0]))
 
 
 def _flat(metadata: list[Any]) -> Iterator[Any]:
@@ -305,6 +318,8 @@ def _choices(annotation: Any, name: str, use: str) -> tuple[Value, ...]:
         return (False, True)
     if annotation is type(None):
         return (None,)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return tuple(member.name for member in annotation)
     origin = get_origin(annotation)
     if origin is Literal:
         values = get_args(annotation)
@@ -315,6 +330,15 @@ def _choices(annotation: Any, name: str, use: str) -> tuple[Value, ...]:
     if origin is Annotated and get_args(annotation)[0] is int:
         return _whole_numbers(list(_flat(list(get_args(annotation)[1:]))), name, use)
     return ()
+
+
+def _members(annotation: Any) -> type[Enum] | None:
+    """The Enum that an annotation is, or that it allows beside other values."""
+    several = get_origin(annotation) in (Union, UnionType)
+    for arm in get_args(annotation) if several else (annotation,):
+        if isinstance(arm, type) and issubclass(arm, Enum):
+            return arm
+    return None
 
 
 def _whole_numbers(limits: list[Any], name: str, use: str) -> tuple[int, ...]:

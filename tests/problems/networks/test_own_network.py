@@ -1,6 +1,8 @@
 """A function's typed parameters as genes."""
 
+import json
 import pickle
+from enum import Enum
 from typing import Annotated, Literal
 
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 
 from problems.image_classification import ImageClassification
 from problems.networks.own_network import OwnNetwork
+from problems.networks.plan import as_data, from_data, imports_of, plan_of
 from toolbox.signature import choose, described
 
 Width = Literal[4, 8, 16]
@@ -43,6 +46,30 @@ def ranges(
 ):
     assert isinstance(pair, list)
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))
+
+
+class Activation(Enum):
+    RELU = nn.ReLU
+    GELU = nn.GELU
+
+
+def members(
+    image_shape,
+    classes,
+    activation: Activation | None,
+    each: tuple[Activation, Activation],
+    sizes: tuple[Literal[3, 5], Literal[3, 5], Literal[3, 5]],
+):
+    CALLS.append({"activation": activation, "each": each, "sizes": sizes})
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))
+
+
+def two_kinds(image_shape, classes, pair: tuple[Width, bool]):
+    pass
+
+
+def nothing(image_shape, classes, pair: tuple[()]):
+    pass
 
 
 def unannotated(image_shape, classes, width):
@@ -90,6 +117,32 @@ def test_typed_parameters_are_genes():
         "pair.2": (False, True),
     }
     assert isinstance(space.module([0] * 4), nn.Sequential)
+
+
+def test_members_of_an_enum_are_passed_and_their_names_are_the_choices():
+    use = f"{__name__}:members"
+    space = OwnNetwork.of(use, members, {})
+    assert names(space) == {
+        "activation": ("RELU", "GELU", None),
+        **dict.fromkeys(("each.1", "each.2"), ("RELU", "GELU")),
+        **dict.fromkeys(("sizes.1", "sizes.2", "sizes.3"), (3, 5)),
+    }
+    genome = [1, 0, 1, 0, 0, 1]
+    architecture = "activation=GELU each=2: RELU GELU sizes=3: 3 3 5"
+    assert space.decode(genome) == architecture
+    assert space.encode(architecture) == genome
+    CALLS.clear()
+    space.module(genome)
+    relu, gelu = Activation
+    assert CALLS[-1] == {"activation": gelu, "each": (relu, gelu), "sizes": (3, 3, 5)}
+    fixed = OwnNetwork.of(use, members, {"activation": "RELU", "each": ["GELU", "GELU"]})
+    fixed.module([0, 0, 1])
+    assert CALLS[-1] == {"activation": relu, "each": (gelu, gelu), "sizes": (3, 3, 5)}
+    plan = plan_of(fixed, [0, 0, 1])
+    again = from_data(json.loads(json.dumps(as_data(plan))), (1, 4, 4), 10, imports_of(plan))
+    assert again == plan
+    with pytest.raises(ValueError, match=r"legal: RELU, GELU, none; did you mean 'RELU'\?$"):
+        OwnNetwork.of(use, members, {"activation": "RELO"})
 
 
 def test_an_architecture_reads_as_its_values():
@@ -185,6 +238,8 @@ def test_a_key_that_is_wrong_is_told(options, message):
     [
         (unannotated, "its parameter 'width' is no gene; annotate it as Literal"),
         (without_genes, "no parameter is left to search"),
+        (nothing, "its parameter 'pair' is no gene; annotate it as Literal"),
+        (two_kinds, "its parameter 'pair' is no gene; annotate it as Literal"),
         (endless, r"its parameter 'widths' has 0 to None values; annotate it as .*MaxLen\(4\)"),
         (no_shape, "it has no parameter 'image_shape'"),
     ],

@@ -122,6 +122,17 @@ def compared(measurement):
     }
 
 
+def three_in_flight_as_on_the_cpu(problem, genomes):
+    """The emulated GPU that measured what the CPU measures of these networks."""
+    expected = {n: compared(m) for n, m in problem.evaluate_many(genomes)}
+    with emulated() as gpu:
+        device = on_gpu(problem, in_flight=3, gpu=FEW_STEPS)
+        found = {n: compared(m) for n, m in device.evaluate_many(genomes)}
+    assert found == expected
+    assert gpu.hazards == set()
+    return gpu
+
+
 EVERY = [(space, recipe) for space in SPACES for recipe in RECIPES]
 BLOCKS = ("mobile_blocks", "shuffle_blocks")  # they have many operators: one recipe will do
 
@@ -135,12 +146,7 @@ def test_three_in_flight_on_a_gpu_are_bit_for_bit_what_the_cpu_measures(space, r
     random.seed(3)
     company = 1 if space in BLOCKS else 3
     genomes = [uniform_random(problem.space) for _ in range(company)]
-    expected = {n: compared(m) for n, m in problem.evaluate_many(genomes)}
-    with emulated() as gpu:
-        device = on_gpu(problem, in_flight=3, gpu=FEW_STEPS)
-        found = {n: compared(m) for n, m in device.evaluate_many(genomes)}
-    assert found == expected
-    assert gpu.hazards == set()
+    gpu = three_in_flight_as_on_the_cpu(problem, genomes)
     # A step and two steps; if they are repeated, the smaller last batch and the scoring.
     epochs, scored = RECIPES[recipe].epochs, RECIPES[recipe].keep == "best"
     assert gpu.counts["captures"] == company * (2 if epochs == 2 else 4 if scored else 3)
@@ -165,12 +171,7 @@ def test_networks_that_draw_are_trained_without_graphs_as_on_the_cpu():
         problem_of(training=RECIPES["sgd"]), space=OwnNetwork.of(f"{__name__}:Noisy", Noisy, {})
     )
     genomes = [[0, 1], [1, 1], [1, 0]]  # the last one draws by nn.Dropout alone
-    expected = {n: compared(m) for n, m in problem.evaluate_many(genomes)}
-    with emulated() as gpu:
-        device = on_gpu(problem, in_flight=3, gpu=FEW_STEPS)
-        found = {n: compared(m) for n, m in device.evaluate_many(genomes)}
-    assert found == expected
-    assert gpu.hazards == set()
+    gpu = three_in_flight_as_on_the_cpu(problem, genomes)
     assert gpu.counts["captures"] == 3
 
 
