@@ -19,6 +19,7 @@ from problems.datasets.splits import Split
 from problems.int8.deployed import Deployed
 from problems.int8.program import NoInt8, Program, program_of
 from problems.int8.tflite import to_tflite
+from problems.networks.made_weights import with_made_weights
 from problems.training.loop import LATENCY_PASSES, LATENCY_WARM_UPS, SCORING_BATCH
 
 CALIBRATION_BATCH = 64
@@ -29,7 +30,7 @@ ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 Run = Callable[[numpy.ndarray], numpy.ndarray]  # images (N, C, H, W) float32 -> logits
 
 
-class ExportDiffers(ArithmeticError):
+class ExportDiffers(ValueError):
     """What was exported does not compute what the network computes."""
 
 
@@ -56,12 +57,13 @@ def to_onnx(network: nn.Module, images: Split, threads: int) -> Exported:
     """The network as ONNX, for any number of images; checked with onnxruntime.
 
     network: on the CPU, in eval mode.  Raises ExportDiffers if onnxruntime computes something else,
-    ImportError if one of `ONNX_PACKAGES` is missing.
+    CannotExport if ONNX has no counterpart, ImportError if one of `ONNX_PACKAGES` is missing.
     """
     network = network.to(memory_format=torch.contiguous_format)
     content = onnx_of(network, _example(images))
-    run = onnx_runner(content, threads)
-    return _checked(content, "onnxruntime", run, network, images, threads)
+    with _told_in_one_line("onnxruntime"):
+        run = onnx_runner(content, threads)
+        return _checked(content, "onnxruntime", run, network, images, threads)
 
 
 def to_int8_onnx(network: nn.Module, calibration: torch.Tensor) -> bytes:
@@ -176,11 +178,12 @@ def onnx_runner(content: bytes, threads: int) -> Run:
 def onnx_of(network: nn.Module, images: torch.Tensor) -> bytes:
     """The network as ONNX, for any number of images like these; what needs no check.
 
-    network: on the CPU, in eval mode and in torch's own order of channels.
+    network: on the CPU, in eval mode and in torch's own order of channels.  Raises CannotExport,
+    one line, for a network that has no counterpart.
     """
-    with quiet():
+    with quiet(), _told_in_one_line("ONNX"):
         program = torch.onnx.export(
-            network,
+            with_made_weights(network),
             (images[:2].contiguous(),),  # of one it would take the number for a constant
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -195,18 +198,20 @@ def onnx_of(network: nn.Module, images: torch.Tensor) -> bytes:
 def to_torch(network: nn.Module, images: Split, threads: int) -> Exported:
     """The network as a file of torch.export (.pt2), for any number of images; checked reloaded.
 
-    network: on the CPU, in eval mode.  Raises ExportDiffers if it then computes something else.
+    network: on the CPU, in eval mode.  Raises ExportDiffers if it then computes something else,
+    CannotExport, one line, if torch.export cannot record it.
     """
     network = network.to(memory_format=torch.contiguous_format)
     shapes = ({0: torch.export.Dim("batch")},)
     buffer = io.BytesIO()
-    with quiet():
-        program = torch.export.export(network, (_example(images),), dynamic_shapes=shapes)
+    with quiet(), _told_in_one_line("torch.export"):
+        program = torch.export.export(
+            with_made_weights(network), (_example(images),), dynamic_shapes=shapes
+        )
         torch.export.save(program, buffer)
         reloaded = torch.export.load(io.BytesIO(buffer.getvalue())).module()
-    return _checked(
-        buffer.getvalue(), "torch.export", _by_torch(reloaded), network, images, threads
-    )
+        run = _by_torch(reloaded)
+        return _checked(buffer.getvalue(), "torch.export", run, network, images, threads)
 
 
 def _checked(
@@ -240,6 +245,22 @@ def _latency(run: Run, image: numpy.ndarray) -> float:
         run(image)
         times.append(time.perf_counter() - start)
     return median(times[LATENCY_WARM_UPS:])
+
+
+@contextmanager
+def _told_in_one_line(target: str) -> Iterator[None]:
+    """Make what an exporter raises, on many lines and of a class of its own, a CannotExport."""
+    try:
+        yield
+    except (ImportError, ExportDiffers):
+        raise
+    except Exception as error:  # whatever they do with somebody's own network
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        line = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+        said = f"{type(cause).__name__}: {line}" if line else type(cause).__name__
+        raise CannotExport(f"it has no counterpart in {target}: {said}") from error
 
 
 def _example(images: Split) -> torch.Tensor:

@@ -20,6 +20,8 @@ from torch.fx import Graph, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from problems.networks.made_weights import with_made_weights
+
 aten = torch.ops.aten
 Shape = tuple[int, ...]
 
@@ -106,7 +108,7 @@ def program_of(network: nn.Module, image_shape: Shape) -> Program:
     """
     device = next(network.parameters()).device
     # In torch's own order of channels: in the one of a training, a pool of torch rearranges memory.
-    network = deepcopy(network).to(memory_format=torch.contiguous_format).eval()
+    network = with_made_weights(deepcopy(network).eval()).to(memory_format=torch.contiguous_format)
     images = torch.zeros(1, *image_shape, device=device)
     trace = _Trace(images)
     with torch.no_grad(), trace:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -188,10 +189,13 @@ class _Ledger(TorchDispatchMode):
         self._kinds: dict[int, str] = {}  # of parameters: "conv" or "fc"
         self._weights: set[int] = set()  # of convolutions and matrix products
         self._owned: set[int] = set()
+        # What a weight or spectral norm makes of parameters, and these; held, or its place in
+        # memory would be that of another tensor.
+        self._made: dict[int, tuple[torch.Tensor, list[int]]] = {}
 
     def begin(self) -> None:
         self.calls, self._open = [], []
-        for store in (self._kinds, self._weights, self._owned):
+        for store in (self._kinds, self._weights, self._owned, self._made):
             store.clear()
 
     @property
@@ -222,12 +226,23 @@ class _Ledger(TorchDispatchMode):
         call.numbers = sum(tensor.numel() for tensor in tensors)
         self._open.append(call)
 
+    @property
+    def _makes_a_weight(self) -> bool:
+        """Whether it is no work on an image that is being done."""
+        return any(isinstance(call.module, ParametrizationList) for call in self._open)
+
     def _leaves(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        within = self._makes_a_weight
         call = self._open.pop()
         tensors = _tensors(output)
+        if isinstance(module, ParametrizationList):
+            of = [_storage(parameter) for parameter in module.parameters()]
+            self._made |= {_storage(tensor): (tensor, of) for tensor in tensors}
+        if within:
+            return
         call.given = tuple(tensors[0].shape[1:]) if tensors else ()
         call.numbers += sum(tensor.numel() for tensor in tensors)
-        own = {_storage(parameter): parameter for parameter in module.parameters(recurse=False)}
+        own = {_storage(parameter): parameter for parameter in _own_parameters(module)}
         call.params = sum(p.numel() for key, p in own.items() if key not in self._owned)
         self._owned |= set(own)
         if call.macs and (kinds := {self._kinds[key] for key in own if key in self._kinds}):
@@ -241,7 +256,7 @@ class _Ledger(TorchDispatchMode):
     ) -> Any:
         named = named or {}
         packet = operation._overloadpacket
-        if packet in UNCOUNTED:
+        if packet in UNCOUNTED and not self._makes_a_weight:
             raise _Uncountable(
                 f"its module {type(self.running).__name__} cannot be counted: it uses {packet}; "
                 "torch.matmul of matrices can be counted"
@@ -252,16 +267,18 @@ class _Ledger(TorchDispatchMode):
             if decomposed is not NotImplemented:
                 return decomposed
         output = operation(*arguments, **named)
-        if packet in flop_registry:
+        if packet in flop_registry and not self._makes_a_weight:
             flops = flop_registry[packet](*arguments, **named, out_val=output)
             if self._open:
                 self._open[-1].macs += flops // 2
             kind = "conv" if packet in CONVOLUTIONS else "fc"
             for tensor in _tensors((arguments, named)):
-                if (key := _storage(tensor)) in self._parameters:
-                    self._kinds[key] = kind
-                    if self._parameters[key].dim() > 1:
-                        self._weights.add(key)
+                key = _storage(tensor)
+                of = self._made[key][1] if key in self._made else [key]
+                known = [key for key in of if key in self._parameters]
+                self._kinds |= dict.fromkeys(known, kind)
+                if any(self._parameters[key].dim() > 1 for key in known):
+                    self._weights.add(key)
         return output
 
     def counted(self, image_shape: tuple[int, ...]) -> Counted:
@@ -283,6 +300,13 @@ class _Ledger(TorchDispatchMode):
             "memory_bytes": 4 * (params + largest),
         }
         return Counted(totals, tuple(_rows(self.calls)))
+
+
+def _own_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """Those of a module itself, and those that its weights are made of."""
+    yield from module.parameters(recurse=False)
+    if isinstance(made := getattr(module, "parametrizations", None), nn.ModuleDict):
+        yield from made.parameters()
 
 
 def _rows(calls: list[_Call]) -> list[Row]:

@@ -4,10 +4,19 @@ import numpy
 import onnxruntime
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 
 import problems.export
 from problems.datasets.splits import open_splits
-from problems.export import ExportDiffers, onnx_runner, to_int8_onnx, to_onnx, to_torch
+from problems.export import (
+    CannotExport,
+    ExportDiffers,
+    onnx_runner,
+    to_int8_onnx,
+    to_onnx,
+    to_torch,
+)
 from problems.int8.program import program_of
 from problems.int8.quantized import Quantized
 from problems.networks.chain import ACTIVATIONS
@@ -82,3 +91,46 @@ def test_an_export_that_computes_something_else_is_refused(monkeypatch):
     monkeypatch.setattr(problems.export, "_by_torch", shifted)
     with pytest.raises(ExportDiffers, match=r"torch\.export differs from the network by 1 in a"):
         to_torch(network, open_splits(DATA, "cpu").validation, threads=1)
+
+
+def convolved(norm, *behind):
+    return nn.Sequential(
+        norm(nn.Conv2d(1, 4, 3)), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        norm(nn.Linear(4, 10)), *behind,
+    ).eval()  # fmt: skip
+
+
+@pytest.mark.parametrize("norm", [weight_norm, spectral_norm, orthogonal])
+def test_weights_that_are_made_of_parameters_are_exported_as_they_are_made(norm):
+    network = convolved(norm)
+    images = open_splits(DATA, "cpu").validation
+    for exported in (to_onnx(network, images, 1), to_torch(network, images, 1)):
+        assert exported.difference < 1e-4
+    assert network[0].parametrizations.weight  # the network itself is as it was
+    to_int8_onnx(network, batch(100))
+
+
+class OneByOne(nn.Module):
+    """What it does depends on the number of images."""
+
+    def forward(self, logits):
+        return logits * 2 if len(logits) > 3 else logits
+
+
+class Exponential(nn.Module):
+    def forward(self, logits):
+        return logits @ torch.linalg.matrix_exp(torch.eye(10))
+
+
+@pytest.mark.parametrize(
+    ("export", "behind", "reason"),
+    [
+        (to_onnx, Exponential, "no counterpart in ONNX: .*aten.linalg_matrix_exp.*"),
+        (to_onnx, OneByOne, "no counterpart in (ONNX|onnxruntime): .*"),
+        (to_torch, OneByOne, "no counterpart in torch.export: .*"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_one_line(export, behind, reason):
+    network = convolved(lambda module: module, behind())
+    with pytest.raises(CannotExport, match=f"^it has {reason}$"):
+        export(network, open_splits(DATA, "cpu").validation, threads=1)
