@@ -278,7 +278,7 @@ class _Ledger(TorchDispatchMode):
                 known = [key for key in of if key in self._parameters]
                 self._kinds |= dict.fromkeys(known, kind)
                 if any(self._parameters[key].dim() > 1 for key in known):
-                    self._weights.add(key)
+                    self._weights.add(known[0])  # a weight is made anew at each of its uses
         return output
 
     def counted(self, image_shape: tuple[int, ...]) -> Counted:

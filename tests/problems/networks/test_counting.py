@@ -113,13 +113,14 @@ def test_a_shared_weight_is_counted_once_and_kept(tmp_path):
 def test_a_weight_that_is_made_of_parameters_is_counted_as_theirs(normed):
     def network(norm):
         pool, flatten, linear = head(4)
-        return nn.Sequential(norm(nn.Conv2d(3, 4, 3)), pool, flatten, norm(linear))
+        same = norm(nn.Conv2d(4, 4, 3, padding=1))
+        return nn.Sequential(norm(nn.Conv2d(3, 4, 3)), same, same, pool, flatten, norm(linear))
 
     plain = of(lambda: network(lambda module: module), training=True)
     found = of(lambda: network(normed), training=True)
     assert not found.refusal
     # A weight norm has a length for each output beside the weights.
-    lengths = {"conv_params": 4, "fc_params": 10, "params": 14} if normed is weight_norm else {}
+    lengths = {"conv_params": 8, "fc_params": 10, "params": 18} if normed is weight_norm else {}
     for name in ("conv_params", "fc_params", "params", "macs", "layers"):
         assert found.totals[name] == plain.totals[name] + lengths.get(name, 0)
     assert [row[:3] for row in found.rows] == [row[:3] for row in plain.rows]
