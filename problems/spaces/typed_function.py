@@ -46,7 +46,7 @@ class Argument:
 
     choices: of each of its values; of an Enum the names.  lengths: how many values it may have;
     empty for a single one.  fixed: whether it has no gene, and then `value`.  container: what
-    several values are passed in.  members: the Enum that the values are names of.
+    several values are passed in.  members: what is passed for the names of Enums.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Argument:
     fixed: bool = False
     value: Any = None
     container: type[Any] = tuple
-    members: type[Enum] | None = None
+    members: Mapping[str, Enum] = field(default_factory=dict, hash=False)
 
     def passed(self, value: Any) -> Any:
         """What the function is called with for a value, read from JSON or not."""
@@ -64,7 +64,7 @@ class Argument:
         return self._member(value)
 
     def _member(self, value: Any) -> Any:
-        return self.members[value] if self.members and isinstance(value, str) else value
+        return self.members.get(value, value) if isinstance(value, str) else value
 
     @property
     def genes(self) -> tuple[Gene, ...]:
@@ -318,8 +318,6 @@ def _choices(annotation: Any, name: str, use: str) -> tuple[Value, ...]:
         return (False, True)
     if annotation is type(None):
         return (None,)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return tuple(member.name for member in annotation)
     origin = get_origin(annotation)
     if origin is Literal:
         values = get_args(annotation)
@@ -327,18 +325,19 @@ def _choices(annotation: Any, name: str, use: str) -> tuple[Value, ...]:
     if origin in (Union, UnionType):
         arms = [_choices(arm, name, use) for arm in get_args(annotation)]
         return tuple(value for arm in arms for value in arm) if all(arms) else ()
+    if members := _members(annotation):
+        return tuple(members)
     if origin is Annotated and get_args(annotation)[0] is int:
         return _whole_numbers(list(_flat(list(get_args(annotation)[1:]))), name, use)
     return ()
 
 
-def _members(annotation: Any) -> type[Enum] | None:
-    """The Enum that an annotation is, or that it allows beside other values."""
+def _members(annotation: Any) -> dict[str, Enum]:
+    """By their names, the members of the Enums that an annotation is or allows."""
     several = get_origin(annotation) in (Union, UnionType)
-    for arm in get_args(annotation) if several else (annotation,):
-        if isinstance(arm, type) and issubclass(arm, Enum):
-            return arm
-    return None
+    arms = get_args(annotation) if several else (annotation,)
+    enums = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Enum)]
+    return {member.name: member for enum in enums for member in enum}
 
 
 def _whole_numbers(limits: list[Any], name: str, use: str) -> tuple[int, ...]:

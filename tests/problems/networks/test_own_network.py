@@ -53,10 +53,14 @@ class Activation(Enum):
     GELU = nn.GELU
 
 
+class Gated(Enum):
+    GLU = nn.GLU
+
+
 def members(
     image_shape,
     classes,
-    activation: Activation | None,
+    activation: Activation | Gated | Literal["plain"] | None,
     each: tuple[Activation, Activation],
     sizes: tuple[Literal[3, 5], Literal[3, 5], Literal[3, 5]],
 ):
@@ -123,7 +127,7 @@ def test_members_of_an_enum_are_passed_and_their_names_are_the_choices():
     use = f"{__name__}:members"
     space = OwnNetwork.of(use, members, {})
     assert names(space) == {
-        "activation": ("RELU", "GELU", None),
+        "activation": ("RELU", "GELU", "GLU", "plain", None),
         **dict.fromkeys(("each.1", "each.2"), ("RELU", "GELU")),
         **dict.fromkeys(("sizes.1", "sizes.2", "sizes.3"), (3, 5)),
     }
@@ -135,13 +139,18 @@ def test_members_of_an_enum_are_passed_and_their_names_are_the_choices():
     space.module(genome)
     relu, gelu = Activation
     assert CALLS[-1] == {"activation": gelu, "each": (relu, gelu), "sizes": (3, 3, 5)}
+    for choice, passed in ((2, Gated.GLU), (3, "plain"), (4, None)):
+        space.module([choice, *genome[1:]])
+        assert CALLS[-1]["activation"] is passed
     fixed = OwnNetwork.of(use, members, {"activation": "RELU", "each": ["GELU", "GELU"]})
     fixed.module([0, 0, 1])
     assert CALLS[-1] == {"activation": relu, "each": (gelu, gelu), "sizes": (3, 3, 5)}
     plan = plan_of(fixed, [0, 0, 1])
     again = from_data(json.loads(json.dumps(as_data(plan))), (1, 4, 4), 10, imports_of(plan))
     assert again == plan
-    with pytest.raises(ValueError, match=r"legal: RELU, GELU, none; did you mean 'RELU'\?$"):
+    with pytest.raises(
+        ValueError, match=r"legal: RELU, GELU, GLU, plain, none; did you mean 'RELU'\?$"
+    ):
         OwnNetwork.of(use, members, {"activation": "RELO"})
 
 
