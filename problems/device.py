@@ -12,6 +12,8 @@ from typing import Literal
 
 import torch
 
+from problems.first_line import first_line
+
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 
 NEWEST_CUDA_OF = {5: "cu126", 6: "cu126", 7: "cu126"}  # wheels that have kernels for older cards
@@ -133,7 +135,7 @@ def _why_no_kernels(device: str) -> str:
         kernel = torch.ones(1, 1, 3, 3, device=device)
         torch.nn.functional.conv2d(images, kernel).sum().item()
     except RuntimeError as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         if "no kernel image" not in reason:
             return f"a convolution fails on {torch.cuda.get_device_name(device)}: {reason}"
         major, minor = torch.cuda.get_device_capability(device)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split
+from problems.first_line import first_line
 from problems.int8.deployed import Deployed
 from problems.int8.program import NoInt8, Program, program_of
 from problems.int8.tflite import to_tflite
@@ -258,7 +259,7 @@ def _told_in_one_line(target: str) -> Iterator[None]:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        line = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+        line = first_line(cause)
         said = f"{type(cause).__name__}: {line}" if line else type(cause).__name__
         raise CannotExport(f"it has no counterpart in {target}: {said}") from error
 

@@ -21,6 +21,7 @@ from problems.datasets.carved_test import CarvedTest, require_classes
 from problems.datasets.dataset import DataMissing, Part
 from problems.datasets.readable import Picture, require_readable
 from problems.digest import digest
+from problems.first_line import first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class ImageFolder(OwnImages):
             opened.left_out = left_out
             return opened
         except (FileNotFoundError, OSError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             needed = self._needed(part)
             raise DataMissing(f"root = {self.root!r}: it must hold {needed} ({reason})") from error
 
@@ -240,7 +241,7 @@ class HuggingFace(OwnImages):
             with _silent_library():
                 opened = datasets.load_dataset(self.path, self.name, split=split)
         except (OSError, ValueError) as error:  # all that the library raises for what is not there
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             if found := re.match(r"Unknown split .*Should be one of \[(.*)\]", reason):
                 legal = found[1].replace("'", "")
                 raise DataMissing(

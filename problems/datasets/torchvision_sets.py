@@ -10,6 +10,7 @@ import numpy
 from annotated_types import Ge
 
 from problems.datasets.dataset import ROOT_VARIABLE, DataMissing, Dataset, Part, data_root
+from problems.first_line import first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class TorchvisionSet(Dataset):
         try:
             self._open("train", download=True)
         except (OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error) or type(error).__name__
             raise DataMissing(
                 f"{self.torchvision_name} is not in {data_root(self.root)} and could not be "
                 f"downloaded ({reason}); put {self.files} there, or set root or {ROOT_VARIABLE} "

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from problems.first_line import first_line
 from problems.networks.dropout import Dropout
 
 # What torch says when a plane has become smaller than a window.
@@ -75,9 +76,9 @@ def counted_module(
     try:
         network = on_meta(make)
     except ValueError as error:
-        return Counted({}, refusal=_line(error))
+        return Counted({}, refusal=first_line(error))
     except Exception as error:  # whatever somebody's own code does
-        return _wrong(f"{said}: {type(error).__name__}: {_line(error)}")
+        return _wrong(f"{said}: {type(error).__name__}: {first_line(error)}")
     if not any(True for _ in network.parameters()):
         return _wrong(f"{said}: its module {type(network).__name__} has no parameters to train")
     held = network.state_dict()
@@ -102,15 +103,15 @@ def counted_module(
             if added := network.state_dict().keys() - held.keys():
                 return _wrong(_grown(said, added))
             if isinstance(error, RuntimeError | ValueError) and COLLAPSED.search(str(error)):
-                return Counted({}, refusal=f"{where}: {_line(error)}")
+                return Counted({}, refusal=f"{where}: {first_line(error)}")
             if isinstance(error, NotImplementedError) or "meta" in str(error).lower():
                 return _wrong(
                     f"{said}: its module {where} cannot be counted, because it cannot be run "
-                    f"without the values of an image: {_line(error)}"
+                    f"without the values of an image: {first_line(error)}"
                 )
             given = f", given {ledger.taken}" if ledger.taken else ""
             return _wrong(
-                f"{said}: its module {where}{given}: {type(error).__name__}: {_line(error)}"
+                f"{said}: its module {where}{given}: {type(error).__name__}: {first_line(error)}"
             )
         if added := network.state_dict().keys() - held.keys():
             return _wrong(_grown(said, added))
@@ -153,10 +154,6 @@ def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
 
 def _wrong(reason: str) -> Counted:
     return Counted({}, refusal=reason, wrong=True)
-
-
-def _line(error: BaseException) -> str:
-    return next((line for line in str(error).split("\n") if line.strip()), "").strip()
 
 
 class _Uncountable(Exception):

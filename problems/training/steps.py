@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from problems.datasets.splits import Split, StreamedSplit, as_is
+from problems.first_line import first_line
 from problems.networks.dropout import Dropout
 from problems.training.draws import OwnDraws
 from problems.training.gpu_use import USUAL_GPU_USE, CaptureFailed, GpuUse, graphs_allowed
@@ -290,7 +291,7 @@ class Steps:
             # The end of a capture that ran out of memory fails as well.
             if isinstance(error.__context__, torch.cuda.OutOfMemoryError):
                 raise error.__context__ from None
-            raise CaptureFailed(str(error).split("\n")[0]) from None
+            raise CaptureFailed(first_line(error)) from None
         return graph, result
 
 
