@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from problems.first_line import first_line
 from problems.networks.counting import counted_module, on_meta
 from problems.networks.own_network import OwnNetwork
 from problems.networks.plan import counted, module_of, plan_of, said_of, sources, unsaved
@@ -49,16 +50,17 @@ def rehearse(space: Any, image_shape: Shape, classes: int, fewest: int = 2) -> l
         if refusal := _look_at(space, genome, image_shape, classes):
             reason = refusal
             looked_at.discard(tuple(genome))
-        else:
-            if len(looked_at) == 1:
-                logits = _require_trainable(space, genome, image_shape, classes, fewest)
-                if _are_probabilities(logits):
-                    notices.append(
-                        f"space: {space.decode(genome)!r}: its module returns probabilities, as of "
-                        "a softmax; the training takes them for logits, and learns badly"
-                    )
-            if len(looked_at) == 1 or time.perf_counter() < end:
-                _require_repeatable(space, genome, image_shape, classes)
+            continue
+        first = len(looked_at) == 1
+        if first:
+            logits = _require_trainable(space, genome, image_shape, classes, fewest)
+            if _are_probabilities(logits):
+                notices.append(
+                    f"space: {space.decode(genome)!r}: its module returns probabilities, as of a "
+                    "softmax; the training takes them for logits, and learns badly"
+                )
+        if first or time.perf_counter() < end:
+            _require_repeatable(space, genome, image_shape, classes)
         if len(looked_at) == NETWORKS:
             break
     if not looked_at:
@@ -118,7 +120,7 @@ def _look_at(space: Any, genome: list[int], image_shape: Shape, classes: int) ->
     try:
         network.to(memory_format=torch.channels_last)
     except RuntimeError as error:
-        raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{said}: {first_line(error)}") from error
     return ""
 
 
@@ -164,7 +166,7 @@ def _without_effect(
     @lru_cache
     def outputs(genome: tuple[int, ...]) -> torch.Tensor | None:
         try:
-            return _outputs(space, list(genome), images, classes)[0]
+            return _outputs(space, list(genome), images, classes, True)[0]
         except Exception:  # refused, or told of when it is evaluated
             return None
 
@@ -211,26 +213,24 @@ def _require_trainable(
             logits: torch.Tensor = network(images).float()
             nn.functional.cross_entropy(logits, labels).backward()
         except Exception as error:  # whatever somebody's own module does
-            line = next(iter(str(error).splitlines()), "")
             rest = ", as the last one of each epoch has" if fewest == 1 else ""
             many = f"{fewest} image{'s' if fewest > 1 else ''}{rest}"
             raise ValueError(
                 f"space: {space.decode(genome)!r}: its module cannot be trained by a step of "
-                f"{many}: {type(error).__name__}: {line}"
+                f"{many}: {type(error).__name__}: {first_line(error)}"
             ) from error
     return logits.detach()
 
 
 def _outputs(
-    space: Any, genome: list[int], images: torch.Tensor, classes: int
-) -> tuple[torch.Tensor, ...]:
-    """What a network returns before any training, all by one seed: as it is trained, and twice as
-    it is scored."""
+    space: Any, genome: list[int], images: torch.Tensor, classes: int, *trained: bool
+) -> list[torch.Tensor]:
+    """What a network returns before any training, all by one seed: as it is trained or scored."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         network = module_of(plan_of(space, genome), tuple(images.shape[1:]), classes)
         network.to(memory_format=torch.channels_last)
-        return tuple(network.train(train)(images).float() for train in (True, False, False))
+        return [network.train(train)(images).float() for train in trained]
 
 
 def _require_repeatable(space: Any, genome: list[int], image_shape: Shape, classes: int) -> None:
@@ -240,9 +240,8 @@ def _require_repeatable(space: Any, genome: list[int], image_shape: Shape, class
     """
     images = _images(2, image_shape)
     try:
-        (trained, scored, again), (repeated, *_) = (
-            _outputs(space, genome, images, classes) for _ in range(2)
-        )
+        trained, scored, again = _outputs(space, genome, images, classes, True, False, False)
+        (repeated,) = _outputs(space, genome, images, classes, True)
     except Exception:  # of few images or small ones; told of when it is evaluated
         return
     reason = ""

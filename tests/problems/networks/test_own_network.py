@@ -141,7 +141,7 @@ def test_members_of_an_enum_are_passed_and_their_names_are_the_choices():
     assert CALLS[-1] == {"activation": gelu, "each": (relu, gelu), "sizes": (3, 3, 5)}
     for choice, passed in ((2, Gated.GLU), (3, "plain"), (4, None)):
         space.module([choice, *genome[1:]])
-        assert CALLS[-1]["activation"] is passed
+        assert CALLS[-1]["activation"] == passed
     fixed = OwnNetwork.of(use, members, {"activation": "RELU", "each": ["GELU", "GELU"]})
     fixed.module([0, 0, 1])
     assert CALLS[-1] == {"activation": relu, "each": (gelu, gelu), "sizes": (3, 3, 5)}
