@@ -62,9 +62,29 @@ def imported_with(modules):
     return set(done.stdout.split())
 
 
+SLOW = {"torch", "scipy", "sklearn", "pandas", "matplotlib"}
+
+
 def test_a_search_is_begun_without_what_is_slow_to_import():
-    slow = {"torch", "scipy", "sklearn", "pandas", "matplotlib"}
-    assert not slow & imported_with("toolbox.assemble, toolbox.search, deap_nas.commands.search")
+    assert not SLOW & imported_with("toolbox.assemble, toolbox.search, deap_nas.commands.search")
+
+
+def test_a_search_that_ends_and_goes_on_has_imported_none_of_it(tmp_path):
+    text = (
+        "objectives = ['ones']\nproblem = 'onemax'\ntoolbox.select = 'tournament'\n"
+        "algorithm = {use = 'genetic_algorithm', population = 6, generations = 2}\n"
+    )
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    code = (
+        "import sys, run_search\n"
+        "for more in ([], ['algorithm.generations=3']):\n"
+        "    assert not run_search.main([*sys.argv[1:], *more])\n"
+        "print(*sys.modules)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "small.toml"), "--runs", str(tmp_path)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.count("Top 5 by ones") == 2
+    assert not SLOW & set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.slow

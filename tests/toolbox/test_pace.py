@@ -1,13 +1,15 @@
 """How long an evaluation takes: fitted to trials, or to what an archive measured."""
 
+import numpy
 import pytest
+from scipy.optimize import nnls
 
 from problems import PROBLEMS
 from tests.conftest import Run, onemax
 from tests.toolbox.test_course import Trained
 from toolbox.archive import Archive
 from toolbox.backends.serial import Serial
-from toolbox.pace import Tried, pace_of_archive, pace_of_trials, timed, tries
+from toolbox.pace import Tried, _least_squares, pace_of_archive, pace_of_trials, timed, tries
 from toolbox.problem import adapted
 
 
@@ -47,6 +49,16 @@ def test_no_part_of_it_is_negative():
     assert pace.fixed > 0
     assert pace.slope == 0
     assert pace.seconds([1] * 8) == pytest.approx(11)  # the mean
+
+
+def test_the_fit_is_that_of_scipy():
+    random, bounds = numpy.random.default_rng(0), 0
+    for _ in range(300):
+        columns = random.random((random.integers(2, 6), 2)) * [1, 10.0 ** random.integers(-3, 3)]
+        found, expected = _least_squares(columns), nnls(columns, numpy.ones(len(columns)))[0]
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        bounds += 0.0 in found
+    assert 50 < bounds < 250  # both kinds of optimum were seen
 
 
 def test_fewer_epochs_take_less():
