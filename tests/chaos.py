@@ -1,11 +1,13 @@
 """Kill searches at random moments, continue them, and look whether anything was lost or repeated.
 
     python -m tests.chaos [--rounds 50] [--backends processes scoop ray] [--seed 0]
+        [--generations 8]
 
 A round is one kill.  Searches of a problem that only sleeps run one after another; whatever is
 running, a process of it is killed with SIGKILL: the one that leads, a child that evaluates, or a
 worker.  A search that has lost its leading process is started again by the same command.  When it
-has ended, it is held against the same search without a kill.  For Linux.
+has ended, it is held against the same search without a kill: the more generations, the fewer of
+those.  For Linux.
 """
 
 import argparse
@@ -85,6 +87,7 @@ class Search:
     folder: Path
     backend: str
     seed: int
+    generations: int = 8
     runs: str = "runs"
     kills: Counter[str] = field(default_factory=Counter)
     given_up: int = 0
@@ -93,7 +96,8 @@ class Search:
 
     def start(self, *more: str) -> None:
         command = [sys.executable, str(REPOSITORY / "run_search.py"), "chaos.toml"]
-        command += [f"seed={self.seed}", "--runs", self.runs, *COMMANDS[self.backend], *more]
+        command += [f"seed={self.seed}", f"algorithm.generations={self.generations}"]
+        command += ["--runs", self.runs, *COMMANDS[self.backend], *more]
         with (self.folder / "output").open("a", encoding="utf-8") as output:
             self.process = subprocess.Popen(
                 command,
@@ -240,10 +244,10 @@ def _described(pid: int) -> str:
     return what
 
 
-def uninterrupted(folder: Path, seed: int) -> str:
-    """The final population of a search that nobody disturbs."""
-    search = Search(folder, "processes", seed, runs="uninterrupted")
-    search.start()
+def uninterrupted(folder: Path, seed: int, generations: int = 8) -> str:
+    """The final population of a search that nobody disturbs; without naps, which do not matter."""
+    search = Search(folder, "processes", seed, generations, runs="uninterrupted")
+    search.start("problem.seconds=0")
     assert search.process is not None
     assert search.process.wait() == 0, (folder / "output").read_text(encoding="utf-8")
     return (search.run_folder / "population.csv").read_text(encoding="utf-8")
@@ -260,12 +264,14 @@ def prepared(seed: int) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def disturb(backend: str, seed: int, rounds: int, luck: random.Random) -> Search:
+def disturb(
+    backend: str, seed: int, rounds: int, luck: random.Random, generations: int = 8
+) -> Search:
     """One search with at most so many kills."""
     with prepared(seed) as folder:
-        expected = uninterrupted(folder, seed)
+        expected = uninterrupted(folder, seed, generations)
         (folder / "log").unlink()
-        search = Search(folder, backend, seed)
+        search = Search(folder, backend, seed, generations)
         search.start()
         assert search.process is not None
         while search.process.poll() is None or _ray_gave_up(search):
@@ -313,14 +319,15 @@ def _ray_gave_up(search: Search) -> bool:
     return True
 
 
-def run(backend: str, rounds: int, seed: int) -> str:
+def run(backend: str, rounds: int, seed: int, generations: int = 8) -> str:
     """So many rounds on one backend; what was done, if nothing was wrong."""
     luck = random.Random(seed)
     start = time.monotonic()
     kills: Counter[str] = Counter()
     searches = given_up = 0
     while kills.total() < rounds:
-        search = disturb(backend, seed * 1000 + searches, rounds - kills.total(), luck)
+        left = rounds - kills.total()
+        search = disturb(backend, seed * 1000 + searches, left, luck, generations)
         kills += search.kills
         given_up += search.given_up
         searches += 1
@@ -339,10 +346,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50, help="kills, over all backends")
     parser.add_argument("--backends", nargs="+", default=sorted(COMMANDS), choices=COMMANDS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--generations", type=int, default=8)
     arguments = parser.parse_args()
     rounds = -(-arguments.rounds // len(arguments.backends))
     for backend in arguments.backends:
-        print(run(backend, rounds, arguments.seed), flush=True)
+        print(run(backend, rounds, arguments.seed, arguments.generations), flush=True)
 
 
 if __name__ == "__main__":
