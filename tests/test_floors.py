@@ -88,8 +88,24 @@ def test_a_search_that_ends_and_goes_on_has_imported_none_of_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_child_that_trains_imports_no_statistics():
-    assert "scipy" not in imported_with("problems.image_classification")
+def test_what_trains_imports_no_statistics_and_no_compiler():
+    """Each takes a second or more in every process that trains."""
+    code = (
+        "import sys\n"
+        "from problems.datasets import Digits\n"
+        "from problems.image_classification import ImageClassification\n"
+        "from problems.spaces.conv_chain import PlainCnn\n"
+        "space = PlainCnn(depth=(1, 1), filters=(4, 8))\n"
+        "problem = ImageClassification(\n"
+        "    dataset=Digits(limit=200, validation=100), space=space, device='cpu')\n"
+        "genome = [0] * len(space.genes)\n"
+        "assert 0 <= problem.evaluate(genome)['val_accuracy'] <= 1\n"
+        "print(*sys.modules)\n"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    assert not {"scipy", "sklearn", "torch._dynamo"} & set(done.stdout.split())
 
 
 def files_by_module():

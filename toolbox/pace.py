@@ -170,7 +170,7 @@ def _least_squares(columns: numpy.ndarray) -> numpy.ndarray:
     """
     free = numpy.linalg.lstsq(columns, numpy.ones(len(columns)), rcond=None)[0]
     if (free >= 0).all():
-        return free
+        return numpy.asarray(free)
     # Rows: the one column alone, the other one alone.
     alone = numpy.diag(columns.sum(0).clip(0) / numpy.square(columns).sum(0))
     return min(alone, key=lambda one: numpy.square(columns @ one - 1).sum())

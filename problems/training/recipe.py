@@ -11,6 +11,7 @@ from torch import nn
 from problems.device import Precision
 from problems.spaces.ranges import SearchedKey
 from problems.training.augmentation import Augmentation
+from problems.training.optimizers import SGD, Adam, AdamW
 from problems.training.schedules import SCHEDULES, Constant, Schedule
 from problems.training.searched import fixed, with_ranges
 
@@ -99,8 +100,8 @@ class Training:
             shared["capturable"] = parameters[0].is_cuda
         match self.optimizer:
             case "sgd":
-                return torch.optim.SGD(parameters, momentum=self.momentum, **shared)
+                return SGD(parameters, momentum=self.momentum, **shared)
             case "adam":
-                return torch.optim.Adam(parameters, **shared)
+                return Adam(parameters, **shared)
             case "adamw":
-                return torch.optim.AdamW(parameters, **shared)
+                return AdamW(parameters, **shared)

@@ -9,8 +9,9 @@ import numpy
 import pytest
 import torch
 import torchvision
+from sklearn.datasets import load_digits
 
-from problems.datasets import DATASETS, Cifar10, Digits, FashionMnist
+from problems.datasets import DATASETS, Cifar10, Digits, FashionMnist, digits
 from problems.datasets.dataset import ROOT_VARIABLE, DataMissing, data_root
 from problems.datasets.splits import open_splits
 from problems.datasets.stratified import stratified_order
@@ -62,6 +63,15 @@ def test_a_smaller_limit_changes_neither_validation_nor_the_images_before_it():
 def test_another_seed_gives_another_split():
     first, second = (open_splits(Digits(seed=seed), "cpu") for seed in (0, 1))
     assert not torch.equal(first.validation.images, second.validation.images)
+
+
+@pytest.mark.parametrize("file", [digits.BUNDLED, "datasets/elsewhere.csv.gz"])
+def test_digits_are_those_of_scikit_learn_wherever_it_keeps_its_file(file, monkeypatch):
+    monkeypatch.setattr(digits, "BUNDLED", file)
+    expected = load_digits(return_X_y=True)
+    for found, one in zip(digits._images_and_labels(), expected, strict=True):
+        assert numpy.array_equal(found, one)
+        assert found.dtype == one.dtype
 
 
 def test_digits_are_resized_and_keep_their_range():
