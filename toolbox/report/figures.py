@@ -8,7 +8,6 @@ from typing import Any
 import numpy
 from matplotlib import rc_context
 from matplotlib.axes import Axes as Subplot
-from matplotlib.collections import Collection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -573,7 +572,8 @@ def _points(
 
 def opened_keys(figure: Figure) -> set[str]:
     """The keys of the networks that the points of a figure open."""
-    urls = [url for one in figure.findobj(Collection) for url in one.get_urls() or () if url]
+    collections = [one for subplot in figure.axes for one in subplot.collections]
+    urls = [url for one in collections for url in one.get_urls() or () if url]
     return {url.removeprefix("#") for url in urls}
 
 

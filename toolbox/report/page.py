@@ -134,8 +134,7 @@ def write(page: Page, folder: Path, after_plot: Callable[[], None] = lambda: Non
     drawn: dict[str, Markup] = {}
     for section in page.sections:
         for plot in section.plots:
-            for kind in ("png", "svg"):
-                files[f"{plot.name}.{kind}"] = _drawn(plot, kind)
+            files |= {f"{plot.name}.{kind}": content for kind, content in _drawn(plot).items()}
             titles = {key: network["architecture"] for key, network in page.networks.items()}
             drawn[plot.name] = inline(files[f"{plot.name}.svg"].decode(), plot.title, titles)
             after_plot()
@@ -184,15 +183,21 @@ def summary_of(page: Page) -> str:
     return _environment().get_template("summary.html.jinja").render(page=page)
 
 
-def _drawn(plot: Plot, kind: str) -> bytes:
-    content = io.BytesIO()
+def _drawn(plot: Plot) -> dict[str, bytes]:
+    """The plot as the files of both kinds, by their endings."""
+    options: dict[str, dict[str, Any]] = {
+        "png": {"dpi": 150},
+        "svg": {"dpi": 110, "metadata": {"Date": None, "Creator": None, "Title": plot.title}},
+    }
+    drawn = {}
     with styled():
-        if kind == "svg":
-            metadata = {"Date": None, "Creator": None, "Title": plot.title}
-            plot.figure.savefig(content, format="svg", dpi=110, metadata=metadata)
-        else:
-            plot.figure.savefig(content, format="png", dpi=150)
-    return content.getvalue()
+        plot.figure.draw_without_rendering()
+        plot.figure.set_layout_engine("none")  # each file would take the time of a layout again
+        for kind, how in options.items():
+            content = io.BytesIO()
+            plot.figure.savefig(content, format=kind, **how)
+            drawn[kind] = content.getvalue()
+    return drawn
 
 
 def inline(svg: str, title: str, titles: Mapping[str, str]) -> Markup:
