@@ -17,6 +17,7 @@ from problems.training.loop import (
     seeded,
     train,
 )
+from problems.training.optimizers import Adam, AdamW
 from problems.training.recipe import Training
 from problems.training.schedules import Cosine, Exponential
 
@@ -74,7 +75,7 @@ def test_weight_decay_and_momentum_reach_the_optimizer():
     optimizer = Training(momentum=0.5, weight_decay=0.1).optimizer_for(network())
     assert optimizer.param_groups[0]["momentum"] == 0.5
     assert optimizer.param_groups[0]["weight_decay"] == 0.1
-    for name, kind in [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]:
+    for name, kind in [("adam", Adam), ("adamw", AdamW)]:
         optimizer = Training(optimizer=name, weight_decay=0.2).optimizer_for(network())
         assert type(optimizer) is kind
         assert optimizer.param_groups[0]["weight_decay"] == 0.2
