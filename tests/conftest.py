@@ -52,6 +52,14 @@ def _own_environment(tmp_path_factory):
         yield
 
 
+@pytest.fixture
+def untraced(monkeypatch):
+    """Coverage is not measured in what a test starts: for long tests of which every line is run by
+    others too, because tracing takes a third of the time."""
+    for name in [one for one in os.environ if one.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+
+
 def pytest_collection_modifyitems(items):
     """The files with the most slow tests come first, so that none of them is alone at the end.
 

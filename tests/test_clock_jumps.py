@@ -8,6 +8,7 @@ import pytest
 from tests.clock_jumps import jump
 
 pytestmark = [
+    pytest.mark.usefixtures("untraced"),
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="the library is preloaded as on Linux"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is installed"),

@@ -383,6 +383,7 @@ def test_a_second_search_in_the_same_folder_is_refused(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_every_backend_gives_the_same_search(folder):
     ways = {
         "serial": ["toolbox.map=serial"],
@@ -443,6 +444,7 @@ def test_scoop_without_workers_is_refused(folder):
 
 @pytest.mark.real_data
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_a_real_fashion_mnist_search_is_continued(folder, real_data):
     experiment = REPOSITORY / "experiments" / "fashion_mnist_nsga2.toml"
     size = ["problem.dataset.limit=600", "problem.training.epochs=1", "algorithm.population=4"]

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import REPOSITORY, run_search
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 TEXT = (REPOSITORY / "docs" / "writing_your_own.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", TEXT, flags=re.DOTALL))
 DECLARATIONS = sorted(name for name in FILES if name.endswith(".toml"))

@@ -9,6 +9,8 @@ from benchmarks.gpu_day import Day, plan
 from benchmarks.training_throughput import SeededEvaluation
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SUBPROCESSES = ("gpu_tests", "workers", "recovery")  # they start others: slower
 ALONE = [name for name in plan(toy=True) if name not in SUBPROCESSES]
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 EXAMPLES = REPOSITORY / "examples"
 OWN_NETWORKS = ("own_network", "own_depthwise", "own_layer")
 OWN_DATA = ("own_data", "own_measure")

@@ -74,6 +74,7 @@ print([name for name in sys.modules if name.endswith(("final_splits", "retrainin
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_a_search_does_not_even_import_what_reads_the_test_split(tmp_path):
     quickstart = REPOSITORY / "experiments" / "quickstart.toml"
     text = quickstart.read_text().replace("population = 12", "population = 2")

@@ -124,6 +124,7 @@ def test_every_network_is_drawn_once_before_the_first_comes_again():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_the_declaration_of_the_table_trains_its_networks(tmp_path):
     done = run_search(
         REPOSITORY / "benchmarks" / "tables" / "skip_cells.toml",

@@ -46,6 +46,7 @@ def predictions(run, folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "suffix"), [("onnx", "onnx"), ("torch", "pt2")])
+@pytest.mark.usefixtures("untraced")
 def test_the_snippet_beside_an_export_classifies_image_files(run, tmp_path, kind, suffix):
     done = run_search("export", run, "--format", kind, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

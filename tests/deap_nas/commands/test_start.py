@@ -43,6 +43,7 @@ def test_a_wrong_name_is_one_line_and_a_file_that_is_there_is_kept(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_the_wheel_searches_without_the_checkout(tmp_path):
     """Built and installed apart, it finds its dependencies here but none of the checkout."""
     source = tmp_path / "source"

@@ -216,6 +216,7 @@ def test_weights_that_had_no_gradient_yet_do_not_stop_a_training_with_momentum()
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_two_processes_train_what_one_does(tmp_path):
     """Losses within 1e-6; weights too, in float64 where gradients of several paths add up.
 
