@@ -382,10 +382,10 @@ def ended(seed, folder, runs):
     return f"status {status} of {said}"
 
 
-def quickly_drawn(plot, kind):
-    """A plot's figure laid out as it is drawn, and an empty picture."""
+def quickly_drawn(plot):
+    """A plot's figure laid out as it is drawn, and two empty pictures."""
     plot.figure.draw_without_rendering()
-    return b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+    return {"png": b"", "svg": b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'}
 
 
 def hang(number, frame):
