@@ -383,7 +383,6 @@ def test_a_second_search_in_the_same_folder_is_refused(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("untraced")
 def test_every_backend_gives_the_same_search(folder):
     ways = {
         "serial": ["toolbox.map=serial"],

@@ -336,7 +336,6 @@ generations = 0
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("untraced")
 def test_real_networks_go_on_in_other_processes_and_end_as_if_they_had_never_stopped(tmp_path):
     (tmp_path / "digits.toml").write_text(DIGITS)
     done = run_search("digits.toml", cwd=tmp_path)
