@@ -75,6 +75,7 @@ class Ray:
             "max_calls": recycle_after or 0,  # by itself Ray would take a new process for each GPU
         }
         self._connected = False
+        self._left: list[Any] = []  # tasks that nobody waits for any longer
         self._task: Any = None
         self._beginnings: Any = None  # who is told when an evaluation begins, if that matters
         self._sent: tuple[bytes, Any] = b"", None  # a pickled function, and where Ray has it
@@ -147,6 +148,7 @@ class Ray:
         """The same, in lists of those that arrived together."""
         ray = self._ray
         self._connect()
+        self._end_what_is_left()
         self._send(pickled(function))
         _, payload = self._sent
         tickets = Tickets(jobs)
@@ -171,8 +173,18 @@ class Ray:
                 if outcomes:
                     yield outcomes
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            self._left += running
+
+    def _end_what_is_left(self) -> None:
+        """End what was in hand when somebody stopped asking for outcomes.
+
+        Not at once: what stops asks no more, and then all ends by itself with the connection.  A
+        task that is finished while it is cancelled ends the whole process by a failed check of
+        Ray's (ray-project/ray#54738; seen with 2.60).
+        """
+        for reference in self._left:
+            self._ray.cancel(reference, force=True)
+        self._left = []
 
     def _send(self, function: bytes) -> None:
         """Have Ray hold a pickled function and the task that applies it.
@@ -261,6 +273,9 @@ class Ray:
             self._ray.shutdown()
             self._connected = False
             self._task, self._beginnings, self._sent = None, None, (b"", None)
+        elif self._ray.is_initialized():  # of whoever began it
+            self._end_what_is_left()
+        self._left = []
 
 
 def _knock(address: str) -> None:
