@@ -38,6 +38,7 @@ def test_the_test_split_is_the_official_one_and_shares_no_image_with_training():
     assert len(final.train) + len(final.test) == 1797
 
 
+@pytest.mark.slow  # the images are unpacked first
 @pytest.mark.real_data
 def test_fashion_mnist_has_its_official_numbers_and_names(real_data):
     data = FashionMnist(root=str(real_data))
