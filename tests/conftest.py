@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from problems import PROBLEMS
+from tests import chaos
 from toolbox.archive import Archive
 from toolbox.assemble import assemble
 from toolbox.declaration import declare
@@ -56,7 +57,7 @@ def _own_environment(tmp_path_factory):
 def untraced(monkeypatch):
     """Coverage is not measured in what a test starts: for long tests of which every line is run by
     others too, because tracing takes a third of the time."""
-    for name in [one for one in os.environ if one.startswith("COVERAGE_")]:
+    for name in os.environ.keys() - chaos.untraced().keys():
         monkeypatch.delenv(name)
 
 

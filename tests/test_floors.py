@@ -55,11 +55,17 @@ def test_an_operator_can_be_deleted_without_breaking_another(drawer):
         assert not siblings, file
 
 
+def printed_by(code, *arguments):
+    """The lines that a process prints, the last one with the names of all modules it has then."""
+    words = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)", *arguments]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout.splitlines()
+
+
 def imported_with(modules):
     """The names of all modules that a process has when it has imported these."""
-    code = f"import sys, {modules}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return set(printed_by(f"import {modules}")[-1].split())
 
 
 SLOW = {"torch", "scipy", "sklearn", "pandas", "matplotlib"}
@@ -76,22 +82,19 @@ def test_a_search_that_ends_and_goes_on_has_imported_none_of_it(tmp_path):
     )
     (tmp_path / "small.toml").write_text(text, encoding="utf-8")
     code = (
-        "import sys, run_search\n"
+        "import run_search\n"
         "for more in ([], ['algorithm.generations=3']):\n"
         "    assert not run_search.main([*sys.argv[1:], *more])\n"
-        "print(*sys.modules)\n"
     )
-    words = [sys.executable, "-c", code, str(tmp_path / "small.toml"), "--runs", str(tmp_path)]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert done.stdout.count("Top 5 by ones") == 2
-    assert not SLOW & set(done.stdout.splitlines()[-1].split())
+    *said, modules = printed_by(code, str(tmp_path / "small.toml"), "--runs", str(tmp_path))
+    assert "\n".join(said).count("Top 5 by ones") == 2
+    assert not SLOW & set(modules.split())
 
 
 @pytest.mark.slow
 def test_what_trains_imports_no_statistics_and_no_compiler():
     """Each takes a second or more in every process that trains."""
     code = (
-        "import sys\n"
         "from problems.datasets import Digits\n"
         "from problems.image_classification import ImageClassification\n"
         "from problems.spaces.conv_chain import PlainCnn\n"
@@ -100,12 +103,8 @@ def test_what_trains_imports_no_statistics_and_no_compiler():
         "    dataset=Digits(limit=200, validation=100), space=space, device='cpu')\n"
         "genome = [0] * len(space.genes)\n"
         "assert 0 <= problem.evaluate(genome)['val_accuracy'] <= 1\n"
-        "print(*sys.modules)\n"
     )
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr
-    assert not {"scipy", "sklearn", "torch._dynamo"} & set(done.stdout.split())
+    assert not {"scipy", "sklearn", "torch._dynamo"} & set(printed_by(code)[-1].split())
 
 
 def files_by_module():
