@@ -1,8 +1,10 @@
 """A search as an object of Python, by the very path of the command line."""
 
+import functools
+import logging
 import multiprocessing
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,16 @@ from toolbox.guarded_toolbox import GuardedToolbox
 from toolbox.judge import Judge
 from toolbox.quantities import quantities_with
 from toolbox.search import Generation
+from toolbox.shelf import did_you_mean
 from toolbox.stopped import SearchStopped
 
+log = logging.getLogger(__name__)
+
+# What a search looks up in its toolbox; DEAP takes any other name too, for helpers.
+ENTRIES = (
+    *("individual", "population", "clone", "map", "evaluate"),
+    *("mate", "mutate", "select", "screen", "evolve", "canonical"),
+)
 # The search that is going on in each run folder, in this process.
 _RUNNING: dict[Path, "weakref.ref[Any]"] = {}
 
@@ -73,6 +83,7 @@ class Search:
         self._command = f"deap_nas.Search({experiment if isinstance(experiment, Path) else name!r})"
         self._registered: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self._replaying = False
+        self._uncalled: set[str] = set()  # of the names that were registered
         self._toolbox: GuardedToolbox | None = None
 
     @property
@@ -126,7 +137,10 @@ class Search:
             ) as opened,
         ):
             self._take(opened.toolbox)
-            yield from opened.generations()
+            for generation in opened.generations():
+                if generation.number == 1:
+                    self._warn_of_uncalled()
+                yield generation
 
     def _follower(self, judge: Judge, known: Sequence[str], events: Sequence[EventLog]) -> Any:
         most, generations = self.declaration.most_evaluations, self.declaration.generations
@@ -143,9 +157,44 @@ class Search:
 
     def _register(self, method: str, *args: Any, **kwargs: Any) -> None:
         nested = self._replaying  # DEAP's decorate calls register
+        if method == "register" and not nested and len(args) > 1:
+            args = self._noting_calls(*args)
         self._apply(method, args, kwargs)
         if not nested:
             self._registered.append((method, args, kwargs))
+            assert self._toolbox
+            if "evaluate" in args and not self._toolbox.is_served_by_archive:
+                log.warning(
+                    "toolbox.evaluate: a function of your own, so the run folder keeps nothing of "
+                    "what it finds, unless it calls the evaluate that was there; what a problem of "
+                    "your own measures is kept (docs/writing_your_own.md)"
+                )
+
+    def _noting_calls(
+        self, alias: str, function: Callable[..., Any], *more: Any
+    ) -> tuple[Any, ...]:
+        """The arguments of a registration, of a function that notes when it is called.
+
+        Not of backends and screens, which have methods that are called too.
+        """
+        if alias in ("map", "screen", "evaluate", "evolve"):
+            return (alias, function, *more)
+        self._uncalled.add(alias)
+
+        @functools.wraps(function)
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            self._uncalled.discard(alias)
+            return function(*args, **kwargs)
+
+        return (alias, noting, *more)
+
+    def _warn_of_uncalled(self) -> None:
+        for alias in sorted(self._uncalled):
+            hint = "" if alias in ENTRIES else did_you_mean(alias, ENTRIES)
+            log.warning(
+                "toolbox.%s: it was registered, and this search (algorithm %r) does not call it%s",
+                *(alias, self.declaration.algorithm.use, hint),
+            )
 
     def _apply(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         before, self._replaying = self._replaying, True

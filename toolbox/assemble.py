@@ -17,12 +17,13 @@ from toolbox.backends.children import pickled
 from toolbox.bounds import closest
 from toolbox.declaration import Declaration
 from toolbox.evaluation import Evaluator, evaluate_invalid
-from toolbox.guarded_toolbox import MOST_CHILDREN_DRAWN, GuardedToolbox, belongs
+from toolbox.guarded_toolbox import MOST_CHILDREN_DRAWN, GuardedToolbox
 from toolbox.hook_answers import check_answers, check_genes
 from toolbox.individual import Individual
 from toolbox.judge import Judge
 from toolbox.networks import Networks
 from toolbox.objectives.objective import Objective
+from toolbox.operator_contracts import belongs
 from toolbox.operator_error import OperatorError
 from toolbox.problem import Problem, adapted
 from toolbox.quantities import quantities_with

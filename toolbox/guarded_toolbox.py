@@ -9,7 +9,6 @@ included.
 
 import functools
 import inspect
-import numbers
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,13 +19,20 @@ from toolbox.archive import Record
 from toolbox.backends.backend import Map
 from toolbox.belief import Belief
 from toolbox.evaluation import Evaluator
-from toolbox.genes import are_choices, gene_sizes
 from toolbox.individual import clone
 from toolbox.lineage import note_origin, origin
-from toolbox.networks import BudgetSpent
+from toolbox.operator_contracts import (
+    belongs,
+    check_individuals,
+    checked_choice,
+    checked_clone,
+    checked_drawing,
+    checked_evolution,
+    checked_population,
+    checked_values,
+)
 from toolbox.operator_error import OperatorError, failed
 from toolbox.screening.foretelling import Foretelling
-from toolbox.stopped import SearchStopped
 from toolbox.stream import Stream
 
 MOST_CHILDREN_DRAWN = 100  # then the parents go on unchanged
@@ -76,15 +82,24 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
         "map" takes any map of (function, jobs) that yields results in any order: builtin `map`,
         a pool's `map` or `imap_unordered`, SCOOP's `futures.map`.
         """
+        objectives = self.evaluator.judge.objectives
         if alias in ("mate", "mutate"):
             function = self._guarded(alias, function)
         elif alias == "select":
-            function = _checked_choice(alias, function)
+            function = checked_choice(alias, function)
         elif alias == "screen":
             self.beliefs = getattr(function, "beliefs", dict)
-            function = self._noting_screening(_checked_choice(alias, function))
+            function = self._noting_screening(checked_choice(alias, function))
         elif alias == "evolve":
-            function = _checked_evolution(function)
+            function = checked_evolution(function)
+        elif alias == "evaluate" and function != self.evaluator.evaluate:
+            function = checked_values(function, objectives)
+        elif alias == "individual":
+            function = checked_drawing(function, self.space, objectives)
+        elif alias == "population":
+            function = checked_population(function, self.space, objectives)
+        elif alias == "clone" and function is not clone:
+            function = checked_clone(function)
         elif alias == "map":
             self._map = functools.partial(function, *args, **kwargs) if args or kwargs else function
             self._stream = None
@@ -95,6 +110,11 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
     def carrier(self) -> Map:
         """What carries evaluations now: the backend, or what was registered as `map` since."""
         return self._map
+
+    @property
+    def is_served_by_archive(self) -> bool:
+        """Whether `evaluate` asks the archive, decorated or not; else it is the user's own."""
+        return self.evaluator.is_asked_by(self.evaluate)
 
     def stream(self, in_flight: int | None = None) -> Stream:
         """The evaluations on their way behind `map`, one stream for the whole search.
@@ -151,13 +171,15 @@ class GuardedToolbox(base.Toolbox):  # type: ignore[misc, unused-ignore]  # DEAP
                     children = operator(*args, **kwargs)
                 except Exception as error:
                     raise failed(f"toolbox.{alias}", error) from error
+                if isinstance(children, list) and not hasattr(children, "fitness"):
+                    children = tuple(children)  # as the decorators of deap.gp return them
                 if not isinstance(children, tuple) or len(children) != len(parents):
                     raise OperatorError(
                         f"toolbox.{alias}: it must return a tuple of {len(parents)}, as DEAP's "
                         f"operators do; it returned {children!r}"
                     )
                 if all(belongs(child, self.space, alias) for child in children):
-                    _check_individuals(children, alias)
+                    check_individuals(children, alias)
                     if not redraws or not any(map(networks.known_violation, children)):
                         return children
                     redraws -= 1
@@ -174,83 +196,3 @@ def _name(operator: Callable[..., Any], alias: str) -> str:
     while isinstance(operator, functools.partial):
         operator = inspect.unwrap(operator.func)
     return getattr(operator, "__name__", alias)
-
-
-def _is_ours(function: Callable[..., Any]) -> bool:
-    """Whether a function is the toolbox's own, whose errors are for whoever mends the toolbox."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return str(function.__module__).partition(".")[0] == __name__.partition(".")[0]
-
-
-def belongs(genome: Any, space: Any, alias: str) -> bool:
-    """Whether a genome is a network of the space; its genes are plain integers then.
-
-    Raises OperatorError that names the operator if it is no genome at all.
-    """
-    if not isinstance(genome, list):
-        raise OperatorError(f"toolbox.{alias}: it returned {genome!r}; a list of genes is needed")
-    sizes = gene_sizes(space)
-    if len(genome) != len(sizes):
-        raise OperatorError(
-            f"toolbox.{alias}: it returned {len(genome)} genes; this space has {len(sizes)}"
-        )
-    if set(map(type, genome)) != {int}:  # an abstract class is slow to ask
-        for gene, index in zip(space.genes, genome, strict=True):
-            if not isinstance(index, numbers.Integral):
-                raise OperatorError(
-                    f"toolbox.{alias}: it returned {gene.name} = {index!r}; genes are integers"
-                )
-        genome[:] = map(int, genome)  # numpy's cannot be written as JSON
-    return are_choices(genome, sizes) and not space.violation(list(genome))
-
-
-def _check_individuals(found: Any, alias: str) -> None:
-    for one in found:
-        if not hasattr(one, "fitness"):
-            raise OperatorError(
-                f"toolbox.{alias}: it returned {one!r}, which is no individual; change and return "
-                "those that it is given"
-            )
-
-
-def _checked_choice(alias: str, choose: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(choose)
-    def checked(source: Any, k: int, *args: Any, **kwargs: Any) -> Any:
-        try:
-            chosen = choose(source, k, *args, **kwargs)
-        except Exception as error:
-            raise failed(f"toolbox.{alias}", error) from error
-        if not isinstance(chosen, list) or len(chosen) != k:
-            found = len(chosen) if isinstance(chosen, list) else repr(chosen)
-            raise OperatorError(f"toolbox.{alias}: it returned {found}; a list of {k} is needed")
-        _check_individuals(chosen, alias)
-        return chosen
-
-    return checked
-
-
-def _checked_evolution(evolve: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(evolve)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        try:
-            population = evolve(*args, **kwargs)
-        except (SearchStopped, BudgetSpent, OSError):  # what is around the search, and not in it
-            raise
-        except Exception as error:
-            if _is_ours(evolve):
-                raise
-            raise failed("algorithm", error) from error
-        if not isinstance(population, list) or not population:
-            raise OperatorError(
-                f"algorithm: it returned {population!r}; the next population is needed, a list"
-            )
-        _check_individuals(population, "evolve")
-        if not all(individual.fitness.valid for individual in population):
-            raise OperatorError(
-                "algorithm: it returned individuals without a fitness; "
-                "toolbox.evaluation.evaluate_invalid gives them one"
-            )
-        return population
-
-    return checked

@@ -122,7 +122,7 @@ class Stream:
         """Send an individual on its way; False if its network would be one too many."""
         self.added += 1
         evaluator = self.toolbox.evaluator
-        if not evaluator.is_asked_by(self.toolbox.evaluate):  # a function of the user's own
+        if not self.toolbox.is_served_by_archive:  # a function of the user's own
             individual.fitness.values = self.toolbox.evaluate(individual)
             self._known.append(individual)
             return True

@@ -1,6 +1,7 @@
 """`import deap_nas`: a search as an object, by the path of the command line."""
 
 import csv
+import functools
 import gc
 import logging
 import random
@@ -12,7 +13,7 @@ from functools import partial
 
 import numpy
 import pytest
-from deap.tools import cxTwoPoint
+from deap.tools import cxTwoPoint, selTournament
 
 import deap_nas
 from problems.spaces.bit_string import BitString
@@ -306,3 +307,34 @@ def test_the_random_numbers_of_a_search_are_its_seed_s():
     random.seed(1)
     second = deap_nas.Search("onemax.toml", runs="b").run()
     assert populations(first.path) == populations(second.path)
+
+
+def test_what_was_registered_and_is_never_called_is_warned_of(caplog):
+    search = deap_nas.Search("onemax.toml", "algorithm.generations=2")
+    search.toolbox.register("mutat", all_ones)
+    search.toolbox.register("share", random.random)
+    search.toolbox.register("mutate", lambda one: all_ones(one, search.toolbox.share()))
+    search.toolbox.register(alias="select", function=selTournament, tournsize=2)
+    search.run()
+    (warned,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert warned.getMessage() == (
+        "toolbox.mutat: it was registered, and this search (algorithm 'genetic_algorithm') does "
+        "not call it; did you mean 'mutate'?"
+    )
+
+
+def test_an_operator_that_the_algorithm_does_not_use_is_warned_of(caplog):
+    steady = ("algorithm.use=regularized_evolution", "algorithm.generations=1")
+    search = deap_nas.Search("onemax.toml", *steady)
+    search.toolbox.register("mate", cxTwoPoint)
+    search.run()
+    assert "toolbox.mate: it was registered, and this search (algorithm 'reg" in caplog.text
+
+
+def test_an_evaluate_of_ones_own_is_told_that_it_is_not_kept(caplog):
+    search = deap_nas.Search("onemax.toml", "algorithm.generations=1")
+    before = search.toolbox.evaluate
+    search.toolbox.decorate("evaluate", lambda one: functools.wraps(one)(lambda i: one(i)))
+    assert not caplog.records
+    search.toolbox.register("evaluate", lambda one: before(one))
+    assert "toolbox.evaluate: a function of your own, so the run folder keeps no" in caplog.text
