@@ -48,6 +48,7 @@ def write_studies(runs: Sequence[FinishedRun], path: Path, screen: Any) -> list[
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     part = path.with_name(f".{path.name}.part")
     names = []
+    storage = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
@@ -68,14 +69,20 @@ def write_studies(runs: Sequence[FinishedRun], path: Path, screen: Any) -> list[
                     work,
                 )
                 names.append(name)
-        storage.remove_session()
-        storage.engine.dispose()
+        _close(storage)
         os.replace(part, path)
     except OSError as error:
         raise ValueError(f"{path}: it cannot be written: {error.strerror}") from error
     finally:
+        if storage is not None:
+            _close(storage)
         part.unlink(missing_ok=True)
     return names
+
+
+def _close(storage: "optuna.storages.RDBStorage") -> None:
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def _write(run: FinishedRun, records: Sequence[Record], study: "optuna.Study", work: Work) -> None:

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -159,9 +161,7 @@ def test_too_few_networks_and_several_runs_are_refused(run, tmp_path, command):
 
 
 def test_networks_that_were_measured_otherwise_are_refused(run, command):
-    import sqlite3
-
-    with sqlite3.connect(run / "archive.sqlite") as connection:
+    with closing(sqlite3.connect(run / "archive.sqlite")) as connection, connection:
         problem = {"use": "weighted:Weighted", "device": "cuda"}
         row = (json.dumps(problem), "problem")
         connection.execute("UPDATE meta SET value = ? WHERE name = ?", row)

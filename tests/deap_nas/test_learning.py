@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -50,6 +51,11 @@ SOURCE = 'learn_from=["runs/first/seed-0"]'
 LATER = ("later.toml", "problem.shift=0.1", SOURCE)
 
 
+def rows(run, query):
+    with closing(sqlite3.connect(run / "archive.sqlite")) as archive:
+        return archive.execute(query).fetchall()
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A folder with the declarations of two searches, of which the first has ended."""
@@ -90,13 +96,13 @@ def test_a_search_learns_from_another_and_says_so(place, command):
 
 def test_half_of_the_first_population_are_the_best_of_the_other_search(place, command):
     assert command(*LATER, "algorithm.generations=0")[0] == 0
-    rows = sqlite3.connect(place / "runs/first/seed-0/archive.sqlite").execute(
-        "SELECT genome, json_extract(measurement, '$.value') FROM evaluations"
+    values = dict(
+        rows(
+            place / "runs/first/seed-0",
+            "SELECT genome, json_extract(measurement, '$.value') FROM evaluations",
+        )
     )
-    values = dict(rows)
-    begun = sqlite3.connect(place / "runs/later/seed-0/archive.sqlite").execute(
-        "SELECT genome FROM evaluations"
-    )
+    begun = rows(place / "runs/later/seed-0", "SELECT genome FROM evaluations")
     known = sorted((values[genome] for (genome,) in begun if genome in values), reverse=True)
     assert len(known) >= 5
     assert known[4] >= sorted(values.values())[-12]
@@ -125,8 +131,9 @@ def test_what_is_no_network_here_is_left_out_and_not_kept(place, command):
     inside, outside = map(int, re.findall(r"(\d+) (?:networks|more are no networks here)", out)[:2])
     assert inside >= 20
     assert outside > 5
-    archive = sqlite3.connect(place / "runs/later/seed-0/archive.sqlite")
-    ((kept,),) = archive.execute("SELECT value FROM meta WHERE name = 'learned_from'")
+    ((kept,),) = rows(
+        place / "runs/later/seed-0", "SELECT value FROM meta WHERE name = 'learned_from'"
+    )
     genomes = [genome for genome, _, _ in json.loads(kept)["runs/first/seed-0"]["networks"]]
     assert len(genomes) == inside
     assert not [genome for genome in genomes if genome[0] and genome[-1]]

@@ -71,8 +71,25 @@ def searched(tmp_path, monkeypatch, command):
     return search
 
 
+STORAGES = []
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    while STORAGES:
+        storage = STORAGES.pop()
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def storage_in(folder):
+    STORAGES.append(optuna.storages.RDBStorage(f"sqlite:///{folder / 'optuna.sqlite'}"))
+    return STORAGES[-1]
+
+
 def study_of(folder, name="search/seed-1"):
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.sqlite'}")
+    return optuna.load_study(study_name=name, storage=storage_in(folder))
 
 
 def front_of(run):
@@ -118,7 +135,7 @@ def test_the_seeds_of_one_search_are_studies_of_one_file(searched, tmp_path, com
     searched("--seeds", "2")
     assert command("export", "runs/search", "--to", "optuna")[0] == 0
     assert command("export", "runs/search", "--to", "optuna")[0] == 0  # written anew
-    names = optuna.get_all_study_names(f"sqlite:///{tmp_path / 'runs/search/optuna.sqlite'}")
+    names = optuna.get_all_study_names(storage_in(tmp_path / "runs/search"))
     assert sorted(names) == ["search/seed-1", "search/seed-2"]
 
 

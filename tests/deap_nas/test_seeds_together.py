@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_a_network_of_several_seeds_counts_once_with_its_best_measurement(seeds)
 
 
 def test_runs_of_other_problems_are_no_seeds_of_one_search(seeds):
-    with sqlite3.connect(seeds / "seed-2" / "archive.sqlite") as connection:
+    with closing(sqlite3.connect(seeds / "seed-2" / "archive.sqlite")) as connection, connection:
         row = (json.dumps({"use": "noisy:Other", "seed": 2}), "problem")
         connection.execute("UPDATE meta SET value = ? WHERE name = ?", row)
     with pytest.raises(ValueError, match=r"it is no seed of the search of .*problem\.use was"):

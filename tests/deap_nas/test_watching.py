@@ -44,13 +44,24 @@ def painter(monkeypatch):
     return found
 
 
+OPENED = []
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def begun(runs, tables, seed=1):
     """A run folder whose search has measured nothing yet, and its archive."""
     declaration = declare(tables | {"seed": seed}, PROBLEMS, name="try")
     with RunFolder(runs, declaration) as folder:
         folder.write_declaration()
         identity = declaration.identity(declaration.problem.build())
-        return folder.path, Archive(identity, folder.path / "archive.sqlite")
+        OPENED.append(Archive(identity, folder.path / "archive.sqlite"))
+        return folder.path, OPENED[-1]
 
 
 def measured(archive, genome, **numbers):

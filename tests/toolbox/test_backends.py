@@ -373,7 +373,7 @@ def test_a_plain_function_is_a_map(own_maps, use):
     [
         ({"use": "own_maps:plain", "workers": 2}, r"toolbox\.map\.workers: unknown key"),
         ({"use": "own_maps:reversed_map", "at_a_tim": 2}, r"toolbox\.map\.at_a_tim: .*'at_a_time'"),
-        ("builtins:map", r"toolbox\.map\.use = 'builtins:map': its parameters cannot be read"),
+        ("builtins:max", r"toolbox\.map\.use = 'builtins:max': its parameters cannot be read"),
         ("fractions:Fraction", r"toolbox\.map = .*: a map is called with"),
         ("own_maps:factory", r"toolbox\.map = 'own_maps:factory': a map is called with"),
     ],

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from fractions import Fraction
 
 import numpy
@@ -255,11 +256,12 @@ def told_to(records, path):
 
     def watch(toolbox, problem):
         toolbox.register("map", Gathering(3))
-        reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
         def told(record):
-            on_disk = reader.execute("SELECT count(*) FROM evaluations WHERE key = ?", [record.key])
-            records.append((record.key, on_disk.fetchone()[0]))
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+                query = "SELECT count(*) FROM evaluations WHERE key = ?"
+                (on_disk,) = reader.execute(query, [record.key]).fetchone()
+            records.append((record.key, on_disk))
 
         toolbox.evaluator.networks._on_record = told
 

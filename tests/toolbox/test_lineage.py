@@ -98,6 +98,7 @@ def test_a_search_with_the_same_archive_tells_the_same_births_and_writes_none(
     monkeypatch.setattr(again, "note", lambda name, value: None)
     monkeypatch.setattr(again, "_transaction", None)
     assert Run(lotz(generations=4), again).archive.births == births
+    again.close()
 
 
 def test_an_archive_that_has_no_births_yet_goes_on(tmp_path):
@@ -107,7 +108,8 @@ def test_an_archive_that_has_no_births_yet_goes_on(tmp_path):
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE births")
     assert Archive.read(path).births == []
-    assert Run(lotz(generations=2), Archive({}, path)).archive.births == whole.births
+    with contextlib.closing(Archive({}, path)) as archive:
+        assert Run(lotz(generations=2), archive).archive.births == whole.births
 
 
 def test_the_births_of_another_search_take_the_place_of_the_earlier_ones(tmp_path):
