@@ -50,7 +50,8 @@ def restarted(tables):
     networks = run.toolbox.evaluator.networks
     records = sorted(networks.records.values(), key=lambda record: record.genome)
     random.seed(3)
-    return restart.Restart(networks), Learner(networks, lambda: records).newest(len(records))
+    learner = Learner(networks, lambda: records, networks.judge.losses)
+    return restart.Restart(networks, networks.judge.losses), learner.newest(len(records))
 
 
 def test_it_waits_for_a_search_that_improves(monkeypatch):

@@ -18,6 +18,7 @@ from toolbox.probability import Probability
 from toolbox.screening.candidates import Candidates
 from toolbox.screening.foretelling import Foretelling
 from toolbox.screening.learner import Fit, Learner
+from toolbox.screening.on_the_way import OnTheWay
 from toolbox.screening.rankers import FEWEST, SURE, kept, normal_scores
 from toolbox.screening.restart import Restart
 
@@ -52,6 +53,9 @@ class InteractionRanker:
 
     random_share: of the children is trained as it comes.
 
+    What a halving stopped is learned from as it would be worth after a whole training
+    (on_the_way.py).
+
     With sources, which other searches found, each ranker is tried once more for each of them, on
     what the line through the source's foretelling leaves over, and the line alone from six networks
     on; a source by which the results are not more probable is not used (foretelling.py).
@@ -67,9 +71,15 @@ class InteractionRanker:
         self.networks, self.judge = evaluator.networks, evaluator.judge
         self.candidates = candidates
         self.random_share = random_share
-        self._learner = Learner(self.networks, self._records, sources)
+        self._on_the_way = (
+            OnTheWay(self.networks, evaluator.halving.rungs(evaluator.problem))
+            if evaluator.halving
+            else None
+        )
+        losses = self._on_the_way.losses if self._on_the_way else self.judge.losses
+        self._learner = Learner(self.networks, self._records, losses, sources)
         self._candidates = Candidates(self.networks)
-        self._restart = Restart(self.networks)
+        self._restart = Restart(self.networks, losses)
         self._helps = True
 
     def __call__(self, breed: Callable[[int], list[Individual]], count: int) -> list[Individual]:
@@ -123,14 +133,15 @@ class InteractionRanker:
 
     def beliefs(self) -> dict[str, Belief]:
         """What is believed of each network of the search by all others, by its key; nothing while
-        no ranker chooses."""
+        no ranker chooses, and nothing of a network that a halving stopped: the belief is of a whole
+        training, and its result is not."""
         if len(self.networks.records) < FEWEST:
             return {}
         fit = self._heeded(self._learner.refitted())
         if not fit.helps or not fit.unseen:
             return {}
         records = self._records()
-        losses = self.judge.losses(records)
+        losses = self._learner.losses(records)
         means, spreads = self._learner.believed(fit, [record.genome for record in records])
         noises = numpy.zeros_like(means)
         rows = kept(losses)
@@ -151,6 +162,7 @@ class InteractionRanker:
         return {
             record.key: Belief(*(tuple(row.tolist()) for row in (-mean * weights, spread, noise)))
             for record, mean, spread, noise in zip(records, means, spreads, noises, strict=True)
+            if not (self._on_the_way and self._on_the_way.stopped(record))
         }
 
 

@@ -65,18 +65,19 @@ class Learner:
     """Learns from networks, and again when there are a tenth more of them.
 
     records: the networks that it learns from, whenever it is asked, in an order that does not tell
-    which was first: a search that is continued must fit the same rankers.  sources: what other
-    searches found.
+    which was first: a search that is continued must fit the same rankers.  losses: of records,
+    (networks, objectives).  sources: what other searches found.
     """
 
     def __init__(
         self,
         networks: Networks,
         records: Callable[[], Sequence[Record]],
+        losses: Callable[[Sequence[Record]], numpy.ndarray],
         sources: Sequence[Foretelling] = (),
     ):
         self.networks, self.judge = networks, networks.judge
-        self.records = records
+        self.records, self.losses = records, losses
         self._encoding = Encoding(networks)
         self._sources = sources
         self._rankers: dict[tuple[int, str, str], Ranker] = {}
@@ -96,7 +97,7 @@ class Learner:
     def refitted(self) -> Fit:
         """Every ranker fitted anew, and the best chosen."""
         records = self.records()
-        losses = self.judge.losses(records)
+        losses = self.losses(records)
         rows = kept(losses)
         genomes = [records[row].genome for row in rows]
         encoded = self._encoding.of(genomes)

@@ -8,7 +8,7 @@ Hansen (2005).
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy
 
@@ -25,17 +25,20 @@ NEIGHBOURS, STRANGERS = 16, 8  # that it chooses among, for each child
 
 
 class Restart:
-    """The children of a search that begins anew when one objective has not improved for long."""
+    """The children of a search that begins anew when one objective has not improved for long.
 
-    def __init__(self, networks: Networks):
-        self.networks = networks
+    losses: as for `Learner`.
+    """
+
+    def __init__(self, networks: Networks, losses: Callable[[Sequence[Record]], numpy.ndarray]):
+        self.networks, self.losses = networks, losses
         self._candidates = Candidates(networks)
         self._begun = False
         self._begin()
 
     def _begin(self) -> None:
         self._asked: dict[str, None] = {}  # the keys of the networks that are its own, in order
-        self._learner = Learner(self.networks, self._own)
+        self._learner = Learner(self.networks, self._own, self.losses)
 
     def children(self, fit: Fit, count: int) -> list[Individual]:
         """Its part of `count` children; none while the search, of which `fit` is, improves."""
