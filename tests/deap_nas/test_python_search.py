@@ -335,6 +335,6 @@ def test_an_evaluate_of_ones_own_is_told_that_it_is_not_kept(caplog):
     search = deap_nas.Search("onemax.toml", "algorithm.generations=1")
     before = search.toolbox.evaluate
     search.toolbox.decorate("evaluate", lambda one: functools.wraps(one)(lambda i: one(i)))
-    assert not caplog.records
+    assert "toolbox.evaluate" not in caplog.text
     search.toolbox.register("evaluate", lambda one: before(one))
     assert "toolbox.evaluate: a function of your own, so the run folder keeps no" in caplog.text
