@@ -6,7 +6,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: search test check lint clean
+.PHONY: search test covered check lint style types clean
 
 search: .venv/installed
 	$(BIN)/python run_search.py experiments/quickstart.toml
@@ -15,8 +15,16 @@ search: .venv/installed
 # for each other's threads, which costs a fifth of the processor time.
 test check: export OMP_NUM_THREADS = 1
 
+# The tests start hundreds of processes: what one of them compiles, the others read, also where the
+# environment forbids it.
+test check lint: export PYTHONDONTWRITEBYTECODE =
+
+# The types are checked beside the tests, because that takes half a minute of one core.
+test: .venv/installed-test style
+	$(MAKE) -j 2 types covered
+
 # Many tests wait for other processes: three at once keep two cores busy.
-test: .venv/installed-test lint
+covered:
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m coverage combine --quiet
@@ -26,21 +34,32 @@ test: .venv/installed-test lint
 check: .venv/installed-test lint
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m "not slow"
 
-lint: .venv/installed-test
+lint: style types
+
+style: .venv/installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+
+types: .venv/installed-test
 	$(BIN)/python -m mypy
+
+# pip compiles one file after the other, and the tests of all packages too.  A file of a package that
+# cannot be compiled is not for this Python, and nobody imports it.
+define install
+$(BIN)/python -m pip install --no-compile --editable $(1)
+$(BIN)/python -m compileall -qq -j 0 -x "[/\\]tests?[/\\]" .venv || exit 0
+endef
 
 .venv/created:
 	$(PYTHON) -m venv .venv
 	$(PYTHON) -c "open('$@', 'w').close()"
 
 .venv/installed: .venv/created setup.cfg setup.py pyproject.toml
-	$(BIN)/python -m pip install --editable .
+	$(call install,.)
 	$(PYTHON) -c "open('$@', 'w').close()"
 
 .venv/installed-test: .venv/created setup.cfg setup.py pyproject.toml
-	$(BIN)/python -m pip install --editable ".[test]"
+	$(call install,".[test]")
 	$(PYTHON) -c "open('$@', 'w').close(); open('.venv/installed', 'w').close()"
 
 clean:
