@@ -103,6 +103,16 @@ def test_what_the_archive_has_beyond_is_not_learned_from():
     assert (on_the_way(run).losses(records) == before).all()
 
 
+def test_networks_that_were_never_compared_on_their_way_tell_no_line():
+    archive = Archive({})
+    searched(guided(halving=None, generations=0), archive)
+    run = searched(guided(generations=0), archive)  # all of them are known in full
+    records = list(run.toolbox.evaluator.networks.records.values())
+    judge = run.toolbox.evaluator.judge
+    assert on_the_way(run)._steps() == [None, None]
+    assert (on_the_way(run).losses(records) == judge.losses(records)).all()
+
+
 def test_few_pairs_tell_the_distance_and_no_slope():
     before, after = numpy.array([[1.0], [3.0]]), numpy.array([[0.5], [0.7]])
     step = Step.through(before, after)

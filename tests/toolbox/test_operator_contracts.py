@@ -108,6 +108,16 @@ def test_children_in_a_list_are_taken_as_the_decorators_of_deap_return_them():
     assert run.population == Run(onemax()).population
 
 
+def test_an_evaluate_that_calls_the_search_s_own_ends_with_its_budget():
+    def swap(toolbox, problem):
+        before = toolbox.evaluate
+        toolbox.register("evaluate", lambda individual: before(individual))
+
+    run = Run(onemax() | {"stop": {"evaluations": 10}}, swap=swap)
+    assert run.generations[-1].stopped == "10 networks were evaluated"
+    assert len(run.archive) == 10
+
+
 def test_an_individual_may_carry_more_than_genes():
     class Marked(Individual):
         mark = "kept"
