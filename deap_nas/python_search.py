@@ -4,7 +4,7 @@ import functools
 import logging
 import multiprocessing
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ ENTRIES = (
     *("individual", "population", "clone", "map", "evaluate"),
     *("mate", "mutate", "select", "screen", "evolve", "canonical"),
 )
+UNNOTED = ("map", "screen", "evaluate", "evolve")  # of these, whether they are called
 # The search that is going on in each run folder, in this process.
 _RUNNING: dict[Path, "weakref.ref[Any]"] = {}
 
@@ -81,7 +82,7 @@ class Search:
             self.problem = rehearsed(self.declaration)
         self._retry_failed = retry_failed
         self._command = f"deap_nas.Search({experiment if isinstance(experiment, Path) else name!r})"
-        self._registered: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self._registered: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = []
         self._replaying = False
         self._uncalled: set[str] = set()  # of the names that were registered
         self._toolbox: GuardedToolbox | None = None
@@ -155,30 +156,32 @@ class Search:
         for method in ("register", "unregister", "decorate"):
             setattr(toolbox, method, partial(self._register, method))
 
-    def _register(self, method: str, *args: Any, **kwargs: Any) -> None:
-        nested = self._replaying  # DEAP's decorate calls register
-        if method == "register" and not nested and len(args) > 1:
-            args = self._noting_calls(*args)
-        self._apply(method, args, kwargs)
-        if not nested:
-            self._registered.append((method, args, kwargs))
-            assert self._toolbox
-            if "evaluate" in args and not self._toolbox.is_served_by_archive:
-                log.warning(
-                    "toolbox.evaluate: a function of your own, so the run folder keeps nothing of "
-                    "what it finds, unless it calls the evaluate that was there; what a problem of "
-                    "your own measures is kept (docs/writing_your_own.md)"
-                )
+    def _register(self, method: str, /, alias: str, *args: Any, **kwargs: Any) -> None:
+        if self._replaying:  # DEAP's decorate calls register
+            self._apply(method, alias, args, kwargs)
+            return
+        self._uncalled.discard(alias)
+        if method == "register" and args:
+            args = (self._noting_calls(alias, args[0]), *args[1:])
+        self._apply(method, alias, args, kwargs)
+        self._registered.append((method, alias, args, kwargs))
+        assert self._toolbox
+        own = alias == "evaluate" and method != "unregister"
+        if own and not self._toolbox.is_served_by_archive:
+            log.warning(
+                "toolbox.evaluate: a function of your own, so the run folder keeps nothing of "
+                "what it finds, unless it calls the evaluate that was there; what a problem of "
+                "your own measures is kept (docs/writing_your_own.md)"
+            )
 
-    def _noting_calls(
-        self, alias: str, function: Callable[..., Any], *more: Any
-    ) -> tuple[Any, ...]:
-        """The arguments of a registration, of a function that notes when it is called.
+    def _noting_calls(self, alias: str, function: Any) -> Any:
+        """The same function, which notes when it is called.
 
-        Not of backends and screens, which have methods that are called too.
+        Not of backends and screens, which have methods that are called too; DEAP refuses what is
+        no function, and keeps what a class has.
         """
-        if alias in ("map", "screen", "evaluate", "evolve"):
-            return (alias, function, *more)
+        if alias in UNNOTED or not callable(function) or isinstance(function, type):
+            return function
         self._uncalled.add(alias)
 
         @functools.wraps(function)
@@ -186,7 +189,7 @@ class Search:
             self._uncalled.discard(alias)
             return function(*args, **kwargs)
 
-        return (alias, noting, *more)
+        return noting
 
     def _warn_of_uncalled(self) -> None:
         for alias in sorted(self._uncalled):
@@ -196,10 +199,12 @@ class Search:
                 *(alias, self.declaration.algorithm.use, hint),
             )
 
-    def _apply(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _apply(
+        self, method: str, alias: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         before, self._replaying = self._replaying, True
         try:
-            getattr(GuardedToolbox, method)(self._toolbox, *args, **kwargs)
+            getattr(GuardedToolbox, method)(self._toolbox, alias, *args, **kwargs)
         finally:
             self._replaying = before
 

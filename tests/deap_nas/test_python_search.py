@@ -323,6 +323,19 @@ def test_what_was_registered_and_is_never_called_is_warned_of(caplog):
     )
 
 
+def test_what_is_registered_may_be_given_arrays_and_be_taken_back(caplog):
+    search = deap_nas.Search("onemax.toml", "algorithm.generations=1")
+    search.toolbox.register("table", lambda array: array, numpy.arange(3))
+    assert search.toolbox.table().tolist() == [0, 1, 2]
+    search.toolbox.register("mutat", all_ones)
+    search.toolbox.unregister("mutat")
+    search.run()
+    assert "mutat" not in caplog.text
+    search.toolbox.unregister("evaluate")
+    with pytest.raises(TypeError):
+        search.toolbox.register("helper", 5)
+
+
 def test_an_operator_that_the_algorithm_does_not_use_is_warned_of(caplog):
     steady = ("algorithm.use=regularized_evolution", "algorithm.generations=1")
     search = deap_nas.Search("onemax.toml", *steady)
