@@ -8,7 +8,8 @@ are constraints, and after finals a network that is not held against theirs is b
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,14 +49,15 @@ def write_studies(runs: Sequence[FinishedRun], path: Path, screen: Any) -> list[
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     part = path.with_name(f".{path.name}.part")
     names = []
-    storage = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
         part.touch()
-        storage = optuna.storages.RDBStorage(f"sqlite:///{part.absolute()}")
         networks = [run.archive.networks() for run in runs]
-        with Work(screen, "networks", sum(map(len, networks)), "export") as work:
+        with (
+            _storage_in(part) as storage,
+            Work(screen, "networks", sum(map(len, networks)), "export") as work,
+        ):
             for run, records in zip(runs, networks, strict=True):
                 name = f"{run.declaration.name}/{run.path.absolute().name}"
                 _write(
@@ -69,20 +71,24 @@ def write_studies(runs: Sequence[FinishedRun], path: Path, screen: Any) -> list[
                     work,
                 )
                 names.append(name)
-        _close(storage)
         os.replace(part, path)
     except OSError as error:
         raise ValueError(f"{path}: it cannot be written: {error.strerror}") from error
     finally:
-        if storage is not None:
-            _close(storage)
         part.unlink(missing_ok=True)
     return names
 
 
-def _close(storage: "optuna.storages.RDBStorage") -> None:
-    storage.remove_session()
-    storage.engine.dispose()
+@contextmanager
+def _storage_in(path: Path) -> Iterator["optuna.storages.RDBStorage"]:
+    import optuna
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _write(run: FinishedRun, records: Sequence[Record], study: "optuna.Study", work: Work) -> None:
