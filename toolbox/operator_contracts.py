@@ -3,7 +3,8 @@
 import functools
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from toolbox.genes import are_choices, gene_sizes
@@ -15,6 +16,20 @@ from toolbox.stopped import SearchStopped
 
 # What ends a search from outside, and is no fault of an operator.
 AROUND_THE_SEARCH = (SearchStopped, BudgetSpent, OSError)
+
+
+@contextmanager
+def blaming(what: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Whatever is raised within is the fault of an operator, and one line.
+
+    what: the operator, as `failed` takes it.  but: what is raised as it is.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        raise failed(what, error) from error
 
 
 def belongs(genome: Any, space: Any, alias: str) -> bool:
@@ -51,10 +66,8 @@ def check_individuals(found: Any, alias: str) -> None:
 def checked_choice(alias: str, choose: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(choose)
     def checked(source: Any, k: int, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with blaming(f"toolbox.{alias}"):
             chosen = choose(source, k, *args, **kwargs)
-        except Exception as error:
-            raise failed(f"toolbox.{alias}", error) from error
         if not isinstance(chosen, list) or len(chosen) != k:
             found = len(chosen) if isinstance(chosen, list) else repr(chosen)
             raise OperatorError(f"toolbox.{alias}: it returned {found}; a list of {k} is needed")
@@ -105,12 +118,8 @@ def checked_values(
 
     @functools.wraps(evaluate)
     def checked(individual: Any) -> tuple[float, ...]:
-        try:
+        with blaming("toolbox.evaluate", but=AROUND_THE_SEARCH):
             values = evaluate(individual)
-        except AROUND_THE_SEARCH:
-            raise
-        except Exception as error:
-            raise failed("toolbox.evaluate", error) from error
         if not (
             isinstance(values, Sequence)
             and len(values) == len(objectives)
@@ -132,10 +141,8 @@ def checked_drawing(
 
     @functools.wraps(draw)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with blaming("toolbox.individual"):
             drawn = draw(*args, **kwargs)
-        except Exception as error:
-            raise failed("toolbox.individual", error) from error
         return _as_individual(drawn, "individual", space, objectives)
 
     return checked
@@ -148,10 +155,8 @@ def checked_population(
 
     @functools.wraps(draw)
     def checked(*args: Any, **kwargs: Any) -> list[Any]:
-        try:
+        with blaming("toolbox.population"):
             drawn = draw(*args, **kwargs)
-        except Exception as error:
-            raise failed("toolbox.population", error) from error
         wanted = kwargs.get("n", "individuals")
         if not isinstance(drawn, list) or (len(drawn) != wanted if "n" in kwargs else not drawn):
             found = len(drawn) if isinstance(drawn, list) else repr(drawn)
@@ -183,10 +188,8 @@ def checked_clone(clone: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     @functools.wraps(clone)
     def checked(individual: Any) -> Any:
-        try:
+        with blaming("toolbox.clone"):
             copy = clone(individual)
-        except Exception as error:
-            raise failed("toolbox.clone", error) from error
         if copy is individual:
             raise OperatorError("toolbox.clone: it returned what it was given; a copy is needed")
         check_individuals([copy], "clone")
