@@ -69,8 +69,8 @@ class OnTheWay:
         steps = self._steps()
         for row, record in enumerate(records):
             if self.stopped(record) and self.judge.feasible(record):
-                for step in steps[self._keys_of(record).index(record.key) :]:
-                    losses[row] = step(losses[row]) if step else losses[row]
+                for step in filter(None, steps[self._keys_of(record).index(record.key) :]):
+                    losses[row] = step(losses[row])
         return losses
 
     def _steps(self) -> list[Step | None]:
