@@ -14,25 +14,22 @@ if it had been trained in full; and with one that learns what it would have been
 """
 
 from collections.abc import Callable
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from statistics import stdev
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.in_memory import returned, search_in_memory
 from benchmarks.noisy_table import ACCURACY, NoisyTable
 from benchmarks.result_file import keep, machine, parser_of
-from benchmarks.search_quality import MACRO, scorer_of, statistics
+from benchmarks.search_quality import MACRO, objectives_of, scorer_of, statistics
 from problems.seeds import seed_of
 from problems.tables import SHIPPED
-from toolbox.archive import Archive
-from toolbox.assemble import assemble
 from toolbox.declaration import declare
-from toolbox.report.picking import pick
-from toolbox.report.ranking import front
 from toolbox.screening.on_the_way import OnTheWay
-from toolbox.search import search
 
 EPOCHS = 6
 RATE = 0.7
@@ -61,7 +58,7 @@ class Curved(NoisyTable):
         drawn = Random(seed_of(f"{self.seed} {network} {epochs} of {EPOCHS}"))
         own = Random(seed_of(f"curve of {network}")).gauss(1, APART)
         left = (EPOCHS / epochs) ** RATE - 1
-        way = WAY * stdev(self.truth.accuracy.values()) * left / (EPOCHS**RATE - 1)
+        way = WAY * _spread(replace(self, seed=0)) * left / (EPOCHS**RATE - 1)
         noise = drawn.gauss(0, self.truth.noise) * (1 / epochs if left else 0)
         return {
             **whole,
@@ -71,6 +68,11 @@ class Curved(NoisyTable):
         }
 
 
+@cache
+def _spread(table: Curved) -> float:
+    return stdev(table.truth.accuracy.values())
+
+
 def curved(name: str, seed: int) -> Curved:
     table = TABLES[name]
     return Curved(table.path, table.format, cost_column=table.cost_column, seed=seed)
@@ -78,13 +80,11 @@ def curved(name: str, seed: int) -> Curved:
 
 def declared(table: Curved, guided: bool, networks: int, objectives: int) -> dict[str, Any]:
     cost = table.cost_column
-    worst = 10 * max(table.truth.cost.values())
-    measured = {"use": "measured", "name": cost, "direction": "minimize", "worst": worst}
     ways = {1: {"use": "genetic_algorithm", "elite": 5, "mutation_probability": 1.0}}
     parts = {"path": table.path, "format": table.format, "cost_column": cost, "seed": table.seed}
     one = {"select": {"use": "tournament", "size": 5}}
     return {
-        "objectives": [ACCURACY, measured][:objectives],
+        "objectives": objectives_of(table)[:objectives],
         "seed": table.seed,
         "problem": {"use": "curved", **parts},
         "halving": {"epochs": [1, 3], "keep": 0.5},
@@ -110,33 +110,20 @@ def as_they_are():
         yield
 
 
-@contextmanager
-def expected():
-    yield
-
-
 def score(table: Curved, guided: bool, networks: int, objectives: int) -> float:
     """The regret of the network that is returned, in points; of two objectives, the share of the
     table's hypervolume, in percent."""
     tables = declared(table, guided, networks, objectives)
     declaration = declare(tables, {"curved": Curved}, name="halved")
-    problem = declaration.problem.build()
-    archive = Archive(declaration.identity(problem))
-    toolbox = assemble(declaration, problem, archive)
-    with closing(toolbox):
-        for _ in search(declaration, toolbox):
-            pass
-    found, judge = archive.networks(), toolbox.evaluator.judge
-    returned = [pick(judge, found, "best")] if objectives == 1 else front(judge, found)
-    names = [one.architecture for one in returned]
+    names = returned(search_in_memory(declaration))
     scorer = scorer_of(table)
     return scorer.regret(names) if objectives == 1 else scorer.share(names)
 
 
 WAYS: dict[str, tuple[bool, Callable[[], Any]]] = {
-    "no guide": (False, expected),
+    "no guide": (False, nullcontext),
     "a guide that takes them as they are": (True, as_they_are),
-    "a guide that learns what they would be worth": (True, expected),
+    "a guide that learns what they would be worth": (True, nullcontext),
 }
 
 
@@ -156,22 +143,10 @@ def main() -> None:
     for objectives, what in ((1, "regret, points"), (2, "hypervolume, % of the table's")):
         lines += ["", f"| {what} | {' | '.join(TABLES)} |", "|---|" + "---|" * len(TABLES)]
         for name, (guided, way) in WAYS.items():
+            asked = guided, arguments.networks, objectives
             with way():
-                cells = [
-                    statistics(
-                        [
-                            score(
-                                Curved(
-                                    one.path, one.format, cost_column=one.cost_column, seed=seed
-                                ),
-                                *(guided, arguments.networks, objectives),
-                            )
-                            for seed in seeds
-                        ],
-                        digits=2,
-                    )
-                    for one in TABLES.values()
-                ]
+                scores = [[score(curved(one, seed), *asked) for seed in seeds] for one in TABLES]
+            cells = [statistics(found, digits=2) for found in scores]
             lines.append(f"| {name} | {' | '.join(cells)} |")
             print(lines[-1], flush=True)
     print("\n".join(lines))

@@ -10,7 +10,6 @@ Searches that breed see more of the good networks than of the others; random sea
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -18,14 +17,12 @@ from typing import Any
 import numpy
 from scipy.stats import spearmanr
 
+from benchmarks.in_memory import search_in_memory
 from benchmarks.result_file import keep, machine, parser_of
 from benchmarks.search_quality import TABLE
 from problems import PROBLEMS
-from toolbox.archive import Archive
-from toolbox.assemble import assemble
 from toolbox.declaration import declare
 from toolbox.report.importance import Sampled, foretelling, importance
-from toolbox.search import search
 
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
     "random search": {"algorithm": "random_search"},
@@ -61,14 +58,9 @@ def agreement(
     if how["algorithm"] == "genetic_algorithm":
         tables["toolbox"]["select"] = {"use": "tournament", "size": 3}
     declaration = declare(tables, PROBLEMS, name="importance")
-    problem = declaration.problem.build()
-    archive = Archive(declaration.identity(problem))
-    toolbox = assemble(declaration, problem, archive)
-    with closing(toolbox):
-        for _ in search(declaration, toolbox):
-            pass
+    toolbox = search_in_memory(declaration)
     judge, space = toolbox.evaluator.judge, toolbox.evaluator.problem.space
-    told = foretelling(space, judge, archive.networks(), 0)
+    told = foretelling(space, judge, toolbox.evaluator.networks.archive.networks(), 0)
     assert not isinstance(told, str), told
     found = importance(told, Sampled.of(space))
     assert not isinstance(found, str), found

@@ -18,7 +18,6 @@ What is finished is read from the rows again, so that a benchmark that was stopp
 import argparse
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy
 
+from benchmarks.in_memory import search_in_memory
 from benchmarks.noisy_table import NoisyTable
 from benchmarks.result_file import Rows, keep, machine, parser_of
 from benchmarks.retested import on_test_images
@@ -43,12 +43,10 @@ from problems import PROBLEMS
 from problems.datasets.dataset import Part
 from problems.datasets.digits import Digits
 from toolbox.archive import Archive
-from toolbox.assemble import assemble
 from toolbox.declaration import declare
 from toolbox.judge import Judge
 from toolbox.problem import adapted, own
 from toolbox.report.picking import pick
-from toolbox.search import search
 from toolbox.sources import Source
 
 BUDGETS = (25, 50, 100)  # trainings of a search on a table
@@ -79,12 +77,8 @@ def run(
     more = {"learn_from": [source.name]} if source else {}
     declaration = declare(tables | more, problems, "learn_from")
     declaration = replace(declaration, sources=(source,) if source else ())
-    archive = Archive(declaration.identity(own(problem)))
-    toolbox = assemble(declaration, problem, archive)
-    with closing(toolbox):
-        for _ in search(declaration, toolbox):
-            pass
-    return archive, toolbox.evaluator.judge
+    toolbox = search_in_memory(declaration, problem)
+    return toolbox.evaluator.networks.archive, toolbox.evaluator.judge
 
 
 def dealt(source: Source, how: str) -> Source:

@@ -222,13 +222,11 @@ def scorer_of(table: NoisyTable) -> Scorer:
     return Scorer(table)
 
 
-def objectives_of(task: Task) -> list[Any]:
-    """The objectives of a task, as a declaration names them."""
-    cost = task.table.cost_column
-    worst = 10 * max(task.table.truth.cost.values())  # of a network that failed; none does
-    measured = {"use": "measured", "name": cost, "direction": "minimize", "worst": worst}
-    both = [ACCURACY, measured]
-    return both[: OBJECTIVES[task.objectives]]
+def objectives_of(table: NoisyTable) -> list[Any]:
+    """Accuracy and cost, as a declaration names them."""
+    worst = 10 * max(table.truth.cost.values())  # of a network that failed; none does
+    cost = {"use": "measured", "name": table.cost_column, "direction": "minimize", "worst": worst}
+    return [ACCURACY, cost]
 
 
 def declared(task: Task, budget: int) -> dict[str, Any]:
@@ -237,7 +235,7 @@ def declared(task: Task, budget: int) -> dict[str, Any]:
     generations = MOST_ASKS * budget // POPULATION
     table = {name: value for name, value in asdict(task.table).items() if name != "seed"}
     base: dict[str, Any] = {
-        "objectives": objectives_of(task),
+        "objectives": objectives_of(task.table)[: OBJECTIVES[task.objectives]],
         "seed": task.seed,
         "problem": {"use": "noisy_table", **table},
         "toolbox": {"map": "serial", "mutate": MUTATED},

@@ -6,19 +6,18 @@ from statistics import fmean
 import numpy
 import pytest
 
-from tests.conftest import Run
-from tests.toolbox.test_halving import ACCURACY, RUNGS, ZEROS, Curves, tables
+from tests.toolbox.test_halving import (  # one is a fixture of every test
+    ACCURACY,
+    RUNGS,
+    ZEROS,
+    Curves,
+    searched,
+    tables,
+)
 from toolbox.archive import Archive
 from toolbox.screening.on_the_way import OnTheWay, Step
 
 WHOLE = 1 - 0.5**18  # of what a network of Curves is worth after all its epochs
-
-
-@pytest.fixture(autouse=True)
-def _nothing_was_asked():
-    Curves.asked.clear()
-    Curves.kept.clear()
-    Curves.stop_before = None
 
 
 def guided(objectives=(ACCURACY,), halving=RUNGS, **algorithm):
@@ -27,10 +26,6 @@ def guided(objectives=(ACCURACY,), halving=RUNGS, **algorithm):
     select = "tournament" if len(objectives) == 1 else "nsga2"
     chosen = {"select": select, "screen": "interaction_ranker"}
     return declared | {"toolbox": declared["toolbox"] | chosen}
-
-
-def searched(declared, archive=None):
-    return Run(declared, archive=archive, problems={"curves": Curves})
 
 
 def on_the_way(run):
