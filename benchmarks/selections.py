@@ -10,16 +10,13 @@ Mean and standard error over the seeds, beside random search of as many individu
 """
 
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any
 
+from benchmarks.in_memory import returned, search_in_memory
 from benchmarks.noisy_table import ACCURACY, NoisyTable
 from benchmarks.result_file import keep, machine, parser_of
 from benchmarks.search_quality import OURS_PROBLEMS, TABLE, Scorer, statistics
-from toolbox.archive import Archive
-from toolbox.assemble import assemble
 from toolbox.declaration import declare
-from toolbox.search import search
 
 SELECTIONS: Mapping[str, Mapping[str, Any]] = {
     "tournament of 3": {"use": "tournament", "size": 3},
@@ -42,14 +39,11 @@ def run(
         "algorithm": algorithm,
     }
     declaration = declare(tables, OURS_PROBLEMS, name="selections")
-    problem = declaration.problem.build()
-    toolbox = assemble(declaration, problem, Archive(declaration.identity(problem)))
-    with closing(toolbox):
-        *_, last = search(declaration, toolbox)
+    toolbox = search_in_memory(declaration)
     networks = [record.architecture for record in toolbox.evaluator.networks.records.values()]
-    (returned,) = scorer.regrets(networks, seed, [len(networks)])
-    (evaluated,) = scorer.lowest_regrets(networks, [len(networks)])
-    return returned, evaluated, len(networks), len({tuple(one) for one in last.population})
+    kept = {tuple(one) for one in toolbox.population_now}
+    regrets = scorer.regret(returned(toolbox)), scorer.regret(networks)
+    return *regrets, len(networks), len(kept)
 
 
 def main() -> None:
