@@ -35,8 +35,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -446,10 +447,13 @@ class Scores:
             (self.recipe, self.recipe.space.encode(architecture), seed)
             for architecture, seed in missing
         )
-        for (architecture, seed), found in zip(missing, self._made(jobs), strict=False):
-            content = {"architecture": architecture, "seed": seed, **found}
-            write_whole(self._file(architecture, seed), json.dumps(content))
-            print(f"{architecture} seed {seed}: test accuracy {found['accuracy']:.4f}", flush=True)
+        # Closed here: an exit that a signal asks for while the collector closes it would be lost.
+        with closing(self._made(jobs)) as made:
+            for (architecture, seed), found in zip(missing, made, strict=False):
+                content = {"architecture": architecture, "seed": seed, **found}
+                write_whole(self._file(architecture, seed), json.dumps(content))
+                told = f"test accuracy {found['accuracy']:.4f}"
+                print(f"{architecture} seed {seed}: {told}", flush=True)
         if any(not self._file(*one).exists() for one in wanted):
             self.wanting = True
             return None
@@ -468,7 +472,7 @@ class Scores:
             found.setdefault(content["architecture"], []).append(content["accuracy"])
         return {architecture: mean(values) for architecture, values in found.items()}
 
-    def _made(self, jobs: Iterator[Any]) -> Iterator[dict[str, float]]:
+    def _made(self, jobs: Iterator[Any]) -> Generator[dict[str, float], None, None]:
         """The scores of jobs in order, as many as the time allows to begin."""
         if self.workers == 1:
             for job in jobs:
